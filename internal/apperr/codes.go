@@ -1,0 +1,107 @@
+package apperr
+
+import "net/http"
+
+// Code is the stable number of a kind of error. Apps branch on it; it never changes its meaning.
+type Code int32
+
+// 1xxx are about users, 2xxx about pictures, 9xxx about the server itself.
+const (
+	OK Code = 0
+
+	InvalidInput      Code = 1001
+	AlreadyRegistered Code = 1002
+	NotRegistered     Code = 1003
+	WrongCode         Code = 1004
+	WrongPassword     Code = 1005
+	NotLoggedIn       Code = 1006
+	CrossOrigin       Code = 1007
+
+	EmptyUpload    Code = 2001
+	NotAnImage     Code = 2002
+	UploadTooLarge Code = 2003
+	TooManyImages  Code = 2004
+	ImageNotFound  Code = 2005
+	ImageDamaged   Code = 2006
+	TooManyPixels  Code = 2007
+
+	Internal             Code = 9001
+	ServerBusy           Code = 9002
+	TooManyRequests      Code = 9003
+	PathNotFound         Code = 9004
+	MethodNotAllowed     Code = 9005
+	StorageFull          Code = 9006
+	UnsupportedMediaType Code = 9007
+	BodyTooLarge         Code = 9008
+	NotLocal             Code = 9009
+)
+
+// Text is what a person reads, in both languages.
+type Text struct{ Chinese, English string }
+
+// Language is the one that a client prefers.
+type Language string
+
+// The two languages of the server. Chinese is spoken where nothing else is asked for.
+const (
+	Chinese Language = "zh-CN"
+	English Language = "en"
+)
+
+// In returns the text in a language.
+func (t Text) In(language Language) string {
+	if language == English {
+		return t.English
+	}
+	return t.Chinese
+}
+
+type entry struct {
+	status int
+	text   Text
+}
+
+var registry = map[Code]entry{
+	OK: {http.StatusOK, Text{"ok", "ok"}},
+
+	InvalidInput:      {http.StatusBadRequest, Text{"入参非法", "The request is not valid"}},
+	AlreadyRegistered: {http.StatusConflict, Text{"用户已注册，请直接登录", "This phone is registered already, please log in"}},
+	NotRegistered:     {http.StatusNotFound, Text{"用户尚未注册，请先注册", "This phone is not registered yet, please register first"}},
+	WrongCode:         {http.StatusUnprocessableEntity, Text{"验证码错误", "The verification code is wrong"}},
+	WrongPassword:     {http.StatusUnauthorized, Text{"密码错误", "The password is wrong"}},
+	NotLoggedIn:       {http.StatusUnauthorized, Text{"请先登录", "Please log in first"}},
+	CrossOrigin:       {http.StatusForbidden, Text{"拒绝跨站请求", "Requests from other sites are refused"}},
+
+	EmptyUpload:    {http.StatusBadRequest, Text{"上传图片不能为空", "The uploaded picture is empty"}},
+	NotAnImage:     {http.StatusUnsupportedMediaType, Text{"只支持 JPEG、PNG、GIF 和 WebP 图片", "Only JPEG, PNG, GIF and WebP pictures are taken"}},
+	UploadTooLarge: {http.StatusRequestEntityTooLarge, Text{"上传内容过大", "The upload is too large"}},
+	TooManyImages:  {http.StatusBadRequest, Text{"一次上传的图片过多", "Too many pictures in one upload"}},
+	ImageNotFound:  {http.StatusNotFound, Text{"图片不存在", "There is no such picture"}},
+	ImageDamaged:   {http.StatusUnprocessableEntity, Text{"图片不完整或已损坏", "The picture is cut off or damaged"}},
+	TooManyPixels:  {http.StatusUnprocessableEntity, Text{"图片尺寸过大", "The picture has too many pixels"}},
+
+	Internal:             {http.StatusInternalServerError, Text{"服务器内部错误", "Something went wrong on our side"}},
+	ServerBusy:           {http.StatusServiceUnavailable, Text{"服务器繁忙，请稍后再试", "The server is busy, please try again later"}},
+	TooManyRequests:      {http.StatusTooManyRequests, Text{"请求过于频繁，请稍后再试", "Too many requests, please try again later"}},
+	PathNotFound:         {http.StatusNotFound, Text{"路径不存在", "There is nothing at this path"}},
+	MethodNotAllowed:     {http.StatusMethodNotAllowed, Text{"不支持该请求方法", "This path does not take this method"}},
+	StorageFull:          {http.StatusInsufficientStorage, Text{"存储空间不足", "The storage is full"}},
+	UnsupportedMediaType: {http.StatusUnsupportedMediaType, Text{"不支持该内容类型", "This content type is not taken here"}},
+	BodyTooLarge:         {http.StatusRequestEntityTooLarge, Text{"请求体过大", "The request body is too large"}},
+	NotLocal:             {http.StatusForbidden, Text{"开发模式只接受来自本机的请求", "Development mode only answers requests from this machine"}},
+}
+
+// Status returns the HTTP status of a code.
+func (c Code) Status() int { return registry[c].status }
+
+// Text returns what a code says to a person.
+func (c Code) Text() Text { return registry[c].text }
+
+// Codes returns every code that there is.
+func Codes() []Code {
+	codes := make([]Code, 0, len(registry))
+	for code := range registry {
+		codes = append(codes, code)
+	}
+	return codes
+}

@@ -1,0 +1,8 @@
+-- +goose Up
+CREATE TABLE tickets (
+    hash       BLOB     NOT NULL PRIMARY KEY,
+    user_id    TEXT     NOT NULL,
+    session_id TEXT     NOT NULL,
+    expires_at DATETIME NOT NULL
+);
+CREATE INDEX tickets_expires_at ON tickets (expires_at);
