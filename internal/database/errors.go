@@ -1,0 +1,72 @@
+package database
+
+import (
+	"database/sql/driver"
+	"errors"
+	"slices"
+
+	"github.com/go-sql-driver/mysql"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// ErrCommitUnknown is in the error of a transaction whose COMMIT was sent but not answered:
+// its changes may be stored or not. Whoever must know looks for them.
+// Every other error of InTx means that nothing was stored.
+var ErrCommitUnknown = errors.New("it is unknown whether the transaction was stored")
+
+// IsDuplicate reports whether the database refused a row because a unique key has its value already.
+func IsDuplicate(err error) bool {
+	return isMySQL(err, 1022, 1062, 1586) ||
+		isSQLite(err, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+}
+
+// IsFull reports whether the database's disk, or the space it may use, is full.
+func IsFull(err error) bool {
+	return isMySQL(err, 20, 1021, 1114) ||
+		isSQLite(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+}
+
+// IsBusy reports whether others were in the way (deadlock, lock timeout, write conflict, busy)
+// or the connection was lost, so that the same may succeed later.
+// InTx returns such an error when it has tried often enough.
+func IsBusy(err error) bool {
+	return isConflict(err) || isLost(err)
+}
+
+// isConflict reports that the database rolled a transaction back in favour of another.
+func isConflict(err error) bool {
+	return errors.Is(err, errBatchLost) ||
+		isMySQL(err,
+			1020,             // MariaDB: record has changed since last read
+			1205, 1213, 3572, // lock timeout, deadlock, lock not available at once
+			8002, 8022, 8028, 9007, // TiDB: write conflicts, schema changed
+		) ||
+		isSQLite(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_SNAPSHOT, sqlite3.SQLITE_BUSY_RECOVERY,
+			sqlite3.SQLITE_BUSY_TIMEOUT, sqlite3.SQLITE_LOCKED)
+}
+
+// isLost reports that the connection is gone, or that the server is going or not yet there.
+func isLost(err error) bool {
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) ||
+		isMySQL(err,
+			1040, 1203, // too many connections
+			1047,             // Galera: the node is not ready
+			1053, 1927, 3169, // server shutdown, connection killed, session killed
+		)
+}
+
+// isDefinite reports that a COMMIT failed in a way that certainly stored nothing.
+func isDefinite(err error) bool {
+	return isConflict(err) || errors.Is(err, driver.ErrBadConn) || isSQLite(err, sqlite3.SQLITE_FULL)
+}
+
+func isMySQL(err error, numbers ...uint16) bool {
+	var e *mysql.MySQLError
+	return errors.As(err, &e) && slices.Contains(numbers, e.Number)
+}
+
+func isSQLite(err error, codes ...int) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && slices.Contains(codes, e.Code())
+}

@@ -1,0 +1,198 @@
+package database
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"gatehouse/internal/db"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+const (
+	mysqlConnections = 32
+	// Under the five minutes after which proxies and firewalls begin to drop idle connections.
+	mysqlLifetime = 4 * time.Minute
+	// Longer than any statement of ours takes, so that a server that fell silent is noticed.
+	mysqlSilence = 30 * time.Second
+	mysqlDial    = 5 * time.Second
+	// How long Open waits for a server that doesn't answer yet.
+	mysqlStartup = 20 * time.Second
+)
+
+// mysqlEngine is a MySQL or MariaDB server, or a cluster that speaks their protocol.
+type mysqlEngine struct {
+	config *mysql.Config
+	db     *sql.DB
+	q      *db.Queries
+}
+
+func openMySQL(ctx context.Context, o Options) (*mysqlEngine, error) {
+	config, err := mysqlConfig(o.URL, o.Logger)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := mysqlPool(config)
+	if err != nil {
+		return nil, err
+	}
+	n := cmp.Or(o.Connections, mysqlConnections)
+	pool.SetMaxOpenConns(n)
+	pool.SetMaxIdleConns(n)
+	if err := awaitMySQL(ctx, pool, config, o.Logger); err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return &mysqlEngine{config: config, db: pool, q: db.New(pool)}, nil
+}
+
+func mysqlPool(config *mysql.Config) (*sql.DB, error) {
+	c, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, fmt.Errorf("database URL: %w", err)
+	}
+	pool := sql.OpenDB(readCommitted{c})
+	pool.SetConnMaxLifetime(mysqlLifetime)
+	return pool, nil
+}
+
+// readCommitted sets the isolation level of each new connection. Under MySQL's default, a read
+// after a duplicate would not see the row that is in the way. The variable's name differs
+// between servers, the statement doesn't.
+type readCommitted struct{ driver.Connector }
+
+func (c readCommitted) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	const query = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, query, nil); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// awaitMySQL returns when the server answers, or with an error that says what is wrong.
+func awaitMySQL(ctx context.Context, pool *sql.DB, config *mysql.Config, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, mysqlStartup)
+	defer cancel()
+	var last error
+	for try := 0; ; try++ {
+		err := pool.PingContext(ctx)
+		if err == nil {
+			return nil
+		}
+		if last == nil || ctx.Err() == nil { // an error of the network says more than "deadline exceeded"
+			last = err
+		}
+		if !isStarting(err) {
+			return explainMySQL(last, config)
+		}
+		if try == 0 {
+			log.InfoContext(ctx, "waiting for the database", "addr", config.Addr, "err", err)
+		}
+		if sleep(ctx, 250*time.Millisecond) != nil {
+			return explainMySQL(last, config)
+		}
+	}
+}
+
+// isStarting reports whether the same attempt may succeed a moment later.
+func isStarting(err error) bool {
+	var network net.Error
+	return isLost(err) || errors.As(err, &network)
+}
+
+// explainMySQL says what to do about a server that can't be used.
+func explainMySQL(err error, config *mysql.Config) error {
+	at := fmt.Sprintf("MySQL at %s", config.Addr)
+	switch {
+	case isMySQL(err, 1045, 1698):
+		return fmt.Errorf("%s refuses user %q: check the user and the password in the database URL (write special characters as %%XX): %w", at, config.User, err)
+	case isMySQL(err, 1044):
+		return fmt.Errorf("%s doesn't let user %[2]q use database %[3]q: GRANT ALL ON `%[3]s`.* TO that user: %[4]w", at, config.User, config.DBName, err)
+	case isMySQL(err, 1049):
+		return fmt.Errorf("%s has no database %[2]q: CREATE DATABASE `%[2]s`: %[3]w", at, config.DBName, err)
+	case isStarting(err) || errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s doesn't answer: check that it runs, and the host and the port in the database URL: %w", at, err)
+	default:
+		return fmt.Errorf("%s: %w", at, err)
+	}
+}
+
+func (e *mysqlEngine) pool() *sql.DB        { return e.db }
+func (e *mysqlEngine) queries() *db.Queries { return e.q }
+
+func (e *mysqlEngine) prepare(ctx context.Context) error {
+	q, err := db.Prepare(ctx, e.db)
+	if err != nil {
+		return err
+	}
+	e.q = q
+	return nil
+}
+
+func (e *mysqlEngine) transact(ctx context.Context, fn func(q *db.Queries) error) error {
+	conn, err := e.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	// The statements have the caller's context. BEGIN and COMMIT haven't: a client that goes
+	// away must not leave the outcome in doubt.
+	tx, err := conn.BeginTx(context.WithoutCancel(ctx), nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // does nothing after a commit
+	if err := fn(e.q.WithTx(tx)); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return commitError(tx.Commit())
+}
+
+func (e *mysqlEngine) migration() migration {
+	return migration{
+		dialect:     goose.DialectMySQL,
+		folder:      "mysql",
+		tableExists: "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'goose_db_version'",
+		open:        e.patientPool,
+		lock:        mysqlLock,
+	}
+}
+
+// patientPool is for statements that may take longer than mysqlSilence, such as ALTER TABLE.
+func (e *mysqlEngine) patientPool() (*sql.DB, error) {
+	config := e.config.Clone()
+	config.ReadTimeout = 0
+	return mysqlPool(config)
+}
+
+// mysqlLock is a row and not GET_LOCK, which the other nodes of a cluster don't see.
+func mysqlLock() (locker, error) {
+	return lock.NewMySQLTableLocker(
+		lock.WithTableLockTimeout(200*time.Millisecond, 1500),
+		lock.WithTableLeaseDuration(15*time.Second),
+		lock.WithTableHeartbeatInterval(3*time.Second),
+		lock.WithTableRetryPolicy(func(err error) bool {
+			var refused *mysql.MySQLError
+			return !errors.As(err, &refused) || IsBusy(err)
+		}),
+	)
+}
+
+func (e *mysqlEngine) close() error {
+	return e.db.Close()
+}

@@ -1,0 +1,67 @@
+package database
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+const urlForm = "mysql://user:password@host:3306/name"
+
+// mysqlConfig reads a database URL. Its errors never repeat the URL, which holds a password.
+func mysqlConfig(raw string, log *slog.Logger) (*mysql.Config, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, errors.New("the database URL can't be read: it looks like " + urlForm + ", special characters in user and password as %XX")
+	}
+	name := strings.TrimPrefix(u.Path, "/")
+	if u.Scheme != "mysql" || u.Host == "" || u.User == nil || name == "" || strings.Contains(name, "/") || u.Fragment != "" {
+		return nil, errors.New("the database URL must look like " + urlForm + " (or be empty for SQLite)")
+	}
+	c := mysql.NewConfig()
+	c.User = u.User.Username()
+	c.Passwd, _ = u.User.Password()
+	c.Net, c.Addr, c.DBName = "tcp", u.Host, name
+	if u.Port() == "" {
+		c.Addr = net.JoinHostPort(u.Hostname(), "3306")
+	}
+	if err := mysqlParams(c, u.Query()); err != nil {
+		return nil, err
+	}
+	c.ParseTime, c.ClientFoundRows, c.InterpolateParams = true, true, true
+	c.Timeout, c.ReadTimeout, c.WriteTimeout = mysqlDial, mysqlSilence, mysqlSilence
+	c.Params = map[string]string{
+		"time_zone":                "'+00:00'",
+		"sql_mode":                 "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+		"innodb_lock_wait_timeout": "5",
+	}
+	c.Logger = driverLog{log}
+	return c, c.Apply(mysql.Charset("utf8mb4", "utf8mb4_bin"))
+}
+
+// mysqlParams applies what may stand after the question mark.
+func mysqlParams(c *mysql.Config, params url.Values) error {
+	for key, values := range params {
+		switch key {
+		case "tls": // true, skip-verify, preferred
+			c.TLSConfig = values[0]
+		case "socket": // a unix socket, instead of host and port
+			c.Net, c.Addr = "unix", values[0]
+		default:
+			return fmt.Errorf("the database URL has an unknown parameter %q: there are tls and socket", key)
+		}
+	}
+	return nil
+}
+
+// driverLog hands what the driver has to say to slog: lost connections, which are tried again.
+type driverLog struct{ log *slog.Logger }
+
+func (l driverLog) Print(v ...any) {
+	l.log.Debug("mysql driver", "msg", fmt.Sprint(v...))
+}

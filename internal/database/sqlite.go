@@ -1,0 +1,115 @@
+package database
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"gatehouse/internal/db"
+
+	"github.com/gofrs/flock"
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // registers the driver
+)
+
+// sqliteFile is the database's file within the data folder.
+const sqliteFile = "gatehouse.db"
+
+// sqliteEngine has one connection that writes and several that read, as SQLite has one writer anyway.
+type sqliteEngine struct {
+	file    string
+	readers *sql.DB
+	reads   *db.Queries
+	writer  *sqliteWriter
+}
+
+func openSQLite(ctx context.Context, o Options) (*sqliteEngine, error) {
+	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	file := filepath.Join(o.DataDir, sqliteFile)
+	writer, err := openSQLiteWriter(ctx, file)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", file, err)
+	}
+	readers, err := sql.Open("sqlite", sqliteDSN(file, url.Values{"_query_only": {"1"}}))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", file, err), writer.close())
+	}
+	n := cmp.Or(o.Connections, max(4, runtime.NumCPU()))
+	readers.SetMaxOpenConns(n)
+	readers.SetMaxIdleConns(n)
+	return &sqliteEngine{file: file, readers: readers, reads: db.New(readers), writer: writer}, nil
+}
+
+// sqliteDSN adds what every connection needs to what this one needs.
+func sqliteDSN(file string, more url.Values) string {
+	v := url.Values{
+		"_busy_timeout":        {"5000"},
+		"_journal_mode":        {"WAL"},
+		"_synchronous":         {"NORMAL"}, // survives kill -9; a power cut may lose the last moment, never consistency
+		"_foreign_keys":        {"1"},
+		"_dqs":                 {"0"},
+		"_timezone":            {"UTC"},
+		"_time_integer_format": {"unix_micro"},
+		"_inttotime":           {"1"},
+		"_pragma":              {"temp_store(MEMORY)"},
+	}
+	for key, values := range more {
+		v[key] = append(v[key], values...)
+	}
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: file}).EscapedPath(), RawQuery: v.Encode()}).String()
+}
+
+func (e *sqliteEngine) pool() *sql.DB        { return e.readers }
+func (e *sqliteEngine) queries() *db.Queries { return e.reads }
+
+func (e *sqliteEngine) prepare(ctx context.Context) error {
+	reads, err := db.Prepare(ctx, e.readers)
+	if err != nil {
+		return err
+	}
+	e.reads = reads
+	return e.writer.prepare(ctx)
+}
+
+func (e *sqliteEngine) transact(ctx context.Context, fn func(q *db.Queries) error) error {
+	return e.writer.transact(ctx, fn)
+}
+
+func (e *sqliteEngine) migration() migration {
+	return migration{
+		dialect:     goose.DialectSQLite3,
+		folder:      "sqlite",
+		tableExists: "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'",
+		open:        func() (*sql.DB, error) { return sql.Open("sqlite", sqliteDSN(e.file, nil)) },
+		lock: func() (locker, error) {
+			return fileLock{flock.New(e.file+".migrate", flock.SetPermissions(0o600))}, nil
+		},
+	}
+}
+
+func (e *sqliteEngine) close() error {
+	return errors.Join(e.readers.Close(), e.writer.close())
+}
+
+// fileLock keeps other processes on this machine from migrating.
+type fileLock struct{ file *flock.Flock }
+
+func (l fileLock) Lock(ctx context.Context, _ *sql.DB) error {
+	if _, err := l.file.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+		return fmt.Errorf("lock %s: %w", l.file.Path(), err)
+	}
+	return nil
+}
+
+func (l fileLock) Unlock(context.Context, *sql.DB) error {
+	return l.file.Unlock()
+}

@@ -1,0 +1,196 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/url"
+	"sync"
+	"sync/atomic"
+
+	"gatehouse/internal/db"
+)
+
+// maxBatch is the most transactions that share one commit.
+const maxBatch = 64
+
+// errBatchLost is what a transaction gets when another one in its batch took the batch down.
+// It is run again.
+var errBatchLost = errors.New("the transactions committed together were rolled back")
+
+// sqliteWriter is the one connection that writes. Transactions that arrive while another one
+// runs share its BEGIN and COMMIT, each in a savepoint of its own, and return when the commit
+// is done: a commit costs more than the few rows in it.
+type sqliteWriter struct {
+	pool *sql.DB
+	conn *sql.Conn
+
+	begin, commit, rollback        *sql.Stmt
+	savepoint, release, rollbackTo *sql.Stmt
+
+	waiting atomic.Int32 // transactions that will take their turn
+	turn    sync.Mutex   // held while a transaction runs; guards what follows
+	queries *db.Queries
+	batch   *batch // nil where no transaction is open
+}
+
+// batch is the transactions that share a commit.
+type batch struct {
+	size int
+	done chan struct{} // closed when the batch is over
+	err  error         // why it was not stored; to be read after done
+}
+
+func openSQLiteWriter(ctx context.Context, file string) (*sqliteWriter, error) {
+	pool, err := sql.Open("sqlite", sqliteDSN(file, url.Values{"_pragma": {
+		"cache_size(-16000)",
+		"wal_autocheckpoint(4000)",
+		"journal_size_limit(67108864)",
+	}}))
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	w := &sqliteWriter{pool: pool, conn: conn, queries: db.New(conn)}
+	for stmt, query := range map[**sql.Stmt]string{
+		&w.begin:      "BEGIN IMMEDIATE",
+		&w.commit:     "COMMIT",
+		&w.rollback:   "ROLLBACK",
+		&w.savepoint:  "SAVEPOINT member",
+		&w.release:    "RELEASE member",
+		&w.rollbackTo: "ROLLBACK TO member",
+	} {
+		if *stmt, err = conn.PrepareContext(ctx, query); err != nil {
+			return nil, errors.Join(err, w.close())
+		}
+	}
+	return w, nil
+}
+
+func (w *sqliteWriter) prepare(ctx context.Context) error {
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	queries, err := db.Prepare(ctx, w.conn)
+	if err != nil {
+		return err
+	}
+	w.queries = queries
+	return nil
+}
+
+func (w *sqliteWriter) close() error {
+	return errors.Join(w.conn.Close(), w.pool.Close())
+}
+
+// transact runs fn as a member of a batch and waits for the batch's end.
+func (w *sqliteWriter) transact(ctx context.Context, fn func(q *db.Queries) error) error {
+	b, err := w.takeTurn(ctx, fn)
+	if b == nil {
+		return err
+	}
+	// Waits where fn refused, too: what it refused for may be in the batch, and not be stored.
+	<-b.done
+	if b.err != nil {
+		return b.err
+	}
+	return err
+}
+
+// takeTurn waits for the writer and runs fn. Nobody leaves the queue early, because the last in
+// it ends the batch; a turn is short.
+func (w *sqliteWriter) takeTurn(ctx context.Context, fn func(q *db.Queries) error) (*batch, error) {
+	w.waiting.Add(1)
+	w.turn.Lock()
+	w.waiting.Add(-1)
+	defer w.turn.Unlock()
+	defer w.endTurn()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := w.join(); err != nil {
+		return nil, err
+	}
+	b := w.batch
+	returned := false
+	defer func() {
+		if !returned { // fn panicked
+			w.undo(b)
+		}
+	}()
+	err := fn(w.queries)
+	returned = true
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = w.keep(b)
+	}
+	if err != nil && !w.undo(b) {
+		return nil, err
+	}
+	return b, err
+}
+
+// join opens a batch or, where one is open, a savepoint in it. The first member needs none:
+// if it fails, the batch has nothing else to lose.
+func (w *sqliteWriter) join() error {
+	if w.batch != nil {
+		return exec(w.savepoint)
+	}
+	if err := exec(w.begin); err != nil {
+		return err
+	}
+	w.batch = &batch{done: make(chan struct{})}
+	return nil
+}
+
+// keep makes what the member wrote a part of the batch.
+func (w *sqliteWriter) keep(b *batch) error {
+	if b.size > 0 {
+		if err := exec(w.release); err != nil {
+			return err
+		}
+	}
+	b.size++
+	return nil
+}
+
+// undo takes back what the member wrote, and reports whether the batch lives on. It doesn't
+// where the member was the first, or where SQLite rolled back everything (interrupted, disk full).
+func (w *sqliteWriter) undo(b *batch) bool {
+	if b.size > 0 && exec(w.rollbackTo) == nil && exec(w.release) == nil {
+		return true
+	}
+	exec(w.rollback) // fails where SQLite has done it already
+	w.end(b, errBatchLost)
+	return false
+}
+
+// endTurn commits, unless somebody is waiting who can go on with the batch.
+func (w *sqliteWriter) endTurn() {
+	b := w.batch
+	if b == nil || w.waiting.Load() > 0 && b.size < maxBatch {
+		return
+	}
+	err := exec(w.commit)
+	if err != nil {
+		exec(w.rollback) // fails where SQLite has done it already
+	}
+	w.end(b, commitError(err))
+}
+
+// end tells the members how their batch ended.
+func (w *sqliteWriter) end(b *batch, err error) {
+	w.batch = nil
+	b.err = err
+	close(b.done)
+}
+
+// exec takes no context: a transaction begins and ends whole, whoever goes away meanwhile.
+func exec(stmt *sql.Stmt) error {
+	_, err := stmt.Exec()
+	return err
+}

@@ -1,0 +1,65 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"gatehouse/internal/db"
+)
+
+const (
+	maxTries   = 10
+	firstPause = 2 * time.Millisecond
+	maxPause   = 250 * time.Millisecond
+)
+
+// InTx runs fn in a transaction and stores what it wrote, unless fn returns an error or panics.
+//
+// Where the database reports a deadlock, a lock timeout, a write conflict, that it is busy, or a
+// lost connection, InTx runs fn again, up to ten times within a few seconds. So fn must touch
+// nothing but the database, through q alone, and must return each error that it doesn't
+// understand; after a duplicate (see IsDuplicate) it may go on. It must not call InTx.
+//
+// A context that ends makes InTx give up before the commit, never during it: the error is then
+// the context's and nothing was stored. See ErrCommitUnknown for the one doubtful outcome.
+func (d *Database) InTx(ctx context.Context, fn func(q *db.Queries) error) error {
+	pause := firstPause
+	for try := 1; ; try++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := d.engine.transact(ctx, fn)
+		if err == nil || errors.Is(err, ErrCommitUnknown) || !IsBusy(err) {
+			return err
+		}
+		if try == maxTries {
+			return fmt.Errorf("tried %d times: %w", try, err)
+		}
+		d.log.DebugContext(ctx, "transaction runs again", "try", try, "err", err)
+		if err := sleep(ctx, rand.N(pause)); err != nil {
+			return err
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+// commitError tells apart the ways in which a COMMIT fails.
+func commitError(err error) error {
+	if err == nil || isDefinite(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrCommitUnknown, err)
+}
+
+// sleep returns early, with the context's error, when the context ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
