@@ -1,0 +1,208 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// checkValues makes every option check its value and note what is wrong, where kong would stop at the first.
+func (p *parser) checkValues(app *kong.Kong) error {
+	for _, flag := range app.Model.Flags {
+		if flag != app.Model.HelpFlag {
+			flag.Mapper = checked{flag.Mapper, p}
+		}
+	}
+	return nil
+}
+
+// checked reads a value, checks it against the tags of its option, and never fails.
+type checked struct {
+	kong.Mapper
+	parser *parser
+}
+
+// IsBool reports whether the option is a switch that takes no value.
+func (c checked) IsBool() bool {
+	mapper, ok := c.Mapper.(kong.BoolMapper)
+	return ok && mapper.IsBool()
+}
+
+// Decode reads a value into target.
+func (c checked) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
+	name, token := ctx.Value.Name, ctx.Scan.Peek()
+	key := "--" + name
+	if given, ok := c.parser.given[name]; ok {
+		key = given.key
+	}
+	if !c.IsBool() && !token.IsValue() {
+		c.parser.note(name, key+": a value is missing")
+		return nil
+	}
+	err := c.Mapper.Decode(ctx, target)
+	if err == nil {
+		err = c.checkLimits(ctx.Value, target)
+	} else if want := expectation(ctx.Value); want != "" {
+		err = fmt.Errorf("want %s", want)
+	}
+	if err != nil {
+		reason := strings.ReplaceAll(err.Error(), "\n", "; ")
+		c.parser.note(name, fmt.Sprintf("%s: %s%s", key, quote(ctx.Value, token), reason))
+	}
+	return nil
+}
+
+// quote repeats a value that was refused, unless it is a secret.
+func quote(value *kong.Value, token kong.Token) string {
+	if _, secret := value.Target.Interface().(Database); secret {
+		return ""
+	}
+	return fmt.Sprintf("%q is wrong: ", token.String())
+}
+
+// checkLimits holds a value against the tags enum, min and max.
+func (c checked) checkLimits(option *kong.Value, value reflect.Value) error {
+	ok := true
+	if option.Enum != "" {
+		text := value.String()
+		ok = text == option.Default || slices.Contains(option.EnumSlice(), text)
+	}
+	for _, tag := range []string{"min", "max"} {
+		text := option.Tag.Get(tag)
+		if text == "" {
+			continue
+		}
+		limit := reflect.New(value.Type()).Elem()
+		scan := kong.ScanAsType(kong.FlagValueToken, text)
+		if err := c.Mapper.Decode(&kong.DecodeContext{Value: option, Scan: scan}, limit); err != nil {
+			return fmt.Errorf("limit of %s: %w", option.Name, err)
+		}
+		order := compare(value, limit)
+		ok = ok && (order == 0 || (order < 0) == (tag == "max"))
+	}
+	if !ok {
+		return fmt.Errorf("want %s", expectation(option))
+	}
+	return nil
+}
+
+// compare orders two whole numbers of one type.
+func compare(a, b reflect.Value) int {
+	if a.CanUint() {
+		return cmp.Compare(a.Uint(), b.Uint())
+	}
+	return cmp.Compare(a.Int(), b.Int())
+}
+
+// expectation says what an option takes, or nothing where the type's own error says it.
+func expectation(option *kong.Value) string {
+	between := fmt.Sprintf("from %s to %s", option.Tag.Get("min"), option.Tag.Get("max"))
+	switch option.Target.Interface().(type) {
+	case time.Duration:
+		return "a time " + between + ", such as 90s, 15m or 720h"
+	case int, uint8, uint32:
+		return "a whole number " + between
+	case Size:
+		return "a size " + between + ", such as 50MB or 50MiB"
+	case bool:
+		return "true or false"
+	}
+	if option.Enum != "" {
+		return strings.Join(option.EnumSlice(), " or ")
+	}
+	return ""
+}
+
+// complete fills in the defaults that depend on the mode.
+func (o *Options) complete() {
+	reachable := o.Mode == Production || o.LAN
+	switch {
+	case o.Addr == "" && reachable:
+		o.Addr = ":8000"
+	case o.Addr == "":
+		o.Addr = "127.0.0.1:8000"
+	case o.Addr.host() == "" && !reachable:
+		o.Addr = "127.0.0.1" + o.Addr
+	}
+	if o.Mode != Dev {
+		return
+	}
+	o.SMS = cmp.Or(o.SMS, SMSDev)
+	o.SecretFile = cmp.Or(o.SecretFile, filepath.Join(o.DataDir, "secret"))
+	if o.WebDir == "" && isDir("web") {
+		o.WebDir = "web"
+	}
+}
+
+// checkRules notes what is missing, and which options do not go together.
+func (p *parser) checkRules(o Options, command string) {
+	rules := []struct {
+		broken  bool
+		option  string
+		problem string
+	}{
+		{o.Mode == Dev && !o.LAN && !isLoopback(o.Addr.host()), "addr",
+			"--addr: dev mode listens on this machine only; add --lan to open it to the local network, or use --mode production"},
+		{o.Mode == Production && o.LAN, "lan",
+			"--lan: production mode serves everyone already; remove it"},
+		{o.DataDir == "", "data-dir", "--data-dir: want a folder; name one, or leave it out for ./data"},
+		{o.WebDir != "" && !isDir(o.WebDir), "web-dir",
+			fmt.Sprintf("--web-dir: %q is no folder; create it, or leave it out", o.WebDir)},
+		{o.PasswordMemory < 8*uint32(o.PasswordParallelism), "password-memory",
+			"--password-memory: argon2id needs 8 KiB for each thread; raise it, or lower --password-parallelism"},
+		{o.AccessTokenLifetime > o.SessionLifetime, "access-token-lifetime",
+			"--access-token-lifetime: a token cannot outlive its session; lower it, or raise --session-lifetime"},
+	}
+	for _, rule := range rules {
+		if rule.broken && !p.refused[rule.option] {
+			p.note(rule.option, rule.problem)
+		}
+	}
+	if o.Mode == Production && (command == Serve || command == Show) {
+		p.checkProduction(o)
+	}
+}
+
+// checkProduction notes what a server for everyone needs and does not have.
+func (p *parser) checkProduction(o Options) {
+	needs := []struct {
+		met     bool
+		option  string
+		problem string
+	}{
+		{o.SecretFile != "", "secret-file",
+			"--secret-file: missing; make one with (umask 077 && openssl rand -base64 32 > secret), keep it, and name it"},
+		{o.SecretFile == "" || isFile(o.SecretFile), "secret-file",
+			fmt.Sprintf("--secret-file: there is no file %q; make one with (umask 077 && openssl rand -base64 32 > FILE)", o.SecretFile)},
+		{o.PublicURL != "", "public-url",
+			"--public-url: missing; name the address at which apps reach this server, such as https://app.example.com"},
+		{o.PublicURL == "" || o.PublicURL.safe(), "public-url",
+			"--public-url: passwords must not travel over plain http; use https"},
+		{o.SMS != "", "sms",
+			"--sms: missing; say how verification codes are sent (none sends nothing and only checks the form of a code)"},
+		{o.SMS != SMSDev, "sms",
+			"--sms: dev takes one code from everyone and is refused in production; use none"},
+	}
+	for _, need := range needs {
+		if !need.met && !p.refused[need.option] {
+			p.note(need.option, need.problem)
+		}
+	}
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}

@@ -1,0 +1,158 @@
+// Package config owns the options: it declares each once, and reads it from the command line, the environment or
+// a YAML file, in that order of force. Whatever is wrong or missing is told in one error.
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"reflect"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/alecthomas/kong"
+)
+
+// ErrHelp is returned after the help was printed: there is nothing else to do.
+var ErrHelp = errors.New("help was printed")
+
+// The names of the commands.
+const (
+	Serve         = "serve"
+	MigrateUp     = "migrate up"
+	MigrateStatus = "migrate status"
+	Version       = "version"
+	Show          = "config"
+)
+
+// Command is what the command line asks for.
+type Command struct {
+	Name     string // one of the names above
+	Options  Options
+	settings []setting
+}
+
+// setting is one option as it is shown to a person.
+type setting struct{ name, value, source string }
+
+// Print writes every option with its value and where it came from. Secrets are masked.
+func (c *Command) Print(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "OPTION\tVALUE\tFROM")
+	for _, s := range c.settings {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", s.name, cmp.Or(s.value, "-"), s.source)
+	}
+	return table.Flush()
+}
+
+// Error names everything that is wrong with the options.
+type Error struct{ Problems []string }
+
+func (e *Error) Error() string {
+	return "the options are not right:\n  " + strings.Join(e.Problems, "\n  ")
+}
+
+// grammar is the command line.
+type grammar struct {
+	Options
+
+	Serve   struct{} `cmd:"" default:"1" help:"Start the server. This is the default."`
+	Migrate struct {
+		Up     struct{} `cmd:"" default:"1" help:"Bring the database up to this program. This is the default; serve does it too."`
+		Status struct{} `cmd:"" help:"List the migrations and whether they were applied."`
+	} `cmd:"" help:"Change the database for this program."`
+	Version struct{} `cmd:"" help:"Print the version of this program."`
+	Show    struct{} `cmd:"" name:"config" help:"Check the options, and print each with its value and where it came from."`
+}
+
+const description = `Gatehouse is the front door of an app: it registers users and logs them in, takes and serves their pictures, and hands the app its H5 pages.
+
+Every option can be given as a flag, as an environment variable (GATEHOUSE_LOG_LEVEL for --log-level; lists with commas; an empty one counts as not given) or in the file that --config names. A flag outweighs the environment, and the environment the file.`
+
+// Parse reads the command line without the program's name, the environment as os.Environ returns it, and the
+// file that they name. It prints the help to stdout and then returns ErrHelp. Options that are wrong come back
+// as an *Error.
+func Parse(args, environ []string, stdout io.Writer) (*Command, error) {
+	var cli grammar
+	p := &parser{given: make(map[string]origin), refused: make(map[string]bool)}
+	app, err := kong.New(&cli,
+		kong.Name("gatehouse"), kong.Description(description), kong.Writers(stdout, stdout),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}),
+		kong.TypeMapper(reflect.TypeFor[netip.Prefix](), kong.MapperFunc(decodePrefix)),
+		kong.PostBuild(p.checkValues))
+	if err != nil {
+		return nil, fmt.Errorf("declare options: %w", err)
+	}
+	p.app = app
+	return p.parse(&cli, args, environ)
+}
+
+func (p *parser) parse(cli *grammar, args, environ []string) (*Command, error) {
+	ctx, err := kong.Trace(p.app, p.dropUnknown(args))
+	if err != nil {
+		return nil, fmt.Errorf("read the command line: %w", err)
+	}
+	for _, step := range ctx.Path {
+		if step.Flag == p.app.Model.HelpFlag && step.Flag != nil {
+			return nil, errors.Join(ctx.PrintUsage(false), ErrHelp)
+		}
+	}
+	command := &Command{Name: ctx.Command()}
+	if command.Name == Version && ctx.Error == nil && len(p.problems) == 0 {
+		return command, nil // asked when something is wrong, so nothing else may be in its way
+	}
+	p.readSources(ctx, environ)
+	if err := p.apply(ctx); err != nil {
+		return nil, err
+	}
+	cli.Options.complete()
+	if ctx.Error != nil {
+		// What stands behind the mistake was not read, so the rules would judge half the options.
+		p.note("", ctx.Error.Error())
+	} else {
+		p.checkRules(cli.Options, command.Name)
+	}
+	if len(p.problems) > 0 {
+		return nil, &Error{Problems: p.problems}
+	}
+	command.Options = cli.Options
+	command.settings = p.settings()
+	return command, nil
+}
+
+// apply gives every option its value: default, file, environment, flag.
+func (p *parser) apply(ctx *kong.Context) error {
+	ctx.AddResolver(kong.ResolverFunc(p.resolve))
+	if err := ctx.Reset(); err != nil {
+		return fmt.Errorf("set defaults: %w", err)
+	}
+	if err := ctx.Resolve(); err != nil {
+		return fmt.Errorf("read options: %w", err)
+	}
+	if _, err := ctx.Apply(); err != nil {
+		return fmt.Errorf("apply options: %w", err)
+	}
+	return nil
+}
+
+func (p *parser) settings() []setting {
+	var all []setting
+	for _, flag := range p.app.Model.Flags {
+		if flag == p.app.Model.HelpFlag {
+			continue
+		}
+		all = append(all, setting{flag.Name, show(flag.Target), cmp.Or(p.given[flag.Name].source, "default")})
+	}
+	return all
+}
+
+// show prints a value with the methods of its type, which mask what is secret.
+func show(value reflect.Value) string {
+	text := fmt.Sprint(value.Interface())
+	if value.Kind() == reflect.Slice {
+		return strings.Join(strings.Fields(strings.Trim(text, "[]")), ",")
+	}
+	return text
+}

@@ -1,0 +1,425 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gatehouse/internal/config"
+)
+
+// write puts a file into a folder of the test and returns its path.
+func write(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func parse(t *testing.T, args, env []string) *config.Command {
+	t.Helper()
+	command, err := config.Parse(args, env, &bytes.Buffer{})
+	if err != nil {
+		t.Fatalf("Parse(%q, %q): %v", args, env, err)
+	}
+	return command
+}
+
+// problems returns what is wrong with options that must not be accepted.
+func problems(t *testing.T, args, env []string) []string {
+	t.Helper()
+	command, err := config.Parse(args, env, &bytes.Buffer{})
+	var wrong *config.Error
+	if !errors.As(err, &wrong) {
+		t.Fatalf("Parse(%q, %q) = %+v, %v, want a config.Error", args, env, command, err)
+	}
+	return wrong.Problems
+}
+
+func TestDefaults(t *testing.T) {
+	got := parse(t, nil, nil)
+	if got.Name != config.Serve {
+		t.Errorf("command = %q, want %q", got.Name, config.Serve)
+	}
+	want := config.Options{
+		Server: config.Server{Mode: config.Dev, Addr: "127.0.0.1:8000", SMS: config.SMSDev, Compat: config.CompatNone},
+		Data:   config.Data{DataDir: "./data", SecretFile: "data/secret"},
+		Pictures: config.Pictures{
+			UploadLimit: 50_000_000, UploadFiles: 9,
+		},
+		Passwords: config.Passwords{
+			PasswordMemory: 19456, PasswordIterations: 2, PasswordParallelism: 1, PasswordWait: 2 * time.Second,
+		},
+		Sessions: config.Sessions{
+			AccessTokenLifetime: 15 * time.Minute, SessionLifetime: 30 * 24 * time.Hour, TicketLifetime: time.Minute,
+		},
+		Logs: config.Logs{LogLevel: got.Options.LogLevel, LogFormat: config.LogConsole},
+	}
+	if !reflect.DeepEqual(got.Options, want) {
+		t.Errorf("options:\n got %+v\nwant %+v", got.Options, want)
+	}
+	if level := got.Options.LogLevel.String(); level != "info" {
+		t.Errorf("log level = %q, want info", level)
+	}
+}
+
+func TestCommands(t *testing.T) {
+	tests := []struct {
+		args string
+		want string
+	}{
+		{"--addr :9000", config.Serve},
+		{"serve --addr :9000", config.Serve},
+		{"--addr :9000 serve", config.Serve},
+		{"migrate", config.MigrateUp},
+		{"migrate up", config.MigrateUp},
+		{"migrate status --data-dir elsewhere", config.MigrateStatus},
+		{"version", config.Version},
+		{"config", config.Show},
+	}
+	for _, tt := range tests {
+		t.Run(tt.args, func(t *testing.T) {
+			if got := parse(t, strings.Fields(tt.args), nil); got.Name != tt.want {
+				t.Errorf("command = %q, want %q", got.Name, tt.want)
+			}
+		})
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	const flag, env = "--addr=127.0.0.1:1", "GATEHOUSE_ADDR=127.0.0.1:2"
+	file := write(t, "options.yaml", "addr: 127.0.0.1:3\n")
+	tests := []struct {
+		name       string
+		args, env  []string
+		want       config.Address
+		wantSource string
+	}{
+		{"default", nil, nil, "127.0.0.1:8000", "default"},
+		{"file by flag", []string{"--config", file}, nil, "127.0.0.1:3", "file"},
+		{"file by environment", nil, []string{"GATEHOUSE_CONFIG=" + file}, "127.0.0.1:3", "file"},
+		{"file by flag over environment", []string{"--config", file}, []string{"GATEHOUSE_CONFIG=/none"}, "127.0.0.1:3", "file"},
+		{"environment over file", []string{"--config", file}, []string{env}, "127.0.0.1:2", "environment"},
+		{"flag over all", []string{"--config", file, flag}, []string{env}, "127.0.0.1:1", "flag"},
+		{"empty environment", nil, []string{"GATEHOUSE_ADDR="}, "127.0.0.1:8000", "default"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := parse(t, append(tt.args, "config"), tt.env)
+			if got.Options.Addr != tt.want {
+				t.Errorf("addr = %s, want %s", got.Options.Addr, tt.want)
+			}
+			if row := printed(t, got)["addr"]; row != [2]string{string(tt.want), tt.wantSource} {
+				t.Errorf("printed addr = %q, want %q from %q", row, tt.want, tt.wantSource)
+			}
+		})
+	}
+}
+
+// printed returns the value and the source that Print shows for each option.
+func printed(t *testing.T, command *config.Command) map[string][2]string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := command.Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	rows := make(map[string][2]string)
+	for line := range strings.Lines(out.String()) {
+		fields := strings.Fields(line)
+		if len(fields) != 3 {
+			t.Errorf("line %q has %d fields, want 3", line, len(fields))
+			continue
+		}
+		rows[fields[0]] = [2]string{fields[1], fields[2]}
+	}
+	return rows
+}
+
+func TestEveryOptionFromEverySource(t *testing.T) {
+	secret, web := write(t, "secret", "x"), t.TempDir()
+	values := map[string]string{
+		"mode": "production", "lan": "false", "addr": "10.0.0.1:9000", "public-url": "https://app.example.com", "sms": "none",
+		"compat": "booklet", "data-dir": "/srv/data", "database": "mysql://gate:pw@db:3306/gate",
+		"database-connections": "12", "secret-file": secret, "web-dir": web,
+		"trusted-proxy": "10.0.0.0/8,192.0.2.1/32", "cors-origin": "https://a.example,https://b.example:8443",
+		"upload-limit": "7MiB", "upload-files": "3", "password-memory": "65536", "password-iterations": "3",
+		"password-parallelism": "4", "password-concurrency": "5", "password-wait": "3s",
+		"access-token-lifetime": "10m0s", "session-lifetime": "48h0m0s", "ticket-lifetime": "30s",
+		"log-level": "warn,image=debug", "log-format": "json",
+	}
+	var args, env []string
+	var yaml strings.Builder
+	for name, value := range values {
+		args = append(args, "--"+name+"="+value)
+		env = append(env, "GATEHOUSE_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))+"="+value)
+		if name == "trusted-proxy" || name == "cors-origin" {
+			value = "[" + value + "]"
+		}
+		fmt.Fprintf(&yaml, "%s: %s\n", name, value)
+	}
+	tests := []struct {
+		name       string
+		args, env  []string
+		wantSource string
+	}{
+		{"flags", args, nil, "flag"},
+		{"environment", nil, env, "environment"},
+		{"file", []string{"--config", write(t, "all.yaml", yaml.String())}, nil, "file"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			rows := printed(t, parse(t, tt.args, tt.env))
+			for name, row := range rows {
+				want := [2]string{strings.Replace(values[name], ":pw@", ":xxxxx@", 1), tt.wantSource}
+				if name != "OPTION" && name != "config" && row != want {
+					t.Errorf("%s = %q, want %q", name, row, want)
+				}
+			}
+			if want := len(values) + 2; len(rows) != want {
+				t.Errorf("%d lines, want %d: an option is not in this test", len(rows), want)
+			}
+		})
+	}
+}
+
+func TestValues(t *testing.T) {
+	tests := []struct {
+		args string
+		got  func(config.Options) any
+		want any
+	}{
+		{"--addr 9000", func(o config.Options) any { return o.Addr }, config.Address("127.0.0.1:9000")},
+		{"--addr :0", func(o config.Options) any { return o.Addr }, config.Address("127.0.0.1:0")},
+		{"--addr [::1]:9000", func(o config.Options) any { return o.Addr }, config.Address("[::1]:9000")},
+		{"--lan", func(o config.Options) any { return o.Addr }, config.Address(":8000")},
+		{"--lan --addr :9000", func(o config.Options) any { return o.Addr }, config.Address(":9000")},
+		{"--public-url HTTPS://App.Example.com:443/", func(o config.Options) any { return o.PublicURL }, config.PublicURL("https://app.example.com")},
+		{"--cors-origin http://localhost:5173 --cors-origin capacitor://localhost", func(o config.Options) any { return o.CORSOrigin },
+			[]config.Origin{"http://localhost:5173", "capacitor://localhost"}},
+		{"--trusted-proxy 10.1.2.3/8,::1", func(o config.Options) any { return o.TrustedProxy },
+			[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}},
+		{"--upload-limit 1.5GiB", func(o config.Options) any { return o.UploadLimit }, config.Size(3 << 29)},
+		{"--upload-limit 4096", func(o config.Options) any { return o.UploadLimit }, config.Size(4096)},
+		{"--sms none", func(o config.Options) any { return o.SMS }, config.SMSNone},
+		{"--data-dir d", func(o config.Options) any { return o.SecretFile }, "d/secret"},
+		{"--password-wait 0s", func(o config.Options) any { return o.PasswordWait }, time.Duration(0)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.args, func(t *testing.T) {
+			got := tt.got(parse(t, strings.Fields(tt.args), nil).Options)
+			if !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	secret := write(t, "secret", "x")
+	production := "--mode=production --sms=none --public-url=https://app.example.com --secret-file=" + secret + " "
+	tests := []struct {
+		args string
+		want string // part of the only problem
+	}{
+		{"--addr nonsense", `--addr: "nonsense" is wrong: want host:port`},
+		{"--addr :99999", `want host:port`},
+		{"--addr 0.0.0.0:8000", "--addr: dev mode listens on this machine only; add --lan"},
+		{"--mode prod", `--mode: "prod" is wrong: want dev or production`},
+		{"--sms carrier-pigeon", "want dev or none"},
+		{"--compat parse", "want none or booklet"},
+		{"--log-format xml", "want console or json"},
+		{"--log-level loud", `"loud" is no level: use debug, info, warn, error, none`},
+		{"--log-level=info,mail=debug", `"mail" is no module: use account, session, image`},
+		{"--public-url ftp://x", "want http:// or https://"},
+		{"--public-url https://x/path", "without a path"},
+		{"--cors-origin *", "want scheme://host[:port]"},
+		{"--cors-origin https://*.example.com", "want scheme://host[:port]"},
+		{"--cors-origin https://example.com/", "want scheme://host[:port]"},
+		{"--trusted-proxy 10.0.0.0/40", "want a network"},
+		{"--upload-limit much", "want a size from 1KB to 10GB"},
+		{"--upload-limit 0", "want a size from 1KB to 10GB"},
+		{"--upload-files 1.5", "want a whole number from 1 to 1000"},
+		{"--upload-files=-1", "want a whole number from 1 to 1000"},
+		{"--password-parallelism 256", "want a whole number from 1 to 255"},
+		{"--password-memory 16 --password-parallelism 4", "needs 8 KiB for each thread"},
+		{"--password-wait 5", "want a time from 0s to 1m"},
+		{"--password-wait 2m", "want a time from 0s to 1m"},
+		{"--access-token-lifetime 2h --session-lifetime 1h", "cannot outlive its session"},
+		{"--database postgres://a:b@c/d", "--database: want mysql://"},
+		{"--database mysql://a:b@c", "--database: want mysql://"},
+		{"--database mysql://c/d", "--database: want mysql://"},
+		{"--web-dir /no/such/folder", `--web-dir: "/no/such/folder" is no folder`},
+		{"--data-dir=", "--data-dir: want a folder"},
+		{"--lan=perhaps", "want true or false"},
+		{"--addr", "--addr: a value is missing"},
+		{"--addr --lan", "--addr: a value is missing"},
+		{"--adr :9000", `unknown flag --adr, did you mean "--addr"?`},
+		{"--config /no/such/file.yaml", "--config: open /no/such/file.yaml"},
+		{"migrate sideways", "unexpected argument sideways"},
+		{"-v", "unknown flag -v"},
+		{production + "--lan", "--lan: production mode serves everyone already"},
+		{production + "--sms=dev", "--sms: dev takes one code from everyone and is refused"},
+		{production + "--public-url=http://app.example.com", "--public-url: passwords must not travel over plain http"},
+		{production + "--secret-file=/no/such/secret", `--secret-file: there is no file "/no/such/secret"`},
+	}
+	for _, tt := range tests {
+		t.Run(strings.TrimPrefix(tt.args, production), func(t *testing.T) {
+			got := problems(t, strings.Fields(tt.args), nil)
+			if len(got) != 1 || !strings.Contains(got[0], tt.want) {
+				t.Errorf("problems = %q, want one with %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestRefusedFile(t *testing.T) {
+	tests := []struct {
+		name, yaml string
+		want       string // part of the only problem; empty where the file is accepted
+	}{
+		{"empty", "", ""},
+		{"only a comment", "# nothing yet\n", ""},
+		{"number", "addr: 9000\n", ""},
+		{"one for a list", "trusted-proxy: 10.0.0.0/8\n", ""},
+		{"unknown key", "log-levle: info\n", `log-levle: unknown flag --log-levle, did you mean "--log-level"?`},
+		{"wrong value", "upload-files: many\n", `upload-files: "many" is wrong: want a whole number`},
+		{"list for one", "addr: [a, b]\n", "addr: want one value, not a list"},
+		{"mapping", "addr: {host: a}\n", "addr: want a plain value"},
+		{"mapping in a list", "cors-origin: [{a: b}]\n", "cors-origin: want a plain value"},
+		{"no value", "sms:\n", "sms: there is no value"},
+		{"another file", "config: other.yaml\n", "a file cannot name another one"},
+		{"no mapping", "- a\n", "options.yaml:"},
+		{"key twice", "addr: :1\naddr: :2\n", "options.yaml:"},
+		{"broken", "addr: 'x\n", "options.yaml:"},
+		{"help", "help: true\n", "there is no such option"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			args := []string{"--config", write(t, "options.yaml", tt.yaml)}
+			if tt.want == "" {
+				parse(t, args, nil)
+				return
+			}
+			got := problems(t, args, nil)
+			if len(got) != 1 || !strings.Contains(got[0], tt.want) {
+				t.Errorf("problems = %q, want one with %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	parse(t, nil, []string{"HOME=/", "GATEHOUSE_PORT=tcp://10.0.0.1:80", "GATEHOUSE_SERVICE_HOST=10.0.0.1", "GATEHOUSE_PORT_80_TCP=x"})
+	got := problems(t, nil, []string{"GATEHOUSE_DATA_DIRR=x", "GATEHOUSE_log_level=info", "GATEHOUSE_UPLOAD_FILES=0", "GATEHOUSE_LAN=maybe"})
+	want := []string{
+		`GATEHOUSE_DATA_DIRR: unknown flag --data-dirr, did you mean "--data-dir"?`,
+		`GATEHOUSE_log_level: there is no such option, did you mean GATEHOUSE_LOG_LEVEL?`,
+		`GATEHOUSE_LAN: "maybe" is wrong: want true or false`,
+		`GATEHOUSE_UPLOAD_FILES: "0" is wrong: want a whole number from 1 to 1000`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("problems:\n got %q\nwant %q", got, want)
+	}
+}
+
+func TestOneErrorNamesEverything(t *testing.T) {
+	file := write(t, "options.yaml", "colour: red\nticket-lifetime: soon\n")
+	args := []string{"--mode=production", "--bogus", "x", "--boguser=x", "--upload-files=0", "--config", file}
+	_, err := config.Parse(args, []string{"GATEHOUSE_COLOR=red", "GATEHOUSE_PASSWORD_WAIT=never"}, &bytes.Buffer{})
+	want := strings.ReplaceAll(`the options are not right:
+  unknown flag --bogus
+  unknown flag --boguser
+  --upload-files: "0" is wrong: want a whole number from 1 to 1000
+  GATEHOUSE_COLOR: unknown flag --color
+  FILE: colour: unknown flag --colour
+  GATEHOUSE_PASSWORD_WAIT: "never" is wrong: want a time from 0s to 1m, such as 90s, 15m or 720h
+  FILE: ticket-lifetime: "soon" is wrong: want a time from 1s to 1h, such as 90s, 15m or 720h
+  --secret-file: missing; make one with (umask 077 && openssl rand -base64 32 > secret), keep it, and name it
+  --public-url: missing; name the address at which apps reach this server, such as https://app.example.com
+  --sms: missing; say how verification codes are sent (none sends nothing and only checks the form of a code)`, "FILE", file)
+	if err == nil || err.Error() != want {
+		t.Errorf("error:\n got %v\nwant %v", err, want)
+	}
+}
+
+func TestProduction(t *testing.T) {
+	args := []string{"--mode", "production", "--sms", "none", "--secret-file", write(t, "secret", "x")}
+	tests := []struct {
+		name string
+		args []string
+		want config.Address
+	}{
+		{"https", append(args, "--public-url", "https://app.example.com"), ":8000"},
+		{"http on this machine", append(args, "--public-url", "http://127.0.0.1:8000"), ":8000"},
+		{"migrating needs none of it", []string{"migrate", "--mode", "production"}, ":8000"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := parse(t, tt.args, nil).Options.Addr; got != tt.want {
+				t.Errorf("addr = %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestVersionAnswersWhateverIsWrong(t *testing.T) {
+	parse(t, []string{"version"}, []string{"GATEHOUSE_MODE=nonsense", "GATEHOUSE_CONFIG=/no/such/file"})
+}
+
+func TestSecretsDoNotPrint(t *testing.T) {
+	const secret = "hunter2"
+	url := "mysql://gate:" + secret + "@db/gate"
+	command := parse(t, []string{"--database", url}, nil)
+	encoded, err := json.Marshal(command.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outputs := map[string]string{
+		"%v": fmt.Sprintf("%v", command.Options), "%+v": fmt.Sprintf("%+v", command), "%#v": fmt.Sprintf("%#v", command.Options),
+		"json": string(encoded), "config": fmt.Sprint(printed(t, command)),
+	}
+	file := write(t, "options.yaml", "database: "+url+"\n  broken: 'x\n")
+	for name, args := range map[string][]string{
+		"scheme": {"--database", "postgres://gate:" + secret + "@db/gate"},
+		"port":   {"--database", "mysql://gate@db:" + secret + "/gate"},
+		"escape": {"--database", "mysql://gate:%zz" + secret + "@db/gate"},
+		"name":   {"--databse", url},
+		"file":   {"--config", file},
+	} {
+		outputs["error: "+name] = fmt.Sprint(problems(t, args, nil))
+	}
+	for name, output := range outputs {
+		if strings.Contains(output, secret) {
+			t.Errorf("%s shows the password: %s", name, output)
+		}
+	}
+	if string(command.Options.Database) != url {
+		t.Errorf("database = %q, want the whole URL", string(command.Options.Database))
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"-h"}, {"serve", "--help"}, {"--help", "--mode", "nonsense"}} {
+		var out bytes.Buffer
+		command, err := config.Parse(args, []string{"GATEHOUSE_MODE=nonsense"}, &out)
+		if command != nil || !errors.Is(err, config.ErrHelp) {
+			t.Errorf("Parse(%q) = %v, %v, want ErrHelp", args, command, err)
+		}
+		for _, want := range []string{"Usage: gatehouse ", "--log-level=LEVELS", "Passwords (argon2id)", "(default 50MB)"} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("help of %q lacks %q:\n%s", args, want, out.String())
+			}
+		}
+	}
+}
