@@ -12,7 +12,7 @@ import (
 )
 
 // maxBatch is the most transactions that share one commit.
-const maxBatch = 64
+const maxBatch = 32
 
 // errBatchLost is what a transaction gets when another one in its batch took the batch down.
 // It is run again.

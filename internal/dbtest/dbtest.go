@@ -1,0 +1,65 @@
+// Package dbtest gives tests fresh databases: SQLite in a temporary folder, and MySQL on the server
+// that TEST_MYSQL names or else on a private MariaDB that it starts and stops.
+//
+// A package that uses it says so once:
+//
+//	func TestMain(m *testing.M) { dbtest.Main(m) }
+package dbtest
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"testing"
+
+	"gatehouse/internal/database"
+)
+
+// Main runs the tests, stops the server that they started, if any, and exits.
+func Main(m *testing.M) {
+	code := m.Run()
+	if err := stopShared(); err != nil {
+		fmt.Fprintln(os.Stderr, "dbtest:", err)
+		code = max(code, 1)
+	}
+	if skipped.Load() {
+		fmt.Println(Banner)
+	}
+	os.Exit(code)
+}
+
+// Run runs the test once for each database, on a fresh one that is migrated.
+func Run(t *testing.T, test func(t *testing.T, d *database.Database)) {
+	t.Helper()
+	RunURL(t, func(t *testing.T, url string) { test(t, Open(t, url)) })
+}
+
+// RunURL runs the test once for each database with the URL of a fresh one that has no tables yet.
+// SQLite's URL is empty: the test gives it a data folder of its own.
+func RunURL(t *testing.T, test func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, "") })
+	t.Run("mysql", func(t *testing.T) { test(t, MySQL(t)) })
+}
+
+// Open opens and migrates a database until the test ends. SQLite lies in a folder of its own.
+func Open(tb testing.TB, url string) *database.Database {
+	tb.Helper()
+	o := database.Options{URL: url, Logger: slog.New(slog.DiscardHandler)}
+	if url == "" {
+		o.DataDir = tb.TempDir()
+	}
+	d, err := database.Open(tb.Context(), o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	if _, err := d.Migrate(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	return d
+}
