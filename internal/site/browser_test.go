@@ -1,0 +1,278 @@
+package site
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"gatehouse/internal/apperr"
+)
+
+const axeFile = "../../tools/browser/node_modules/axe-core/axe.min.js"
+
+// longName has no place to break, in neither script.
+const longName = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
+
+// contract is as much of one as Swagger UI needs to show an operation.
+const contract = `{"openapi":"3.0.3","info":{"title":"Try","version":"1"},"paths":{"/try":{"get":{
+	"operationId":"try","x-error-codes":[1001],"responses":{"200":{"description":"ok"}}}}}}`
+
+// look is one way of looking at a page.
+type look struct {
+	page, path string
+	width      int64
+	scheme     string
+	language   apperr.Language
+}
+
+func (l look) String() string {
+	return fmt.Sprintf("%s-%d-%s-%s", l.page, l.width, l.scheme, l.language)
+}
+
+func looks(pages map[string]pageOf) []look {
+	var all []look
+	for page := range pages {
+		for _, width := range []int64{360, 1280} {
+			for _, scheme := range []string{"light", "dark"} {
+				for _, language := range languages {
+					all = append(all, look{page, "/" + string(language) + "/" + page, width, scheme, language})
+				}
+			}
+		}
+	}
+	return all
+}
+
+type pageOf func(apperr.Language) ([]byte, error)
+
+func browserPages(s *Site) map[string]pageOf {
+	return map[string]pageOf{
+		"home":      func(l apperr.Language) ([]byte, error) { return s.Home(l, Home{Nickname: "小明", Visits: 12}) },
+		"home-long": func(l apperr.Language) ([]byte, error) { return s.Home(l, Home{Nickname: longName, Visits: 1234567}) },
+		"login":     func(l apperr.Language) ([]byte, error) { return s.Login(l, Login{}) },
+		"refused": func(l apperr.Language) ([]byte, error) {
+			return s.Login(l, Login{Refusal: apperr.WrongPassword.Text().In(l)})
+		},
+		"switch":      func(l apperr.Language) ([]byte, error) { return s.Switch(l, Switch{"小明", "Ada", "ticket"}) },
+		"switch-long": func(l apperr.Language) ([]byte, error) { return s.Switch(l, Switch{longName, longName, "ticket"}) },
+		"about":       s.About,
+		"docs":        s.Docs,
+		"error": func(l apperr.Language) ([]byte, error) {
+			return s.Error(l, Error{Status: 404, Message: apperr.PathNotFound.Text().In(l), RequestID: "0197c9a2-7d1e-7c55"})
+		},
+		"error-cause": func(l apperr.Language) ([]byte, error) {
+			return s.Error(l, Error{500, apperr.Internal.Text().In(l), "0197c9a2-7d1e-7c55", "read user 7: " + longName + longName})
+		},
+	}
+}
+
+// serve starts a server of the site's pages, each under its policy.
+func serve(t *testing.T, s *Site, pages map[string]pageOf) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.Handle(AssetsPath, s.Assets(http.NotFoundHandler()))
+	mux.HandleFunc("/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Write([]byte(contract))
+	})
+	mux.HandleFunc("/{language}/{page}", func(w http.ResponseWriter, r *http.Request) {
+		page, err := pages[r.PathValue("page")](apperr.Language(r.PathValue("language")))
+		if err != nil {
+			t.Errorf("render %s: %v", r.URL.Path, err)
+		}
+		policy := PagePolicy
+		if r.PathValue("page") == "docs" {
+			policy = DocsPolicy
+		}
+		w.Header().Set("Content-Security-Policy", policy)
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Write(page)
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// startBrowser returns the context of a browser that ends with the test.
+func startBrowser(t *testing.T) context.Context {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		missing(t, "chromium is not installed")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(stop)
+	browser, closeBrowser := chromedp.NewContext(allocator)
+	t.Cleanup(closeBrowser)
+	if err := chromedp.Do(browser); err != nil {
+		t.Fatalf("start chromium: %v", err)
+	}
+	return browser
+}
+
+// missing skips the test in words that stand out, or fails it where skipping is forbidden.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("GATEHOUSE_TEST_NO_SKIP") == "1" {
+		t.Fatal(what)
+	}
+	t.Skip("SKIP-MISSING: " + what)
+}
+
+func TestInBrowser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("browser tests are slow; run them without -short")
+	}
+	axe, err := os.ReadFile(axeFile)
+	if err != nil {
+		missing(t, "axe-core is not installed; run npm ci in tools/browser")
+	}
+	s := newSite(t, Options{})
+	pages := browserPages(s)
+	address := serve(t, s, pages)
+	browser := startBrowser(t)
+	for _, look := range looks(pages) {
+		t.Run(look.String(), func(t *testing.T) {
+			tab, closeTab := chromedp.NewContext(browser)
+			defer closeTab()
+			if err := chromedp.Do(tab); err != nil {
+				t.Fatalf("open tab: %v", err)
+			}
+			tab, cancel := context.WithTimeout(tab, time.Minute)
+			defer cancel()
+			checkLook(t, tab, address, string(axe), look)
+		})
+	}
+}
+
+// checkLook opens a page and asks of it what every page has to keep.
+func checkLook(t *testing.T, tab context.Context, address, axe string, look look) {
+	console := listen(t, tab)
+	if err := chromedp.Do(tab, chromedp.EmulateViewport(look.width, 780), prefer(look.scheme), chromedp.Navigate(address+look.path)); err != nil {
+		t.Fatal(err)
+	}
+	if look.page == "docs" {
+		if err := chromedp.Do(tab, chromedp.WaitVisible(chromedp.CSS(".opblock"))); err != nil {
+			t.Fatalf("Swagger UI shows no operation: %v; console: %v", err, console())
+		}
+	}
+	if overflow := evaluate[int](t, tab, scrollThrough); overflow > 0 {
+		t.Errorf("the page scrolls sideways by %d pixels", overflow)
+	}
+	if shift := evaluate[float64](t, tab, layoutShift); shift > 0 {
+		t.Errorf("the layout shifts by %v", shift)
+	}
+	screenshot(t, tab, look.String())
+	evaluate[chromedp.Void](t, tab, axe)
+	if found := evaluate[[]string](t, tab, axeViolations); len(found) > 0 {
+		t.Errorf("axe-core finds:\n%s", strings.Join(found, "\n"))
+	}
+	if messages := console(); len(messages) > 0 {
+		t.Errorf("the console says:\n%s", strings.Join(messages, "\n"))
+	}
+}
+
+const (
+	// scrollThrough makes every picture load, and returns by how much the page is wider than the window.
+	scrollThrough = `(async () => {
+		const root = document.documentElement;
+		for (let y = 0; y <= root.scrollHeight; y += 300) {
+			window.scrollTo(0, y);
+			await new Promise(done => setTimeout(done, 5));
+		}
+		await Promise.all([...document.images].map(image => image.decode()));
+		window.scrollTo(0, 0);
+		return root.scrollWidth - root.clientWidth;
+	})()`
+
+	// layoutShift leaves out what Swagger UI moves while it reads the contract.
+	layoutShift = `new Promise(done => {
+		let sum = 0;
+		const ours = shift => shift.sources.some(({node}) => node && !node.parentElement?.closest("#swagger-ui"));
+		new PerformanceObserver(list => list.getEntries().filter(ours).forEach(shift => { sum += shift.value; }))
+			.observe({type: "layout-shift", buffered: true});
+		setTimeout(() => done(sum), 50);
+	})`
+
+	// axeViolations leaves out what Swagger UI draws, which is not ours.
+	axeViolations = `axe.run({exclude: ["#swagger-ui"]}).then(result => result.violations.flatMap(
+		violation => violation.nodes.map(node => violation.id + ": " + node.html + "\n\t" + node.failureSummary)))`
+)
+
+func evaluate[T any](t *testing.T, tab context.Context, script string) T {
+	t.Helper()
+	value, err := chromedp.Run(tab, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatalf("evaluate %.60q: %v", script, err)
+	}
+	return value
+}
+
+func prefer(scheme string) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		return err
+	})
+}
+
+// listen collects what a tab writes to its console; violations of the policy are among it.
+func listen(t *testing.T, tab context.Context) func() []string {
+	t.Helper()
+	var mu sync.Mutex
+	var messages []string
+	err := chromedp.Listen(tab, func(event any) {
+		switch event.(type) {
+		case *log.EventEntryAdded, *runtime.EventConsoleAPICalled, *runtime.EventExceptionThrown:
+			message, err := json.Marshal(event)
+			if err != nil {
+				message = []byte(err.Error())
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			messages = append(messages, string(message))
+		}
+	})
+	if err != nil {
+		t.Fatalf("listen to the console: %v", err)
+	}
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return messages
+	}
+}
+
+// screenshot keeps a picture of the whole page in $GATEHOUSE_TEST_SCREENSHOTS, for people to look at.
+func screenshot(t *testing.T, tab context.Context, name string) {
+	t.Helper()
+	dir := os.Getenv("GATEHOUSE_TEST_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	picture, err := chromedp.Run(tab, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Fatalf("take a screenshot: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
