@@ -1,0 +1,267 @@
+// Package image owns pictures: what is taken as one, under which name it is kept, and the row
+// that describes it.
+//
+// A picture is known by its bytes. While it streams to the disk it is hashed and its structure is
+// walked from the header to the end, but its pixels are not decoded: that costs a hundred times
+// as much. So a picture that is cut off is refused, one whose pixels are garbage is not.
+//
+// Whatever follows the end of a picture is kept: phones append further pictures and short films
+// there.
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"gatehouse/internal/apperr"
+	"gatehouse/internal/database"
+	"gatehouse/internal/db"
+	"gatehouse/internal/storage"
+
+	"github.com/google/uuid"
+)
+
+// The limits that hold where Options say nothing.
+const (
+	DefaultMaxFiles = 9
+	DefaultMaxBytes = 50 << 20
+	// DefaultMaxPixels lets the cameras pass that are sold as 50 megapixels (8192 × 6144).
+	DefaultMaxPixels = 50 << 20
+)
+
+// Image describes a picture that is kept.
+type Image struct {
+	ID           string // UUIDv7
+	OwnerID      string // empty where nobody was logged in
+	Name         string // under which it is served: unguessable, with the extension of its real type
+	OriginalName string // what the client called it, for display only
+	Bytes        int64
+	Width        int // in pixels, as coded: a JPEG's EXIF may ask to turn it
+	Height       int
+	ContentType  string
+	SHA256       [32]byte
+	CreatedAt    time.Time
+}
+
+// Upload is one picture that a client sends.
+type Upload struct {
+	Name    string    // what the client calls the file
+	Content io.Reader // read to its end before the next picture is asked for
+}
+
+// Options of a Service. A limit that is zero is the default.
+type Options struct {
+	Database  *database.Database
+	Disk      *storage.Disk
+	Logger    *slog.Logger     // nil is slog.Default()
+	Now       func() time.Time // nil is time.Now
+	MaxFiles  int              // most pictures in one upload
+	MaxBytes  int64            // most bytes of the pictures of one upload together
+	MaxPixels int64            // most pixels of one picture
+}
+
+// Service takes and finds pictures. Its methods may be called by several goroutines at once.
+type Service struct {
+	database  *database.Database
+	disk      *storage.Disk
+	log       *slog.Logger
+	now       func() time.Time
+	maxFiles  int
+	maxBytes  int64
+	maxPixels int64
+}
+
+// New returns a service.
+func New(o Options) *Service {
+	s := &Service{
+		database:  o.Database,
+		disk:      o.Disk,
+		log:       o.Logger,
+		now:       o.Now,
+		maxFiles:  o.MaxFiles,
+		maxBytes:  o.MaxBytes,
+		maxPixels: o.MaxPixels,
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.maxFiles == 0 {
+		s.maxFiles = DefaultMaxFiles
+	}
+	if s.maxBytes == 0 {
+		s.maxBytes = DefaultMaxBytes
+	}
+	if s.maxPixels == 0 {
+		s.maxPixels = DefaultMaxPixels
+	}
+	return s
+}
+
+// Upload keeps all pictures that next returns, until it returns io.EOF, or none of them.
+//
+// Refusals: InvalidInput where there is no picture at all, EmptyUpload, NotAnImage, ImageDamaged,
+// TooManyPixels, UploadTooLarge, TooManyImages, StorageFull, ServerBusy. An error of next or of a
+// picture's Content is found in the error that comes back.
+func (s *Service) Upload(ctx context.Context, ownerID string, next func() (*Upload, error)) ([]Image, error) {
+	batch := s.disk.NewBatch()
+	defer func() {
+		if err := batch.Discard(); err != nil {
+			s.log.ErrorContext(ctx, "remove the files of a refused upload", "err", err)
+		}
+	}()
+	images, err := s.receiveAll(batch, ownerID, next)
+	if err != nil {
+		return nil, err
+	}
+	if err := batch.Place(); err != nil {
+		return nil, diskError(err)
+	}
+	if err := s.insert(ctx, batch, images); err != nil {
+		return nil, err
+	}
+	if err := batch.Keep(); err != nil {
+		s.log.WarnContext(ctx, "tidy up after an upload", "err", err)
+	}
+	return images, nil
+}
+
+// receiveAll writes the pictures to files that nobody sees yet.
+func (s *Service) receiveAll(batch *storage.Batch, ownerID string, next func() (*Upload, error)) ([]Image, error) {
+	var images []Image
+	left := s.maxBytes
+	for {
+		upload, err := next()
+		if errors.Is(err, io.EOF) && len(images) > 0 {
+			return images, nil
+		}
+		if errors.Is(err, io.EOF) {
+			return nil, apperr.New(apperr.InvalidInput)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read upload: %w", err)
+		}
+		if len(images) == s.maxFiles {
+			return nil, apperr.New(apperr.TooManyImages)
+		}
+		image, err := s.receive(batch, upload, left)
+		if err != nil {
+			return nil, fmt.Errorf("picture %d: %w", len(images)+1, err)
+		}
+		image.OwnerID = ownerID
+		left -= image.Bytes
+		images = append(images, image)
+	}
+}
+
+// insert stores the rows of pictures whose files are in place.
+func (s *Service) insert(ctx context.Context, batch *storage.Batch, images []Image) error {
+	err := s.database.InTx(ctx, func(q *db.Queries) error {
+		for _, image := range images {
+			if err := q.InsertImage(ctx, paramsFromImage(image)); err != nil {
+				return fmt.Errorf("insert image %s: %w", image.Name, err)
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, database.ErrCommitUnknown) {
+		return s.settle(ctx, batch, images, err)
+	}
+	return databaseError(err)
+}
+
+// settle finds out how a commit ended whose answer was lost.
+func (s *Service) settle(ctx context.Context, batch *storage.Batch, images []Image, lost error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	stored, err := s.stored(ctx, images[0].Name)
+	if err != nil {
+		batch.Leave()
+		return databaseError(errors.Join(lost, err))
+	}
+	if !stored {
+		return databaseError(lost)
+	}
+	return nil
+}
+
+const settleTimeout = 10 * time.Second
+
+// Sweep finishes what processes that were killed in the middle of an upload left behind.
+// It is called at the start, and may be called at any time.
+func (s *Service) Sweep(ctx context.Context) error {
+	return s.disk.Sweep(ctx, s.stored)
+}
+
+// errFree is why the transaction of stored is rolled back.
+var errFree = errors.New("the name is free")
+
+// stored reports whether there is a row of this name, or one that is being committed right now:
+// MySQL may still be busy with the commit of a process that was killed. A read would miss such a
+// row. An insert waits for it at the unique index, and is rolled back.
+func (s *Service) stored(ctx context.Context, name string) (bool, error) {
+	probe := db.InsertImageParams{Name: name, Sha256: make([]byte, 32), CreatedAt: s.timestamp()}
+	err := s.database.InTx(ctx, func(q *db.Queries) error {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		probe.ID = id.String()
+		if err := q.InsertImage(ctx, probe); err != nil {
+			return err
+		}
+		return errFree
+	})
+	switch {
+	case errors.Is(err, errFree):
+		return false, nil
+	case database.IsDuplicate(err):
+		return true, nil
+	default:
+		return false, fmt.Errorf("look for image %s: %w", name, err)
+	}
+}
+
+// timestamp is the present time as both databases keep it.
+func (s *Service) timestamp() time.Time {
+	return s.now().UTC().Truncate(time.Microsecond)
+}
+
+func paramsFromImage(image Image) db.InsertImageParams {
+	return db.InsertImageParams{
+		ID:           image.ID,
+		OwnerID:      image.OwnerID,
+		Name:         image.Name,
+		OriginalName: image.OriginalName,
+		Bytes:        image.Bytes,
+		Width:        int64(image.Width),
+		Height:       int64(image.Height),
+		ContentType:  image.ContentType,
+		Sha256:       image.SHA256[:],
+		CreatedAt:    image.CreatedAt,
+	}
+}
+
+func diskError(err error) error {
+	if storage.IsFull(err) {
+		return apperr.Wrap(apperr.StorageFull, err)
+	}
+	return err
+}
+
+func databaseError(err error) error {
+	switch {
+	case database.IsFull(err):
+		return apperr.Wrap(apperr.StorageFull, err)
+	case database.IsBusy(err), errors.Is(err, database.ErrCommitUnknown):
+		return fmt.Errorf("%w: %w", apperr.Busy(time.Second), err)
+	default:
+		return err
+	}
+}

@@ -1,0 +1,116 @@
+package image
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+
+	"gatehouse/internal/apperr"
+)
+
+// maxSide is the most pixels on a side: what JPEG can express. Long screenshots stay well below.
+const maxSide = 1<<16 - 1
+
+// fileType is a kind of picture that is taken.
+type fileType struct {
+	extension   string
+	contentType string
+	matches     func(head []byte) bool
+	// inspect walks the structure to the picture's end. Its error is ImageDamaged, NotAnImage for
+	// a variety that browsers don't show, TooManyPixels, or the reader's.
+	inspect func(s *scanner, maxPixels int64) (dimensions, error)
+}
+
+var fileTypes = []fileType{
+	{"jpg", "image/jpeg", hasPrefix("\xff\xd8\xff"), inspectJPEG},
+	{"png", "image/png", hasPrefix("\x89PNG\r\n\x1a\n"), inspectPNG},
+	{"gif", "image/gif", func(head []byte) bool {
+		return hasPrefix("GIF87a")(head) || hasPrefix("GIF89a")(head)
+	}, inspectGIF},
+	{"webp", "image/webp", func(head []byte) bool {
+		return hasPrefix("RIFF")(head) && len(head) >= 12 && string(head[8:12]) == "WEBP"
+	}, inspectWebP},
+}
+
+func hasPrefix(prefix string) func(head []byte) bool {
+	return func(head []byte) bool { return bytes.HasPrefix(head, []byte(prefix)) }
+}
+
+func typeOfHead(head []byte) (fileType, bool) {
+	for _, t := range fileTypes {
+		if t.matches(head) {
+			return t, true
+		}
+	}
+	return fileType{}, false
+}
+
+// dimensions are in pixels.
+type dimensions struct{ width, height int }
+
+// check refuses what would cost too much to show.
+func (d dimensions) check(maxPixels int64) error {
+	if d.width <= 0 || d.height <= 0 {
+		return damaged("a side of no pixels")
+	}
+	if d.width > maxSide || d.height > maxSide || int64(d.width)*int64(d.height) > maxPixels {
+		return apperr.New(apperr.TooManyPixels)
+	}
+	return nil
+}
+
+func damaged(why string) error {
+	return apperr.Wrap(apperr.ImageDamaged, errors.New(why))
+}
+
+func unsupported(why string) error {
+	return apperr.Wrap(apperr.NotAnImage, errors.New(why))
+}
+
+// scanner reads the parts of a picture. A picture that ends where more was promised is damaged.
+type scanner struct{ *bufio.Reader }
+
+// next returns the next n bytes, at most the buffer's size. They are valid until the next read.
+func (s *scanner) next(n int) ([]byte, error) {
+	p, err := s.Peek(n)
+	if err != nil {
+		return nil, cutOff(err)
+	}
+	_, err = s.Discard(n)
+	return p, err
+}
+
+// piece returns what is buffered of the next n bytes, at least one. It is valid until the next read.
+func (s *scanner) piece(n int64) ([]byte, error) {
+	if _, err := s.Peek(1); err != nil {
+		return nil, cutOff(err)
+	}
+	return s.next(int(min(n, int64(s.Buffered()))))
+}
+
+// readByte returns the next byte.
+func (s *scanner) readByte() (byte, error) {
+	c, err := s.ReadByte()
+	return c, cutOff(err)
+}
+
+// skip passes over n bytes.
+func (s *scanner) skip(n int64) error {
+	for n > 0 {
+		skipped, err := s.Discard(int(min(n, 1<<30)))
+		if err != nil {
+			return cutOff(err)
+		}
+		n -= int64(skipped)
+	}
+	return nil
+}
+
+// cutOff turns the end of the stream into a refusal.
+func cutOff(err error) error {
+	if err == io.EOF {
+		return damaged("cut off")
+	}
+	return err
+}

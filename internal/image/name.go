@@ -1,0 +1,71 @@
+package image
+
+import (
+	"crypto/rand"
+	"path"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// stemLength is what rand.Text returns: 26 letters of base 32, 130 bits.
+const stemLength = 26
+
+// maxOriginalName is what the column takes, in characters.
+const maxOriginalName = 255
+
+// newName returns an unguessable name. Lower case, because some file systems ignore case.
+func newName(t fileType) string {
+	return strings.ToLower(rand.Text()) + "." + t.extension
+}
+
+// typeOfName returns the type of a picture by its generated name, and whether newName could have
+// made the name.
+func typeOfName(name string) (fileType, bool) {
+	stem, extension, _ := strings.Cut(name, ".")
+	if len(stem) != stemLength {
+		return fileType{}, false
+	}
+	for _, c := range []byte(stem) {
+		if (c < 'a' || c > 'z') && (c < '2' || c > '7') {
+			return fileType{}, false
+		}
+	}
+	for _, t := range fileTypes {
+		if t.extension == extension {
+			return t, true
+		}
+	}
+	return fileType{}, false
+}
+
+// displayName makes a client's file name fit to be shown: without folders, without bytes that are
+// no UTF-8, without characters that control a terminal or turn the direction of text, and not
+// longer than the column. The extension survives.
+func displayName(name string) string {
+	name = strings.ToValidUTF8(name, "")
+	name = name[strings.LastIndexAny(name, `/\`)+1:]
+	name = strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Cc, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
+			return -1
+		}
+		return r
+	}, name)
+	name = strings.TrimSpace(name)
+	if name == "." || name == ".." {
+		return ""
+	}
+	return cut(name, maxOriginalName)
+}
+
+// cut shortens a file name to so many characters, at the end of its stem.
+func cut(name string, most int) string {
+	if utf8.RuneCountInString(name) <= most {
+		return name
+	}
+	extension := []rune(path.Ext(name))
+	if len(extension) > 16 {
+		extension = nil
+	}
+	return string([]rune(name)[:most-len(extension)]) + string(extension)
+}

@@ -1,0 +1,141 @@
+// Package storage owns where the bytes of pictures lie: a Disk, which is one folder that
+// several server processes may share.
+//
+//	<folder>/<ab>/<name>                  a file, in the shard named by the first two letters of its name
+//	<folder>/incoming/<process>/<name>    a file of an upload that is not decided yet
+//	<folder>/incoming/<process>/.lock     held as long as the process lives
+//
+// A file and its row in the database appear together or not at all, whenever a process is killed.
+// The entry in incoming is written first and removed last, so that it names every file that may
+// lack its row. What a killed process leaves, and what Disk.Sweep does about it:
+//
+//	killed while the file is written    entry only, no row          remove the entry
+//	… after Place                       entry and file, no row      remove the file, then the entry
+//	… while the database commits        entry and file, row or not  ask the database, then as above or below
+//	… after the commit, before Keep     entry and file, row         remove the entry
+//	… in Discard                        entry, perhaps file         remove the file, then the entry
+//
+// A sweep that is killed itself is done again by the next. It looks only at folders in incoming
+// whose lock nobody holds, never at all the pictures.
+//
+// Nothing is synced to the disk: a kill loses nothing, a power failure may lose the last seconds.
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/gofrs/flock"
+)
+
+const (
+	folderMode = 0o750 // another program of our group, such as nginx, may read
+	fileMode   = 0o640
+)
+
+// Disk keeps files in a folder. Its methods may be called by several goroutines at once.
+type Disk struct {
+	dir      string // where the shards lie
+	incoming string // where every process has its folder
+	own      string // the folder of this process
+	lock     *flock.Flock
+	link     func(oldname, newname string) error
+}
+
+// OpenDisk opens the folder, which it makes where it is missing.
+func OpenDisk(dir string) (*Disk, error) {
+	d := &Disk{dir: dir, incoming: filepath.Join(dir, "incoming"), link: os.Link}
+	if err := os.MkdirAll(d.incoming, folderMode); err != nil {
+		return nil, fmt.Errorf("make the folder of files: %w", err)
+	}
+	if err := d.enroll(); err != nil {
+		return nil, fmt.Errorf("make a folder for incoming files: %w", err)
+	}
+	return d, nil
+}
+
+// Close gives up the folder of this process. Batches under way must have ended.
+// What is still undecided stays for the next sweep.
+func (d *Disk) Close() error {
+	entries, err := entriesOf(d.own)
+	if err == nil && len(entries) == 0 {
+		err = os.RemoveAll(d.own)
+	}
+	return errors.Join(err, d.lock.Close())
+}
+
+// Open opens a file for reading. Its error is fs.ErrNotExist for a name that no file has or can have.
+func (d *Disk) Open(name string) (*os.File, error) {
+	if !valid(name) {
+		return nil, fs.ErrNotExist
+	}
+	return os.Open(d.path(name))
+}
+
+// IsFull reports whether a write failed because the disk, or the space that we may use, is full.
+func IsFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// place makes an incoming file appear under its name, and returns the entry in incoming that
+// bears witness to it until the file is decided.
+func (d *Disk) place(name string) (entry string, err error) {
+	entry, target := filepath.Join(d.own, name), d.path(name)
+	err = d.link(entry, target)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.Mkdir(filepath.Dir(target), folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
+			return entry, err
+		}
+		err = d.link(entry, target)
+	}
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) {
+		return move(entry, target)
+	}
+	return entry, err
+}
+
+// moved ends the name of the empty entry that stays behind where a file system has no hard links.
+const moved = "~"
+
+func move(entry, target string) (string, error) {
+	witness := entry + moved
+	if err := os.WriteFile(witness, nil, fileMode); err != nil {
+		return entry, err
+	}
+	return witness, os.Rename(entry, target)
+}
+
+// remove removes the file of a name, if there is one.
+func (d *Disk) remove(name string) error {
+	return removeIfThere(d.path(name))
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func (d *Disk) path(name string) string {
+	return d.dir + string(filepath.Separator) + name[:2] + string(filepath.Separator) + name
+}
+
+// valid reports whether a file may have the name: lower-case letters, digits and dots, no dot
+// among the first two characters. So no name leads out of its folder, or to another kind of file.
+func valid(name string) bool {
+	if len(name) < 3 || len(name) > 64 || strings.Contains(name[:2], ".") {
+		return false
+	}
+	for _, c := range []byte(name) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' {
+			return false
+		}
+	}
+	return true
+}

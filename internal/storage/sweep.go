@@ -1,0 +1,137 @@
+package storage
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// lockName is no valid name of a file.
+const lockName = ".lock"
+
+// enroll makes and locks the folder of this process.
+func (d *Disk) enroll() error {
+	unlock, err := d.lockIncoming()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	d.own = filepath.Join(d.incoming, strings.ToLower(rand.Text()))
+	if err := os.Mkdir(d.own, folderMode); err != nil {
+		return err
+	}
+	d.lock = flock.New(filepath.Join(d.own, lockName))
+	return d.lock.Lock()
+}
+
+// lockIncoming keeps a sweep from taking a folder between its making and its locking.
+func (d *Disk) lockIncoming() (unlock func() error, err error) {
+	lock := flock.New(filepath.Join(d.incoming, lockName))
+	if err := lock.Lock(); err != nil {
+		return nil, err
+	}
+	return lock.Close, nil
+}
+
+// Sweep decides what processes that have died left undecided: a file stays where stored says
+// that it is to, all else is removed. A file for which stored fails is left for the next sweep.
+// Call it at the start; several processes may call it at once, and at any time.
+func (d *Disk) Sweep(ctx context.Context, stored func(ctx context.Context, name string) (bool, error)) error {
+	orphaned, failed := d.claim()
+	for _, folder := range orphaned {
+		err := d.sweepFolder(ctx, folder.dir, stored)
+		failed = errors.Join(failed, err, folder.lock.Close())
+	}
+	if failed != nil {
+		return fmt.Errorf("sweep abandoned uploads: %w", failed)
+	}
+	return nil
+}
+
+type orphan struct {
+	dir  string
+	lock *flock.Flock // held
+}
+
+// claim locks every folder in incoming whose process has died. A folder that it can't lock is in
+// the error and keeps none of the others from being claimed.
+func (d *Disk) claim() (orphaned []orphan, err error) {
+	unlock, err := d.lockIncoming()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	folders, err := entriesOf(d.incoming)
+	if err != nil {
+		return nil, err
+	}
+	var failed error
+	for _, name := range folders {
+		dir := filepath.Join(d.incoming, name)
+		if dir == d.own {
+			continue
+		}
+		lock := flock.New(filepath.Join(dir, lockName))
+		free, err := lock.TryLock()
+		if free {
+			orphaned = append(orphaned, orphan{dir, lock})
+		}
+		failed = errors.Join(failed, err)
+	}
+	return orphaned, failed
+}
+
+// sweepFolder decides every entry of a folder, then removes the folder.
+func (d *Disk) sweepFolder(ctx context.Context, dir string, stored func(context.Context, string) (bool, error)) error {
+	entries, err := entriesOf(dir)
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, entry := range entries {
+		failed = errors.Join(failed, d.sweepEntry(ctx, filepath.Join(dir, entry), stored))
+	}
+	if failed != nil {
+		return failed
+	}
+	return os.RemoveAll(dir)
+}
+
+func (d *Disk) sweepEntry(ctx context.Context, entry string, stored func(context.Context, string) (bool, error)) error {
+	name := strings.TrimSuffix(filepath.Base(entry), moved)
+	if !valid(name) {
+		return os.RemoveAll(entry)
+	}
+	keep, err := stored(ctx, name)
+	if err != nil {
+		return fmt.Errorf("sweep file %s: %w", name, err)
+	}
+	if !keep {
+		if err := d.remove(name); err != nil {
+			return err
+		}
+	}
+	return removeIfThere(entry)
+}
+
+// entriesOf lists a folder without its lock. A folder that is gone has no entries.
+func entriesOf(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var names []string
+	for _, entry := range entries {
+		if entry.Name() != lockName {
+			names = append(names, entry.Name())
+		}
+	}
+	return names, nil
+}
