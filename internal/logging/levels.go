@@ -1,4 +1,3 @@
-// Package logging owns the logs: one file, one level and one day at a time for each module, and what never gets into them.
 package logging
 
 import (

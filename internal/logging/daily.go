@@ -1,0 +1,96 @@
+package logging
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// keepDays is how many files of past days are kept.
+const keepDays = 30
+
+// dailyFile is a log file that takes a new one each day: image.log is today's, image.log.2026-01-31 that of a day
+// gone by. (Libraries for this name a file after the moment of its rotation, which is a day after its lines.)
+// It is not safe for concurrent use.
+type dailyFile struct {
+	path string
+	now  func() time.Time
+	file *os.File // nil after it could not be opened
+	day  string   // of the lines in it
+}
+
+// openDaily opens the log of today, for its owner only. A file that a former run left behind keeps its own day.
+func openDaily(path string, now func() time.Time) (*dailyFile, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	f := &dailyFile{path: path, now: now}
+	return f, f.open()
+}
+
+func (f *dailyFile) open() error {
+	file, err := os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	f.file, f.day = file, dayOf(f.now())
+	if info, err := file.Stat(); err == nil && info.Size() > 0 {
+		f.day = dayOf(info.ModTime())
+	}
+	return nil
+}
+
+// Write appends whole lines, after taking a new file where the day has changed.
+func (f *dailyFile) Write(lines []byte) (int, error) {
+	if f.file != nil && dayOf(f.now()) > f.day {
+		f.putAside()
+	}
+	if f.file == nil {
+		if err := f.open(); err != nil {
+			return 0, err
+		}
+	}
+	return f.file.Write(lines)
+}
+
+// Close closes the file; the next Write would open it again.
+func (f *dailyFile) Close() error {
+	if f.file == nil {
+		return nil
+	}
+	err := f.file.Close()
+	f.file = nil
+	return err
+}
+
+// putAside closes the file and gives it the name of its day. Where that fails the lines of two days share a file,
+// which is better than to lose some.
+func (f *dailyFile) putAside() {
+	_ = f.file.Close()
+	f.file = nil
+	past := f.path + "." + f.day
+	// Another process may have been faster, and a rename would destroy what it has put there.
+	if _, err := os.Lstat(past); errors.Is(err, fs.ErrNotExist) {
+		_ = os.Rename(f.path, past)
+	}
+	f.prune()
+}
+
+// prune removes the oldest files of past days.
+func (f *dailyFile) prune() {
+	past, _ := filepath.Glob(f.path + ".????-??-??")
+	past = slices.DeleteFunc(past, func(path string) bool {
+		_, err := time.Parse(time.DateOnly, strings.TrimPrefix(path, f.path+"."))
+		return err != nil
+	})
+	slices.Sort(past)
+	for _, path := range past[:max(0, len(past)-keepDays)] {
+		_ = os.Remove(path) // the next day tries again
+	}
+}
+
+func dayOf(t time.Time) string { return t.Format(time.DateOnly) }
