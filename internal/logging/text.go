@@ -17,9 +17,9 @@ const timeLayout = "2006-01-02T15:04:05.000Z07:00"
 
 // textHandler writes lines for people: time, level, module, file:line, message, key=value.
 //
-// It stands here, and not one of the libraries, because it logs every request: it forms a line once for both
-// outputs, in half the time and with a sixth of the allocations of slog.TextHandler with its source, and lets no
-// control character of a client through to a terminal.
+// It stands here, and not one of the libraries, because it logs every request: it takes two thirds of the time of
+// slog.TextHandler with its source and one allocation for six, and unlike tint it lets no control character of a
+// client through to a terminal.
 type textHandler struct {
 	out    *outlet
 	module string
