@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
@@ -24,6 +25,9 @@ import (
 )
 
 const axeFile = "../../tools/browser/node_modules/axe-core/axe.min.js"
+
+// pictureDelay lets the browser paint before the pictures come, so that one without a size shifts what follows it.
+const pictureDelay = 100 * time.Millisecond
 
 // longName has no place to break, in neither script.
 const longName = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
@@ -85,7 +89,13 @@ func browserPages(s *Site) map[string]pageOf {
 func serve(t *testing.T, s *Site, pages map[string]pageOf) string {
 	t.Helper()
 	mux := http.NewServeMux()
-	mux.Handle(AssetsPath, s.Assets(http.NotFoundHandler()))
+	assets := s.Assets(http.NotFoundHandler())
+	mux.HandleFunc(AssetsPath, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, ".svg") {
+			time.Sleep(pictureDelay)
+		}
+		assets.ServeHTTP(w, r)
+	})
 	mux.HandleFunc("/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write([]byte(contract))
@@ -165,7 +175,7 @@ func TestInBrowser(t *testing.T) {
 // checkLook opens a page and asks of it what every page has to keep.
 func checkLook(t *testing.T, tab context.Context, address, axe string, look look) {
 	console := listen(t, tab)
-	if err := chromedp.Do(tab, chromedp.EmulateViewport(look.width, 780), prefer(look.scheme), chromedp.Navigate(address+look.path)); err != nil {
+	if err := chromedp.Do(tab, chromedp.EmulateViewport(look.width, 780), firstVisit(look.scheme), chromedp.Navigate(address+look.path)); err != nil {
 		t.Fatal(err)
 	}
 	if look.page == "docs" {
@@ -225,9 +235,14 @@ func evaluate[T any](t *testing.T, tab context.Context, script string) T {
 	return value
 }
 
-func prefer(scheme string) chromedp.Action[chromedp.Void] {
+// firstVisit makes the tab prefer a colour scheme and have nothing in its cache.
+func firstVisit(scheme string) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		_, err := cdp.Call(ctx, target, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true})
+		if err != nil {
+			return err
+		}
+		_, err = cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
 		})
 		return err

@@ -126,12 +126,9 @@ type Error struct {
 	Cause     string // for the developer; empty in production
 }
 
-// Error renders the error page. It works with what New had read where files became unreadable since.
+// Error renders the error page, from what New had read where a file has become wrong since.
 func (s *Site) Error(language apperr.Language, failure Error) ([]byte, error) {
-	now, err := s.current()
-	if err != nil {
-		now = s.loaded
-	}
+	now, _ := s.current()
 	return now.pages.render("error", language, failure)
 }
 
