@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/mdp/qrterminal/v3"
+
+	"gatehouse/internal/config"
+)
+
+// announce tells the person who started the server where everything is.
+func announce(w io.Writer, options config.Options, address *net.TCPAddr) error {
+	dataDir, err := filepath.Abs(options.DataDir)
+	if err != nil {
+		return fmt.Errorf("find the data folder: %w", err)
+	}
+	base := string(options.PublicURL)
+	if base == "" {
+		base = "http://" + net.JoinHostPort(reachableHost(address, options.LAN), strconv.Itoa(address.Port))
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "Gatehouse %s, %s mode, on %s\n", version, options.Mode, address)
+	fmt.Fprintf(&text, "  home page  %s/h5/home\n", base)
+	fmt.Fprintf(&text, "  API docs   %s/docs/\n", base)
+	fmt.Fprintf(&text, "  data       %s (%s)\n", dataDir, databaseName(options))
+	if options.SMS == config.SMSDev {
+		fmt.Fprintf(&text, "  NOTE: development mode takes the verification code %s from everyone\n", devCode)
+	}
+	if options.LAN {
+		text.WriteString("  open to the local network; scan this with a phone:\n")
+		qrterminal.GenerateHalfBlock(base+"/h5/home", qrterminal.L, &text)
+	}
+	_, err = io.WriteString(w, text.String())
+	return err
+}
+
+func databaseName(options config.Options) string {
+	if options.Database == "" {
+		return "SQLite"
+	}
+	return options.Database.String()
+}
+
+// reachableHost is an address that a browser can open.
+func reachableHost(address *net.TCPAddr, lan bool) string {
+	switch {
+	case !address.IP.IsUnspecified():
+		return address.IP.String()
+	case lan:
+		return lanHost()
+	default:
+		return "127.0.0.1"
+	}
+}
+
+// lanHost is this machine's address in the local network, or the loopback address if it is in none.
+func lanHost() string {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return "127.0.0.1"
+	}
+	for _, address := range addresses {
+		if network, ok := address.(*net.IPNet); ok && network.IP.IsPrivate() && network.IP.To4() != nil {
+			return network.IP.String()
+		}
+	}
+	return "127.0.0.1"
+}

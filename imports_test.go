@@ -1,0 +1,107 @@
+package main
+
+import (
+	"go/ast"
+	"go/build"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayImport says which of our packages a package may import, and which packages of the standard
+// library are closed to it. It is the house's plan; a package that is not in it fails the test.
+var mayImport = map[string]struct {
+	ours   []string
+	closed []string
+}{
+	".":                         {ours: []string{"internal/config", "internal/httpapi", "internal/site", "internal/account", "internal/session", "internal/image", "internal/database", "internal/storage", "internal/logging"}},
+	"bench":                     {ours: []string{"internal/dbtest"}},
+	"internal/account":          {ours: []string{"internal/db", "internal/database", "internal/apperr"}, closed: []string{"net/http"}},
+	"internal/api":              {},
+	"internal/apperr":           {},
+	"internal/config":           {ours: []string{"internal/logging"}, closed: []string{"net/http"}},
+	"internal/database":         {ours: []string{"internal/db", "internal/apperr", "sql"}, closed: []string{"net/http"}},
+	"internal/db":               {},
+	"internal/dbtest":           {ours: []string{"internal/database"}},
+	"internal/dbtest/withmysql": {ours: []string{"internal/dbtest"}},
+	"internal/httpapi":          {ours: []string{"internal/api", "internal/account", "internal/session", "internal/image", "internal/site", "internal/apperr"}},
+	"internal/image":            {ours: []string{"internal/db", "internal/database", "internal/apperr", "internal/storage"}, closed: []string{"net/http"}},
+	"internal/logging":          {closed: []string{"net/http"}},
+	"internal/session":          {ours: []string{"internal/db", "internal/database", "internal/apperr"}, closed: []string{"net/http"}},
+	"internal/site":             {ours: []string{"internal/apperr", "web"}},
+	"internal/storage":          {closed: []string{"net/http"}},
+	"sql":                       {},
+	"web":                       {},
+}
+
+func TestImportRules(t *testing.T) {
+	for _, dir := range packages(t) {
+		rule, planned := mayImport[dir]
+		if !planned {
+			t.Errorf("package %s is not in the plan of who may import whom; give it a place there", dir)
+			continue
+		}
+		pkg, err := build.ImportDir(dir, 0)
+		if err != nil {
+			t.Fatalf("read package %s: %v", dir, err)
+		}
+		for _, imported := range pkg.Imports {
+			if ours, ok := strings.CutPrefix(imported, "gatehouse/"); ok && !slices.Contains(rule.ours, ours) {
+				t.Errorf("%s imports %s, which the plan does not allow", dir, ours)
+			}
+			if slices.Contains(rule.closed, imported) {
+				t.Errorf("%s imports %s, which is closed to it", dir, imported)
+			}
+		}
+	}
+}
+
+func TestGeneratedPackagesHoldNothingByHand(t *testing.T) {
+	for _, dir := range []string{"internal/api", "internal/db"} {
+		pkg, err := build.ImportDir(dir, build.ImportComment)
+		if err != nil {
+			t.Fatalf("read package %s: %v", dir, err)
+		}
+		for _, file := range slices.Concat(pkg.GoFiles, pkg.TestGoFiles, pkg.XTestGoFiles) {
+			if !isGenerated(t, filepath.Join(dir, file)) {
+				t.Errorf("%s/%s is written by hand", dir, file)
+			}
+		}
+	}
+}
+
+func packages(t *testing.T) []string {
+	t.Helper()
+	var dirs []string
+	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && (strings.HasPrefix(entry.Name(), ".") && file != "." || entry.Name() == "node_modules" || entry.Name() == "data") {
+			return filepath.SkipDir
+		}
+		isSource := strings.HasSuffix(file, ".go") && !strings.HasSuffix(file, "_test.go")
+		if dir := filepath.ToSlash(path.Dir(file)); isSource && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("walk the tree: %v", err)
+	}
+	return dirs
+}
+
+func isGenerated(t *testing.T, file string) bool {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.PackageClauseOnly|parser.ParseComments)
+	if err != nil {
+		t.Fatalf("read %s: %v", file, err)
+	}
+	return ast.IsGenerated(parsed)
+}

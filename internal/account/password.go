@@ -1,0 +1,98 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/alexedwards/argon2id"
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/text/unicode/norm"
+
+	"gatehouse/internal/apperr"
+)
+
+// HasherOptions are the cost of a password hash, and how many run at once.
+type HasherOptions struct {
+	Memory      uint32 // KiB
+	Iterations  uint32
+	Parallelism uint8
+	Concurrency int           // hashes at once; the number of cores is the most that makes sense
+	Wait        time.Duration // how long one waits for its turn before ServerBusy
+}
+
+// Hasher hashes passwords with argon2id in PHC form, never more at once than allowed,
+// so that a flood of logins costs neither memory nor the other requests.
+type Hasher struct {
+	params argon2id.Params
+	turns  *semaphore.Weighted
+	wait   time.Duration
+	decoy  string
+}
+
+// NewHasher returns a hasher, after it tried its parameters on a hash that belongs to nobody.
+func NewHasher(options HasherOptions) (*Hasher, error) {
+	h := &Hasher{
+		params: argon2id.Params{
+			Memory: options.Memory, Iterations: options.Iterations, Parallelism: options.Parallelism,
+			SaltLength: 16, KeyLength: 32,
+		},
+		turns: semaphore.NewWeighted(int64(options.Concurrency)),
+		wait:  options.Wait,
+	}
+	decoy, err := argon2id.CreateHash("nobody's password", &h.params)
+	if err != nil {
+		return nil, fmt.Errorf("hash a password: %w", err)
+	}
+	h.decoy = decoy
+	return h, nil
+}
+
+// Hash returns the hash of a password in PHC form, or ServerBusy.
+func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
+	if err := h.takeTurn(ctx); err != nil {
+		return "", err
+	}
+	defer h.turns.Release(1)
+	hash, err := argon2id.CreateHash(normalize(password), &h.params)
+	if err != nil {
+		return "", fmt.Errorf("hash a password: %w", err)
+	}
+	return hash, nil
+}
+
+// Matches reports whether a password has a hash, and whether that hash was made with
+// other parameters than today's. It returns ServerBusy.
+func (h *Hasher) Matches(ctx context.Context, password, hash string) (matches, outdated bool, err error) {
+	if err := h.takeTurn(ctx); err != nil {
+		return false, false, err
+	}
+	defer h.turns.Release(1)
+	matches, params, err := argon2id.CheckHash(normalize(password), hash)
+	if err != nil {
+		return false, false, fmt.Errorf("read a password hash: %w", err)
+	}
+	return matches, *params != h.params, nil
+}
+
+// Waste spends the time of one check on nobody's password.
+func (h *Hasher) Waste(ctx context.Context, password string) error {
+	_, _, err := h.Matches(ctx, password, h.decoy)
+	return err
+}
+
+func (h *Hasher) takeTurn(ctx context.Context) error {
+	waiting, cancel := context.WithTimeout(ctx, h.wait)
+	defer cancel()
+	err := h.turns.Acquire(waiting, 1)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return apperr.Busy(max(h.wait, time.Second))
+	}
+	return err
+}
+
+// normalize makes the same password of what different keyboards send for the same characters.
+func normalize(password string) string {
+	return norm.NFC.String(password)
+}

@@ -1,0 +1,132 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"gatehouse/internal/api"
+	"gatehouse/internal/apperr"
+	"gatehouse/internal/site"
+)
+
+// writeError is the one door by which every failure leaves. Only http.ServeContent answers
+// for itself: 304, 412 and 416 of a picture.
+func (s *server) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		return // nobody is there to read an answer
+	}
+	e := apperr.From(err)
+	s.logFailure(r, e)
+	if answer, ok := w.(middleware.WrapResponseWriter); ok && answer.Status() != 0 {
+		panic(http.ErrAbortHandler) // half an answer is out; cutting it off is all that can be said
+	}
+	s.setErrorHeaders(w, r, e)
+	if s.wantsPage(r) {
+		s.writeErrorPage(w, r, e)
+		return
+	}
+	s.writeErrorEnvelope(w, r, e)
+}
+
+// logFailure tells what the client did wrong at Info, and what we did wrong at Error, each once.
+func (s *server) logFailure(r *http.Request, e *apperr.Error) {
+	level := slog.LevelInfo
+	if e.Code.Status() >= http.StatusInternalServerError && e.Code != apperr.ServerBusy {
+		level = slog.LevelError
+	}
+	s.Logger.LogAttrs(r.Context(), level, "refused", slog.Int("code", int(e.Code)),
+		slog.String("error", e.Error()), slog.String("route", route(r)), slog.String("request_id", callFrom(r.Context()).id))
+}
+
+func (s *server) setErrorHeaders(w http.ResponseWriter, r *http.Request, e *apperr.Error) {
+	header := w.Header()
+	if e.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+	}
+	switch e.Code {
+	case apperr.NotLoggedIn:
+		header.Set("WWW-Authenticate", "Bearer")
+	case apperr.MethodNotAllowed:
+		header.Set("Allow", strings.Join(s.allowedMethods(r), ", "))
+	}
+}
+
+func (s *server) allowedMethods(r *http.Request) []string {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		match := chi.NewRouteContext()
+		if !chi.RouteContext(r.Context()).Routes.Match(match, method, r.URL.Path) || s.contract.hides(method, match.RoutePattern()) {
+			continue
+		}
+		allowed = append(allowed, method)
+		if method == http.MethodGet {
+			allowed = append(allowed, http.MethodHead)
+		}
+	}
+	return allowed
+}
+
+// wantsPage tells browsers from programs; operations of the API answer programs only.
+func (s *server) wantsPage(r *http.Request) bool {
+	operation := callFrom(r.Context()).operation
+	return (operation == nil || operation.isPage) && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+func (s *server) writeErrorEnvelope(w http.ResponseWriter, r *http.Request, e *apperr.Error) {
+	c := callFrom(r.Context())
+	status := e.Code.Status()
+	answer := errorFromAppErr(e, c.language())
+	if s.Booklet && c.operation != nil && c.operation.isBooklet {
+		status, answer.Data.Details = http.StatusOK, nil
+	}
+	body, err := json.Marshal(answer)
+	if err != nil {
+		panic(err) // strings and numbers only
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that is gone has no use for an error
+}
+
+func errorFromAppErr(e *apperr.Error, language apperr.Language) api.Error {
+	answer := api.Error{Data: api.ErrorData{Msg: e.Code.Text().In(language), Code: api.ErrorCode(e.Code)}}
+	for _, detail := range e.Details {
+		answer.Data.Details = append(answer.Data.Details, api.ErrorDetail{Field: detail.Field, Reason: detail.Reason.In(language)})
+	}
+	return answer
+}
+
+func (s *server) writeErrorPage(w http.ResponseWriter, r *http.Request, e *apperr.Error) {
+	c := callFrom(r.Context())
+	page, err := s.errorPage(c, e)
+	if err != nil {
+		s.Logger.ErrorContext(r.Context(), "render an error page", "error", err, "request_id", c.id)
+		s.writeErrorEnvelope(w, r, e)
+		return
+	}
+	setPageHeaders(w.Header(), site.PagePolicy)
+	w.WriteHeader(e.Code.Status())
+	_, _ = w.Write(page) // a client that is gone has no use for an error
+}
+
+// errorPage is the login form again where that was refused, and a page of its own elsewhere.
+func (s *server) errorPage(c *call, e *apperr.Error) ([]byte, error) {
+	message := e.Code.Text().In(c.language())
+	if c.operation != nil && c.operation.id == "submitLoginPage" && e.Code.Status() != http.StatusForbidden {
+		return s.Site.Login(c.language(), site.Login{Refusal: message})
+	}
+	failure := site.Error{Status: e.Code.Status(), Message: message, RequestID: c.id}
+	if s.Dev {
+		failure.Cause = e.Error()
+	}
+	return s.Site.Error(c.language(), failure)
+}

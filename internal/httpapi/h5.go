@@ -1,0 +1,129 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"gatehouse/internal/api"
+	"gatehouse/internal/apperr"
+	"gatehouse/internal/session"
+	"gatehouse/internal/site"
+)
+
+const (
+	homePath  = "/h5/home"
+	loginPath = "/h5/login"
+)
+
+func (s *server) CreateHomeTicket(ctx context.Context, _ api.CreateHomeTicketRequestObject) (api.CreateHomeTicketResponseObject, error) {
+	homeURL, err := s.homeURL(ctx, callFrom(ctx).session)
+	if err != nil {
+		return nil, err
+	}
+	return api.CreateHomeTicket200JSONResponse{Data: api.HomeTicketData{
+		Msg: api.HomeTicket{HomeURL: homeURL, ExpiresIn: int64(s.TicketLifetime.Seconds())},
+	}}, nil
+}
+
+func (s *server) GetHomePage(ctx context.Context, request api.GetHomePageRequestObject) (api.GetHomePageResponseObject, error) {
+	c := callFrom(ctx)
+	if request.Params.Ticket != nil {
+		return s.openWithTicket(ctx, c, *request.Params.Ticket)
+	}
+	if c.session.ID == "" {
+		return redirect(loginPath), nil
+	}
+	user, err := s.Accounts.VisitHome(ctx, c.session.UserID)
+	if apperr.Is(err, apperr.NotLoggedIn) {
+		return redirect(loginPath), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.Site.Home(c.language(), site.Home{Nickname: user.Nickname, Visits: user.HomeVisits})
+	return htmlPage{body: page}, err
+}
+
+// openWithTicket turns a ticket into a cookie, unless that would replace another user's session.
+func (s *server) openWithTicket(ctx context.Context, c *call, ticket string) (api.GetHomePageResponseObject, error) {
+	if c.request.Method == http.MethodHead { // link previews look, and must not use a ticket up
+		return redirect(homePath), nil
+	}
+	next, err := s.Sessions.PeekTicket(ctx, ticket)
+	if apperr.Is(err, apperr.NotLoggedIn) {
+		return redirect(loginPath), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.session.ID != "" && c.session.UserID != next.UserID {
+		page, err := s.switchPage(ctx, c, next, ticket)
+		return htmlPage{body: page}, err
+	}
+	return s.redeem(ctx, c, ticket)
+}
+
+func (s *server) switchPage(ctx context.Context, c *call, next session.Session, ticket string) ([]byte, error) {
+	current, err := s.Accounts.Get(ctx, c.session.UserID)
+	if err != nil {
+		return nil, err
+	}
+	other, err := s.Accounts.Get(ctx, next.UserID)
+	if err != nil {
+		return nil, err
+	}
+	return s.Site.Switch(c.language(), site.Switch{Current: current.Nickname, Next: other.Nickname, Ticket: ticket})
+}
+
+func (s *server) SwitchSession(ctx context.Context, request api.SwitchSessionRequestObject) (api.SwitchSessionResponseObject, error) {
+	c := callFrom(ctx)
+	if err := s.checkOrigin(c.request); err != nil {
+		return nil, err
+	}
+	return s.redeem(ctx, c, request.Body.Ticket)
+}
+
+// redeem goes on to the home page with a session, or to the login page if the ticket is no good any more.
+func (s *server) redeem(ctx context.Context, c *call, ticket string) (redirection, error) {
+	opened, err := s.Sessions.RedeemTicket(ctx, ticket)
+	if apperr.Is(err, apperr.NotLoggedIn) {
+		return redirect(loginPath), nil
+	}
+	if err != nil {
+		return redirection{}, err
+	}
+	return redirectWithCookie(homePath, s.cookieOf(c, opened)), nil
+}
+
+func (s *server) GetLoginPage(ctx context.Context, _ api.GetLoginPageRequestObject) (api.GetLoginPageResponseObject, error) {
+	page, err := s.Site.Login(callFrom(ctx).language(), site.Login{})
+	return htmlPage{body: page}, err
+}
+
+func (s *server) SubmitLoginPage(ctx context.Context, request api.SubmitLoginPageRequestObject) (api.SubmitLoginPageResponseObject, error) {
+	c := callFrom(ctx)
+	if err := s.checkOrigin(c.request); err != nil {
+		return nil, err
+	}
+	_, opened, err := s.login(ctx, request.Body.Phone, request.Body.Password)
+	if err != nil {
+		return nil, err
+	}
+	return redirectWithCookie(homePath, s.cookieOf(c, opened)), nil
+}
+
+func (s *server) GetAboutPage(ctx context.Context, _ api.GetAboutPageRequestObject) (api.GetAboutPageResponseObject, error) {
+	page, err := s.Site.About(callFrom(ctx).language())
+	return htmlPage{body: page}, err
+}
+
+// redirection is a SeeOther, which every operation that redirects has in the same form.
+type redirection = api.SeeOtherResponse
+
+func redirect(path string) redirection {
+	return redirectWithCookie(path, nil)
+}
+
+func redirectWithCookie(path string, cookie *string) redirection {
+	return redirection{Headers: api.SeeOtherResponseHeaders{Location: &path, SetCookie: cookie}}
+}

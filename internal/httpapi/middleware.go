@@ -1,0 +1,122 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"gatehouse/internal/apperr"
+)
+
+// statusClientGone is logged where the client went away before it had an answer.
+const statusClientGone = 499
+
+// logRequests writes a line for each request. Queries, bodies and headers never reach it.
+func (s *server) logRequests(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		answer := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		defer func() { // also when a handler aborts the connection
+			if !s.Logger.Enabled(r.Context(), slog.LevelInfo) {
+				return
+			}
+			c := callFrom(r.Context())
+			s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "request",
+				slog.String("method", r.Method), slog.String("route", route(r)), slog.Int("status", status(answer, r)),
+				slog.Duration("duration", time.Since(start)), slog.Int("bytes", answer.BytesWritten()),
+				slog.String("client", c.client.String()), slog.String("request_id", c.id))
+		}()
+		next.ServeHTTP(answer, r)
+	})
+}
+
+// route is the pattern that a request matched, or its path where there is none.
+func route(r *http.Request) string {
+	if pattern := chi.RouteContext(r.Context()).RoutePattern(); pattern != "" {
+		return pattern
+	}
+	return r.URL.Path
+}
+
+func status(answer middleware.WrapResponseWriter, r *http.Request) int {
+	if answer.Status() == 0 && r.Context().Err() != nil {
+		return statusClientGone
+	}
+	return answer.Status()
+}
+
+func (s *server) recoverPanics(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			failure := recover()
+			if failure == nil {
+				return
+			}
+			if err, ok := failure.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(failure)
+			}
+			s.writeError(w, r, fmt.Errorf("panic: %v\n%s", failure, debug.Stack()))
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// defaultHeaders are the careful ones; a handler that knows better replaces them.
+func (s *server) defaultHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Cache-Control", "no-store")
+		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// forwardingHeaders betray a proxy in front of the server.
+var forwardingHeaders = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "X-Scheme"}
+
+// refuseForeign keeps development mode, which lets everyone in with the same code, from being
+// published by a proxy on the same machine, and from pages that rebind their name to it.
+func (s *server) refuseForeign(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.isLocalHost(r.Host) || (isForwarded(r) && !s.fromTrustedProxy(r)) {
+			s.writeError(w, r, apperr.New(apperr.NotLocal))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func isForwarded(r *http.Request) bool {
+	for _, header := range forwardingHeaders {
+		if _, ok := r.Header[header]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *server) isLocalHost(hostPort string) bool {
+	host, _, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		host = strings.Trim(hostPort, "[]")
+	}
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	if strings.HasSuffix(host, ".local") {
+		return s.LAN
+	}
+	address, err := netip.ParseAddr(host)
+	return err == nil && (address.IsLoopback() || s.LAN && (address.IsPrivate() || address.IsLinkLocalUnicast()))
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"bytes"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+const minSecretBytes = 32
+
+// secret is the one that everything secret is derived from.
+type secret []byte
+
+// key returns the 32 bytes that serve one purpose and no other.
+func (s secret) key(purpose string) ([]byte, error) {
+	key, err := hkdf.Key(sha256.New, s, nil, "gatehouse "+purpose, 32)
+	if err != nil {
+		return nil, fmt.Errorf("derive the key of %s: %w", purpose, err)
+	}
+	return key, nil
+}
+
+// readSecret reads the secret file; where none is there and it may, it makes one.
+func readSecret(path string, mayCreate bool) (secret, error) {
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && mayCreate {
+		if err := createSecret(path); err != nil {
+			return nil, fmt.Errorf("make the secret file %s: %w", path, err)
+		}
+		content, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the secret file: %w", err)
+	}
+	content = bytes.TrimSpace(content)
+	if len(content) < minSecretBytes {
+		return nil, fmt.Errorf("the secret in %s is shorter than %d characters: make a new one with `openssl rand -base64 32`",
+			path, minSecretBytes)
+	}
+	return content, nil
+}
+
+// createSecret makes the file appear whole, and leaves the one of a process that was faster.
+func createSecret(path string) error {
+	unfinished := path + "." + rand.Text()
+	if err := os.WriteFile(unfinished, []byte(rand.Text()+rand.Text()+"\n"), 0o600); err != nil {
+		return err
+	}
+	defer os.Remove(unfinished)
+	if err := os.Link(unfinished, path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
