@@ -83,7 +83,7 @@ type Callers struct {
 
 // Pictures is what an upload may hold.
 type Pictures struct {
-	UploadLimit Size `default:"50MB" min:"1KB" max:"10GB" placeholder:"SIZE" help:"The most bytes in one upload, such as 50MB or 50MiB (default ${default})."`
+	UploadLimit Size `default:"50MiB" min:"1KB" max:"10GB" placeholder:"SIZE" help:"The most bytes in one upload, such as 50MB or 50MiB (default ${default})."`
 	UploadFiles int  `default:"9" min:"1" max:"1000" placeholder:"N" help:"The most pictures in one upload (default ${default})."`
 }
 

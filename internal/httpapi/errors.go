@@ -43,7 +43,7 @@ func (s *server) logFailure(r *http.Request, e *apperr.Error) {
 	if e.Code.Status() >= http.StatusInternalServerError && e.Code != apperr.ServerBusy {
 		level = slog.LevelError
 	}
-	s.Logger.LogAttrs(r.Context(), level, "refused", slog.Int("code", int(e.Code)),
+	s.Logger.LogAttrs(r.Context(), level, "refused", slog.Int("error_code", int(e.Code)),
 		slog.String("error", e.Error()), slog.String("route", route(r)), slog.String("request_id", callFrom(r.Context()).id))
 }
 
