@@ -416,7 +416,7 @@ func TestHelp(t *testing.T) {
 		if command != nil || !errors.Is(err, config.ErrHelp) {
 			t.Errorf("Parse(%q) = %v, %v, want ErrHelp", args, command, err)
 		}
-		for _, want := range []string{"Usage: gatehouse ", "--log-level=LEVELS", "Passwords (argon2id)", "(default 50MB)"} {
+		for _, want := range []string{"Usage: gatehouse ", "--log-level=LEVELS", "Passwords (argon2id)", "(default 50MiB)"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("help of %q lacks %q:\n%s", args, want, out.String())
 			}
