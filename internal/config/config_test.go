@@ -56,7 +56,7 @@ func TestDefaults(t *testing.T) {
 		Server: config.Server{Mode: config.Dev, Addr: "127.0.0.1:8000", SMS: config.SMSDev, Compat: config.CompatNone},
 		Data:   config.Data{DataDir: "./data", SecretFile: "data/secret"},
 		Pictures: config.Pictures{
-			UploadLimit: 50_000_000, UploadFiles: 9,
+			UploadLimit: 50 << 20, UploadFiles: 9,
 		},
 		Passwords: config.Passwords{
 			PasswordMemory: 19456, PasswordIterations: 2, PasswordParallelism: 1, PasswordWait: 2 * time.Second,

@@ -135,9 +135,10 @@ func (s *server) limitBody(next http.Handler) http.Handler {
 				return
 			}
 		}
-		if o.isUpload {
+		switch {
+		case o.isUpload:
 			s.limitUpload(w, r)
-		} else {
+		case len(o.mediaTypes) > 0:
 			r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
 		}
 		next.ServeHTTP(w, r)

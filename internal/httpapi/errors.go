@@ -85,6 +85,9 @@ func (s *server) writeErrorEnvelope(w http.ResponseWriter, r *http.Request, e *a
 	c := callFrom(r.Context())
 	status := e.Code.Status()
 	answer := errorFromAppErr(e, c.language())
+	if s.Dev && e.Code == apperr.Internal {
+		answer.Data.Details = []api.ErrorDetail{{Reason: e.Error()}} // for the developer; in production only the log has it
+	}
 	if s.Booklet && c.operation != nil && c.operation.isBooklet {
 		status, answer.Data.Details = http.StatusOK, nil
 	}
