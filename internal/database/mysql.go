@@ -183,7 +183,7 @@ func (e *mysqlEngine) patientPool() (*sql.DB, error) {
 // mysqlLock is a row and not GET_LOCK, which the other nodes of a cluster don't see.
 func mysqlLock() (locker, error) {
 	return lock.NewMySQLTableLocker(
-		lock.WithTableLockTimeout(200*time.Millisecond, 1500),
+		lock.WithTableLockTimeout(100*time.Millisecond, 3000),
 		lock.WithTableLeaseDuration(15*time.Second),
 		lock.WithTableHeartbeatInterval(3*time.Second),
 		lock.WithTableRetryPolicy(func(err error) bool {

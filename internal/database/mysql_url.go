@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -38,10 +39,11 @@ func mysqlConfig(raw string, log *slog.Logger) (*mysql.Config, error) {
 	c.Params = map[string]string{
 		"time_zone":                "'+00:00'",
 		"sql_mode":                 "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
-		"innodb_lock_wait_timeout": "5",
+		"innodb_lock_wait_timeout": "3", // seconds; InTx tries again after that
 	}
 	c.Logger = driverLog{log}
-	return c, c.Apply(mysql.Charset("utf8mb4", "utf8mb4_bin"))
+	// Truncated, because MySQL would round and SQLite doesn't.
+	return c, c.Apply(mysql.Charset("utf8mb4", "utf8mb4_bin"), mysql.TimeTruncate(time.Microsecond))
 }
 
 // mysqlParams applies what may stand after the question mark.
@@ -53,7 +55,7 @@ func mysqlParams(c *mysql.Config, params url.Values) error {
 		case "socket": // a unix socket, instead of host and port
 			c.Net, c.Addr = "unix", values[0]
 		default:
-			return fmt.Errorf("the database URL has an unknown parameter %q: there are tls and socket", key)
+			return errors.New("the database URL has a parameter other than tls and socket")
 		}
 	}
 	return nil

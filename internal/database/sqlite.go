@@ -52,7 +52,7 @@ func openSQLite(ctx context.Context, o Options) (*sqliteEngine, error) {
 // sqliteDSN adds what every connection needs to what this one needs.
 func sqliteDSN(file string, more url.Values) string {
 	v := url.Values{
-		"_busy_timeout":        {"5000"},
+		"_busy_timeout":        {"2000"}, // milliseconds; InTx tries again after that
 		"_journal_mode":        {"WAL"},
 		"_synchronous":         {"NORMAL"}, // survives kill -9; a power cut may lose the last moment, never consistency
 		"_foreign_keys":        {"1"},

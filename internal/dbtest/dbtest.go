@@ -15,12 +15,15 @@ import (
 	"gatehouse/internal/database"
 )
 
-// Main runs the tests, stops the server that they started, if any, and exits.
-func Main(m *testing.M) {
+// Main runs the tests, stops the server that they started, if any, cleans up what else the package
+// says, and exits.
+func Main(m *testing.M, cleanups ...func() error) {
 	code := m.Run()
-	if err := stopShared(); err != nil {
-		fmt.Fprintln(os.Stderr, "dbtest:", err)
-		code = max(code, 1)
+	for _, cleanup := range append(cleanups, stopShared) {
+		if err := cleanup(); err != nil {
+			fmt.Fprintln(os.Stderr, "clean up after the tests:", err)
+			code = max(code, 1)
+		}
 	}
 	if skipped.Load() {
 		fmt.Println(Banner)

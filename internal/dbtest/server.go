@@ -99,15 +99,14 @@ func command(name string, args ...string) (*exec.Cmd, error) {
 	if os.Getuid() == 0 {
 		args = append(args, "--user=root")
 	}
-	cmd := exec.Command(path, args...)
-	cmd.SysProcAttr = dieWithParent()
-	return cmd, nil
+	return exec.Command(path, args...), nil
 }
 
 // start starts the process and returns when it can be used.
 func (s *Server) start() error {
 	var log bytes.Buffer
 	s.cmd.Stdout, s.cmd.Stderr = &log, &log
+	s.cmd.SysProcAttr = dieWithParent()
 	started := make(chan error)
 	go func() {
 		// The kernel's signal at the parent's death is tied to the thread that started the child.

@@ -1,0 +1,74 @@
+package database_test
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"gatehouse/internal/database"
+	"gatehouse/internal/db"
+	"gatehouse/internal/dbtest"
+
+	"github.com/google/uuid"
+)
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+func newImage() db.InsertImageParams {
+	id := newID()
+	return db.InsertImageParams{
+		ID:           id,
+		OwnerID:      newID(),
+		Name:         id + ".jpg",
+		OriginalName: "照片.jpg",
+		Bytes:        48 << 10,
+		Width:        640,
+		Height:       480,
+		ContentType:  "image/jpeg",
+		Sha256:       bytes.Repeat([]byte{1}, 32),
+		CreatedAt:    time.Now(),
+	}
+}
+
+// benchmark runs the benchmark once for each database.
+func benchmark(b *testing.B, run func(b *testing.B, d *database.Database)) {
+	b.Run("sqlite", func(b *testing.B) { run(b, dbtest.Open(b, "")) })
+	b.Run("mysql", func(b *testing.B) { run(b, dbtest.Open(b, dbtest.MySQL(b))) })
+}
+
+// BenchmarkInTxInsert is what each upload does: one row, by many clients at once.
+func BenchmarkInTxInsert(b *testing.B) {
+	benchmark(b, func(b *testing.B, d *database.Database) {
+		b.SetParallelism(8)
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				err := d.InTx(b.Context(), func(q *db.Queries) error {
+					return q.InsertImage(b.Context(), newImage())
+				})
+				if err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	})
+}
+
+// BenchmarkRead is what each request for a user does.
+func BenchmarkRead(b *testing.B) {
+	benchmark(b, func(b *testing.B, d *database.Database) {
+		image := newImage()
+		err := d.InTx(b.Context(), func(q *db.Queries) error { return q.InsertImage(b.Context(), image) })
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if _, err := d.Queries().GetImageByName(b.Context(), image.Name); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	})
+}

@@ -1,0 +1,21 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// OpenRaw opens a pool beside the database's own, for what no query of ours does.
+func (d *Database) OpenRaw() (*sql.DB, error) {
+	return d.engine.migration().open()
+}
+
+// LimitSize makes SQLite's disk full after that many pages.
+func (d *Database) LimitSize(ctx context.Context, pages int) error {
+	w := d.engine.(*sqliteEngine).writer
+	_, err := w.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", pages))
+	return err
+}
+
+const MaxTries = maxTries
