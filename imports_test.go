@@ -82,7 +82,7 @@ func packages(t *testing.T) []string {
 		if err != nil {
 			return err
 		}
-		if entry.IsDir() && (strings.HasPrefix(entry.Name(), ".") && file != "." || entry.Name() == "node_modules" || entry.Name() == "data") {
+		if entry.IsDir() && (strings.HasPrefix(entry.Name(), ".") && file != "." || slices.Contains([]string{"node_modules", "testdata", "data"}, entry.Name())) {
 			return filepath.SkipDir
 		}
 		isSource := strings.HasSuffix(file, ".go") && !strings.HasSuffix(file, "_test.go")
