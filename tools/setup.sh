@@ -1,0 +1,97 @@
+#!/bin/sh
+# Installs what tests and benchmarks need, where it is missing, from Debian's packages:
+#
+#     tools/setup.sh NAME...        mariadb chromium nginx wrk node curl
+#
+# Only programs: no service is left running. Where this user may not install them, it says what
+# to install and succeeds, since tests skip what they can't have, loudly; it fails where
+# GATEHOUSE_TEST_NO_SKIP=1 forbids that.
+set -eu
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # where Debian keeps mariadbd and nginx
+export DEBIAN_FRONTEND=noninteractive
+
+has() {
+	command -v "$1" >/dev/null 2>&1
+}
+
+has_chinese_font() {
+	fc-list :lang=zh 2>/dev/null | grep -q . || ls /usr/share/fonts/*/noto/*CJK* >/dev/null 2>&1
+}
+
+# missing prints the packages that a name lacks.
+missing() {
+	case $1 in
+	mariadb) has mariadbd && has mariadb-install-db || echo mariadb-server-core mariadb-client-core ;;
+	chromium)
+		has chromium || has chromium-browser || has google-chrome || echo chromium
+		has_chinese_font || echo fonts-noto-cjk
+		;;
+	nginx) has nginx || echo nginx-light ;;
+	node) has node && has npm || echo nodejs npm ;;
+	wrk | curl) has "$1" || echo "$1" ;;
+	*)
+		echo "tools/setup.sh: unknown name: $1" >&2
+		return 2
+		;;
+	esac
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	else
+		sudo -n env DEBIAN_FRONTEND=noninteractive "$@"
+	fi
+}
+
+may_install() {
+	has apt-get && { [ "$(id -u)" = 0 ] || { has sudo && sudo -n true 2>/dev/null; }; }
+}
+
+apt_install() {
+	as_root apt-get install --yes --quiet --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
+}
+
+# forbid_services keeps packages from starting the services that they bring, until the script ends.
+forbid_services() {
+	policy=/usr/sbin/policy-rc.d
+	if [ ! -e $policy ]; then
+		trap 'as_root rm -f $policy' EXIT
+		trap 'exit 1' HUP INT TERM
+		printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+		as_root chmod 755 $policy
+	fi
+}
+
+# install_packages asks for fresh package lists only where the ones at hand don't do.
+install_packages() {
+	forbid_services
+	log=$(mktemp)
+	if apt_install "$@" >"$log" 2>&1 ||
+		{ as_root apt-get update --quiet && apt_install "$@"; } >"$log" 2>&1; then
+		rm -f "$log"
+	else
+		tail -n 20 "$log" >&2
+		rm -f "$log"
+		return 1
+	fi
+	case " $* " in
+	*" nginx-light "*) ! has systemctl || as_root systemctl disable nginx >/dev/null 2>&1 || true ;;
+	esac
+}
+
+packages=
+for name in "$@"; do
+	lacking=$(missing "$name")
+	packages="$packages $lacking"
+done
+# Unquoted from here on: the words are package names.
+set -- $packages
+[ $# -gt 0 ] || exit 0
+
+if may_install; then
+	echo "tools/setup.sh: installing $*"
+	install_packages "$@" && exit 0
+fi
+echo "tools/setup.sh: MISSING, please install: sudo apt-get install --no-install-recommends $*" >&2
+[ "${GATEHOUSE_TEST_NO_SKIP:-}" != 1 ]
