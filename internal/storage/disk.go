@@ -85,29 +85,30 @@ func IsFull(err error) bool {
 // place makes an incoming file appear under its name, and returns the entry in incoming that
 // bears witness to it until the file is decided.
 func (d *Disk) place(name string) (entry string, err error) {
-	entry, target := filepath.Join(d.own, name), d.path(name)
-	err = d.link(entry, target)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.Mkdir(filepath.Dir(target), folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
-			return entry, err
-		}
-		err = d.link(entry, target)
+	written, target := filepath.Join(d.own, name), d.path(name)
+	entry, err = d.linkOrMove(written, target)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return entry, err
 	}
-	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) {
-		return move(entry, target)
+	if err := os.Mkdir(filepath.Dir(target), folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return entry, err
 	}
-	return entry, err
+	return d.linkOrMove(written, target)
 }
 
 // moved ends the name of the empty entry that stays behind where a file system has no hard links.
 const moved = "~"
 
-func move(entry, target string) (string, error) {
-	witness := entry + moved
-	if err := os.WriteFile(witness, nil, fileMode); err != nil {
+func (d *Disk) linkOrMove(written, target string) (entry string, err error) {
+	err = d.link(written, target)
+	if !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrPermission) {
+		return written, err
+	}
+	entry = written + moved
+	if err := os.WriteFile(entry, nil, fileMode); err != nil {
 		return entry, err
 	}
-	return witness, os.Rename(entry, target)
+	return entry, os.Rename(written, target)
 }
 
 // remove removes the file of a name, if there is one.

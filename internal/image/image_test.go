@@ -1,0 +1,660 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"gatehouse/internal/apperr"
+	"gatehouse/internal/database"
+	"gatehouse/internal/db"
+	"gatehouse/internal/dbtest"
+	"gatehouse/internal/storage"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/google/uuid"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(uploaderFolder) != "" {
+		uploadUntilKilled()
+	}
+	dbtest.Main(m)
+}
+
+// fixedNow has more digits than the databases keep.
+var fixedNow = time.Date(2026, 3, 4, 5, 6, 7, 123456789, time.FixedZone("CST", 8*3600))
+
+// openService returns a service on a fresh disk, whose folder it returns too.
+func openService(tb testing.TB, d *database.Database, o Options) (*Service, string) {
+	tb.Helper()
+	dir := tb.TempDir()
+	o.Database, o.Disk, o.Logger = d, openDisk(tb, dir), slog.New(slog.DiscardHandler)
+	if o.Now == nil {
+		o.Now = func() time.Time { return fixedNow }
+	}
+	return New(o), dir
+}
+
+func openDisk(tb testing.TB, dir string) *storage.Disk {
+	tb.Helper()
+	disk, err := storage.OpenDisk(dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { disk.Close() })
+	return disk
+}
+
+// files lists the files of a disk that are visible and those that are not decided yet, by name.
+func files(tb testing.TB, dir string) (visible, incoming []string) {
+	tb.Helper()
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil || entry.IsDir() || entry.Name() == ".lock":
+		case strings.Contains(path, "incoming"):
+			incoming = append(incoming, entry.Name())
+		default:
+			visible = append(visible, entry.Name())
+		}
+		return err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return visible, incoming
+}
+
+func wantFiles(tb testing.TB, dir string, want ...string) {
+	tb.Helper()
+	visible, incoming := files(tb, dir)
+	slices.Sort(visible)
+	slices.Sort(want)
+	if !slices.Equal(visible, want) || len(incoming) > 0 {
+		tb.Errorf("files are %q and incoming %q, want %q and none", visible, incoming, want)
+	}
+}
+
+// each returns the uploads one after the other, as a reader of multipart bodies does.
+func each(uploads ...*Upload) func() (*Upload, error) {
+	return func() (*Upload, error) {
+		if len(uploads) == 0 {
+			return nil, io.EOF
+		}
+		u := uploads[0]
+		uploads = uploads[1:]
+		return u, nil
+	}
+}
+
+func upload(name string, data []byte) *Upload {
+	return &Upload{Name: name, Content: bytes.NewReader(data)}
+}
+
+func TestUploadKeepsPictures(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		s, dir := openService(t, d, Options{MaxFiles: 20})
+		owner := uuid.NewString()
+		all := pictures(t)
+		var uploads []*Upload
+		for _, p := range all {
+			uploads = append(uploads, upload("我的/照片 "+p.name+".txt", p.data))
+		}
+		images, err := s.Upload(t.Context(), owner, each(uploads...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for i, p := range all {
+			names = append(names, images[i].Name)
+			want := Image{
+				ID:           images[i].ID,
+				OwnerID:      owner,
+				Name:         images[i].Name,
+				OriginalName: "照片 " + p.name + ".txt",
+				Bytes:        int64(len(p.data)),
+				Width:        p.width,
+				Height:       p.height,
+				ContentType:  p.contentType,
+				SHA256:       sha256.Sum256(p.data),
+				CreatedAt:    fixedNow.UTC().Truncate(time.Microsecond),
+			}
+			if !reflect.DeepEqual(images[i], want) {
+				t.Errorf("%s: image %+v, want %+v", p.name, images[i], want)
+			}
+			if id, err := uuid.Parse(want.ID); err != nil || id.Version() != 7 {
+				t.Errorf("%s: id %s, want a UUIDv7", p.name, want.ID)
+			}
+			wantRow(t, d, want)
+			wantServed(t, s, want, p.data)
+		}
+		wantFiles(t, dir, names...)
+	})
+}
+
+func wantRow(t *testing.T, d *database.Database, image Image) {
+	t.Helper()
+	row, err := d.Queries().GetImageByName(t.Context(), image.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := db.Image(paramsFromImage(image)); !reflect.DeepEqual(row, want) {
+		t.Errorf("row %+v, want %+v", row, want)
+	}
+}
+
+func wantServed(t *testing.T, s *Service, image Image, data []byte) {
+	t.Helper()
+	f, err := s.Open(image.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	got, err := io.ReadAll(f)
+	if err != nil || !bytes.Equal(got, data) {
+		t.Errorf("%s: %d bytes, %v, want the %d sent", image.OriginalName, len(got), err, len(data))
+	}
+	wantETag := `"` + strings.Split(image.Name, ".")[0] + `"`
+	if f.ContentType != image.ContentType || f.Size != image.Bytes || f.ETag != wantETag || f.ModTime.IsZero() {
+		t.Errorf("%s is opened as %+v", image.OriginalName, f)
+	}
+}
+
+func TestUploadWithoutOwner(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		s, _ := openService(t, d, Options{})
+		images, err := s.Upload(t.Context(), "", each(upload("a.jpg", encodeJPEG(t, 8, 8))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantRow(t, d, images[0])
+	})
+}
+
+// refusal is an upload that must leave nothing behind.
+type refusal struct {
+	name      string
+	uploads   func() (*Upload, error)
+	wantCode  apperr.Code
+	wantCause error
+}
+
+// refusals are to be refused where 3 pictures and 100,000 bytes are allowed.
+func refusals(t *testing.T) []refusal {
+	good := encodeJPEG(t, 24, 16)
+	hugeGIF := patched(encodeGIF(t, 8, 8, 1), 6, 0x60, 0xea, 0x60, 0xea)
+	trailer := make([]byte, 200_000)
+	gone := errors.New("the client is gone")
+	broken := func(data []byte, err error) *Upload {
+		return &Upload{Content: io.MultiReader(bytes.NewReader(data), iotest.ErrReader(err))}
+	}
+	a := func(data []byte) *Upload { return upload("a.jpg", data) }
+	return []refusal{
+		{"no picture", each(), apperr.InvalidInput, nil},
+		{"empty", each(a(nil)), apperr.EmptyUpload, nil},
+		{"second empty", each(a(good), a(nil)), apperr.EmptyUpload, nil},
+		{"svg called jpg", each(a([]byte("<svg/>"))), apperr.NotAnImage, nil},
+		{"second no picture", each(a(good), a([]byte("<html>"))), apperr.NotAnImage, nil},
+		{"cut off", each(a(good[:len(good)-1])), apperr.ImageDamaged, nil},
+		{"second cut off", each(a(good), a(good[:200])), apperr.ImageDamaged, nil},
+		{"too many pixels", each(a(hugeGIF)), apperr.TooManyPixels, nil},
+		{"one too large", each(a(largePhoto(t, 200_000))), apperr.UploadTooLarge, nil},
+		{"too large by its trailer", each(a(join(good, trailer))), apperr.UploadTooLarge, nil},
+		{"together too large", each(a(largePhoto(t, 50_000)), a(largePhoto(t, 50_000))), apperr.UploadTooLarge, nil},
+		{"too many", each(a(good), a(good), a(good), a(good)), apperr.TooManyImages, nil},
+		{"reader fails at once", each(broken(nil, gone)), apperr.Internal, gone},
+		{"reader fails inside", each(broken(good[:300], gone)), apperr.Internal, gone},
+		{"reader fails after the picture", each(broken(good, gone)), apperr.Internal, gone},
+		{"second reader fails", each(a(good), broken(good, gone)), apperr.Internal, gone},
+		{"body cut off", each(broken(good[:300], io.ErrUnexpectedEOF)), apperr.Internal, io.ErrUnexpectedEOF},
+		{"next fails", func() (*Upload, error) { return nil, gone }, apperr.Internal, gone},
+	}
+}
+
+func TestUploadRefusesAllOrNone(t *testing.T) {
+	dbtest.RunURL(t, func(t *testing.T, url string) {
+		d, rowNames := openDatabase(t, url)
+		for _, test := range refusals(t) {
+			t.Run(test.name, func(t *testing.T) {
+				s, dir := openService(t, d, Options{MaxFiles: 3, MaxBytes: 100_000})
+				_, err := s.Upload(t.Context(), "", test.uploads)
+				if apperr.From(err).Code != test.wantCode || !errors.Is(err, test.wantCause) && test.wantCause != nil {
+					t.Errorf("error is %v, want code %d and cause %v", err, test.wantCode, test.wantCause)
+				}
+				wantFiles(t, dir)
+				if rows := rowNames(); len(rows) > 0 {
+					t.Errorf("rows %q, want none", rows)
+				}
+			})
+		}
+	})
+}
+
+func TestUploadTakesExactlyTheLimits(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		data := encodeJPEG(t, 24, 16)
+		s, _ := openService(t, d, Options{MaxFiles: 2, MaxBytes: 2 * int64(len(data)), MaxPixels: 24 * 16})
+		images, err := s.Upload(t.Context(), "", each(upload("", data), upload("", data)))
+		if err != nil || len(images) != 2 {
+			t.Errorf("%d images, %v", len(images), err)
+		}
+	})
+}
+
+// A file must not stay where the row can't be stored.
+func TestUploadWithFailingDatabase(t *testing.T) {
+	dbtest.RunURL(t, func(t *testing.T, url string) {
+		t.Run("client goes away", func(t *testing.T) {
+			d, rowNames := openDatabase(t, url)
+			s, dir := openService(t, d, Options{})
+			ctx, cancel := context.WithCancel(t.Context())
+			goAway := func() (*Upload, error) { cancel(); return nil, io.EOF }
+			first := each(upload("a.jpg", encodeJPEG(t, 8, 8)))
+			_, err := s.Upload(ctx, "", func() (*Upload, error) {
+				if u, err := first(); err == nil {
+					return u, nil
+				}
+				return goAway()
+			})
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("error is %v, want context.Canceled", err)
+			}
+			wantFiles(t, dir)
+			if rows := rowNames(); len(rows) > 0 {
+				t.Errorf("rows %q, want none", rows)
+			}
+		})
+		t.Run("closed", func(t *testing.T) {
+			d, _ := openDatabase(t, url)
+			s, dir := openService(t, d, Options{})
+			if err := d.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Upload(t.Context(), "", each(upload("a.jpg", encodeJPEG(t, 8, 8)))); err == nil {
+				t.Error("uploaded without a database")
+			}
+			wantFiles(t, dir)
+		})
+	})
+}
+
+func TestUploadPanicLeavesNothing(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		s, dir := openService(t, d, Options{})
+		first := each(upload("a.jpg", encodeJPEG(t, 8, 8)))
+		func() {
+			defer func() { recover() }()
+			s.Upload(t.Context(), "", func() (*Upload, error) {
+				if u, err := first(); err == nil {
+					return u, nil
+				}
+				panic("as net/http does for a client that is gone")
+			})
+		}()
+		wantFiles(t, dir)
+	})
+}
+
+// The commit was sent and its answer lost: the upload goes by what the database says.
+func TestSettle(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		tests := []struct {
+			name        string
+			committed   bool
+			cancelled   bool
+			wantErr     error
+			wantVisible bool
+		}{
+			{"committed", true, false, nil, true},
+			{"committed, client gone", true, true, nil, true},
+			{"not committed", false, false, database.ErrCommitUnknown, false},
+		}
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				s, dir := openService(t, d, Options{})
+				batch, image := placed(t, s)
+				if test.committed {
+					insertRow(t, d, image)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				if test.cancelled {
+					cancel()
+				}
+				defer cancel()
+				err := s.settle(ctx, batch, []Image{image}, database.ErrCommitUnknown)
+				if !errors.Is(err, test.wantErr) {
+					t.Errorf("error is %v, want %v", err, test.wantErr)
+				}
+				if err == nil {
+					err = batch.Keep()
+				} else if !apperr.Is(err, apperr.ServerBusy) {
+					t.Errorf("error is %v, want ServerBusy", err)
+				}
+				if err := batch.Discard(); err != nil {
+					t.Fatal(err)
+				}
+				if test.wantVisible {
+					wantFiles(t, dir, image.Name)
+				} else {
+					wantFiles(t, dir)
+				}
+			})
+		}
+	})
+}
+
+// Where the database can't be asked, a later sweep asks it.
+func TestSettleLater(t *testing.T) {
+	dbtest.RunURL(t, func(t *testing.T, url string) {
+		d, _ := openDatabase(t, url)
+		closed, _ := openDatabase(t, url)
+		s, dir := openService(t, closed, Options{})
+		batch, image := placed(t, s)
+		if err := closed.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.settle(t.Context(), batch, []Image{image}, database.ErrCommitUnknown); err == nil {
+			t.Error("settled without a database")
+		}
+		if err := batch.Discard(); err != nil {
+			t.Fatal(err)
+		}
+		if visible, incoming := files(t, dir); len(visible) != 1 || len(incoming) != 1 {
+			t.Fatalf("files %q, incoming %q, want both to wait for the sweep", visible, incoming)
+		}
+		insertRow(t, d, image)
+		sweepAfter(t, s, d, dir)
+		wantFiles(t, dir, image.Name)
+	})
+}
+
+// placed returns a picture that is in place and has no row.
+func placed(t *testing.T, s *Service) (*storage.Batch, Image) {
+	t.Helper()
+	batch := s.disk.NewBatch()
+	images, err := s.receiveAll(batch, "", each(upload("a.jpg", encodeJPEG(t, 8, 8))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := batch.Place(); err != nil {
+		t.Fatal(err)
+	}
+	return batch, images[0]
+}
+
+func insertRow(t *testing.T, d *database.Database, image Image) {
+	t.Helper()
+	err := d.InTx(t.Context(), func(q *db.Queries) error {
+		return q.InsertImage(t.Context(), paramsFromImage(image))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sweepAfter ends the service's disk as a kill does, and sweeps as the next process does.
+func sweepAfter(t *testing.T, killed *Service, d *database.Database, dir string) {
+	t.Helper()
+	killed.disk.Close()
+	next := New(Options{Database: d, Disk: openDisk(t, dir), Logger: slog.New(slog.DiscardHandler)})
+	if err := next.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSweepAfterEachStep(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		tests := []struct {
+			name        string
+			steps       func(t *testing.T, s *Service) Image
+			wantVisible bool
+		}{
+			{"while received", func(t *testing.T, s *Service) Image {
+				batch := s.disk.NewBatch()
+				if _, err := s.receiveAll(batch, "", each(upload("a.jpg", encodeJPEG(t, 8, 8)))); err != nil {
+					t.Fatal(err)
+				}
+				return Image{}
+			}, false},
+			{"placed", func(t *testing.T, s *Service) Image {
+				_, image := placed(t, s)
+				return image
+			}, false},
+			{"committed", func(t *testing.T, s *Service) Image {
+				_, image := placed(t, s)
+				insertRow(t, d, image)
+				return image
+			}, true},
+			{"kept", func(t *testing.T, s *Service) Image {
+				batch, image := placed(t, s)
+				insertRow(t, d, image)
+				if err := batch.Keep(); err != nil {
+					t.Fatal(err)
+				}
+				return image
+			}, true},
+		}
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				s, dir := openService(t, d, Options{})
+				image := test.steps(t, s)
+				sweepAfter(t, s, d, dir)
+				if test.wantVisible {
+					wantFiles(t, dir, image.Name)
+				} else {
+					wantFiles(t, dir)
+				}
+			})
+		}
+	})
+}
+
+// A commit of a killed process may still be under way in the database when the next one sweeps.
+func TestSweepWaitsForCommitUnderWay(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		s, dir := openService(t, d, Options{})
+		_, image := placed(t, s)
+		inserted, commit := make(chan struct{}), make(chan struct{})
+		committed := make(chan error, 1)
+		go func() {
+			committed <- d.InTx(t.Context(), func(q *db.Queries) error {
+				err := q.InsertImage(t.Context(), paramsFromImage(image))
+				close(inserted)
+				<-commit
+				return err
+			})
+		}()
+		<-inserted
+		time.AfterFunc(50*time.Millisecond, func() { close(commit) })
+		sweepAfter(t, s, d, dir)
+		if err := <-committed; err != nil {
+			t.Fatal(err)
+		}
+		wantFiles(t, dir, image.Name)
+	})
+}
+
+func TestSweepLeavesLivingProcessesAlone(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		s, dir := openService(t, d, Options{})
+		batch, image := placed(t, s)
+		other := New(Options{Database: d, Disk: openDisk(t, dir)})
+		for _, service := range []*Service{s, other} {
+			if err := service.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		insertRow(t, d, image)
+		if err := batch.Keep(); err != nil {
+			t.Fatal(err)
+		}
+		wantFiles(t, dir, image.Name)
+	})
+}
+
+func TestUploadConcurrently(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		one, dir := openService(t, d, Options{})
+		two := New(Options{Database: d, Disk: openDisk(t, dir), Logger: slog.New(slog.DiscardHandler)})
+		data := photo(t)
+		var mu sync.Mutex
+		var names []string
+		var group sync.WaitGroup
+		for i := range 32 {
+			group.Go(func() {
+				s := []*Service{one, two}[i%2]
+				images, err := s.Upload(t.Context(), "", each(upload("a.jpg", data), upload("b.jpg", data)))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				names = append(names, images[0].Name, images[1].Name)
+			})
+		}
+		group.Wait()
+		wantFiles(t, dir, names...)
+		for _, name := range names {
+			f, err := two.Open(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(f); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%s: %d bytes, %v", name, len(got), err)
+			}
+			f.Close()
+		}
+	})
+}
+
+// Memory must not grow with the picture.
+func TestUploadMemoryIsBounded(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		s, _ := openService(t, d, Options{})
+		data := largePhoto(t, 20<<20)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, err := s.Upload(t.Context(), "", each(upload("a.jpg", data))); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 1<<20 {
+			t.Errorf("%d bytes allocated for a picture of %d", allocated, len(data))
+		}
+	})
+}
+
+func TestOpenRefuses(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		s, dir := openService(t, d, Options{})
+		if err := os.WriteFile(filepath.Join(filepath.Dir(dir), "secret.jpg"), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{
+			"", ".", "..", "/", "incoming", "../secret.jpg", "aa/../../secret.jpg", "..%2fsecret.jpg",
+			strings.Repeat("a", 26), strings.Repeat("a", 26) + ".", strings.Repeat("a", 26) + ".jpg",
+			strings.Repeat("a", 26) + ".svg", strings.Repeat("A", 26) + ".jpg", strings.Repeat("1", 26) + ".jpg",
+			strings.Repeat("a", 25) + ".jpg", strings.Repeat("a", 27) + ".jpg", strings.Repeat("a", 26) + ".jpg.jpg",
+			strings.Repeat("a", 25) + "\x00.jpg", strings.Repeat("../", 8) + "ab.jpg", strings.Repeat("图", 26) + ".jpg",
+		} {
+			if f, err := s.Open(name); !apperr.Is(err, apperr.ImageNotFound) {
+				t.Errorf("%q: %v, %v, want ImageNotFound", name, f, err)
+			}
+		}
+	})
+}
+
+func TestFullDiskIsSaidSo(t *testing.T) {
+	for _, cause := range []error{syscall.ENOSPC, syscall.EDQUOT} {
+		err := diskError(&fs.PathError{Op: "write", Path: "x", Err: cause})
+		if !apperr.Is(err, apperr.StorageFull) || !errors.Is(err, cause) {
+			t.Errorf("%v is said to be %v", cause, err)
+		}
+	}
+	if err := diskError(fs.ErrClosed); apperr.Is(err, apperr.StorageFull) {
+		t.Errorf("said to be %v", err)
+	}
+}
+
+// openDatabase opens a database of the test's own and returns what lists the names in its rows.
+func openDatabase(tb testing.TB, url string) (d *database.Database, rowNames func() []string) {
+	tb.Helper()
+	dir := tb.TempDir()
+	d = openDatabaseIn(tb, url, dir)
+	tb.Cleanup(func() { d.Close() }) // some tests close it themselves
+	return d, func() []string { return imageRows(tb, url, dir) }
+}
+
+func openDatabaseIn(tb testing.TB, url, dir string) *database.Database {
+	tb.Helper()
+	d, err := database.Open(tb.Context(), database.Options{URL: url, DataDir: dir, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := d.Migrate(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	return d
+}
+
+// imageRows reads the names behind the back of package database.
+func imageRows(tb testing.TB, mysqlURL, dir string) []string {
+	tb.Helper()
+	driver, source := "sqlite", filepath.Join(dir, "gatehouse.db")
+	if mysqlURL != "" {
+		driver, source = "mysql", mysqlSource(tb, mysqlURL)
+	}
+	pool, err := sql.Open(driver, source)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer pool.Close()
+	rows, err := pool.QueryContext(tb.Context(), "SELECT name FROM images")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			tb.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	if err := rows.Err(); err != nil {
+		tb.Fatal(err)
+	}
+	return names
+}
+
+func mysqlSource(tb testing.TB, mysqlURL string) string {
+	tb.Helper()
+	u, err := url.Parse(mysqlURL)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	password, _ := u.User.Password()
+	config := mysql.NewConfig()
+	config.User, config.Passwd = u.User.Username(), password
+	config.Net, config.Addr, config.DBName = "tcp", u.Host, strings.TrimPrefix(u.Path, "/")
+	return config.FormatDSN()
+}

@@ -1,0 +1,51 @@
+package image
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestDisplayName(t *testing.T) {
+	long := strings.Repeat("图", 300)
+	tests := []struct{ name, in, want string }{
+		{"plain", "demo.jpg", "demo.jpg"},
+		{"chinese", "我的照片 (1).jpg", "我的照片 (1).jpg"},
+		{"emoji with joiner", "👨‍👩‍👧.png", "👨‍👩‍👧.png"},
+		{"empty", "", ""},
+		{"dots", "..", ""},
+		{"path", "../../etc/evil.jpg", "evil.jpg"},
+		{"windows path", `C:\Users\我\a.jpg`, "a.jpg"},
+		{"folder", "a/", ""},
+		{"controls", "a\x00b\r\nc\x1b[31m\x7f.jpg", "abc[31m.jpg"},
+		{"C1 controls", "a\u0085\u009b.jpg", "a.jpg"},
+		{"turned direction", "photo\u202egpj.exe", "photogpj.exe"},
+		{"line separator", "a\u2028b.jpg", "ab.jpg"},
+		{"not UTF-8", "\xd5\xd5\xff\xfe.jpg", ".jpg"},
+		{"spaces around", "  a b.jpg ", "a b.jpg"},
+		{"255 characters", long[:3*251] + ".jpg", long[:3*251] + ".jpg"},
+		{"256 characters", long[:3*252] + ".jpg", long[:3*251] + ".jpg"},
+		{"no extension", long, long[:3*255]},
+		{"long extension", "a." + long, "a." + long[:3*253]},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := displayName(test.in); got != test.want {
+				t.Errorf("displayName(%q) = %q, want %q", test.in, got, test.want)
+			}
+		})
+	}
+}
+
+func TestNewNameIsAName(t *testing.T) {
+	seen := map[string]bool{}
+	for _, want := range fileTypes {
+		for range 100 {
+			name := newName(want)
+			got, ok := typeOfName(name)
+			if !ok || got.contentType != want.contentType || seen[name] {
+				t.Errorf("%s is of type %q, %v", name, got.contentType, ok)
+			}
+			seen[name] = true
+		}
+	}
+}
