@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs what tests and benchmarks need, where it is missing, from Debian's packages:
+# Installs what tests and benchmarks need, where it is missing, from Debian's packages, and with
+# node the npm packages of tools/package-lock.json:
 #
-#     tools/setup.sh NAME...        mariadb chromium nginx wrk node curl
+#     tools/setup.sh NAME...        mariadb chromium nginx wrk node curl cc
 #
 # Only programs: no service is left running. Where this user may not install them, it says what
 # to install and succeeds, since tests skip what they can't have, loudly; it fails where
@@ -28,6 +29,7 @@ missing() {
 		;;
 	nginx) has nginx || echo nginx-light ;;
 	node) has node && has npm || echo nodejs npm ;;
+	cc) has gcc || echo gcc libc6-dev ;; # for the race detector
 	wrk | curl) has "$1" || echo "$1" ;;
 	*)
 		echo "tools/setup.sh: unknown name: $1" >&2
@@ -80,18 +82,36 @@ install_packages() {
 	esac
 }
 
+# have_packages installs packages, or says which a person must install.
+have_packages() {
+	[ $# -gt 0 ] || return 0
+	if may_install; then
+		echo "tools/setup.sh: installing $*"
+		install_packages "$@" && return 0
+	fi
+	echo "tools/setup.sh: MISSING, please install: sudo apt-get install --no-install-recommends $*" >&2
+	return 1
+}
+
+# have_npm_packages installs what the lock file pins, where it hasn't since the file last changed.
+have_npm_packages() {
+	has npm || return 1
+	cd "$(dirname "$0")"
+	[ node_modules/.package-lock.json -nt package-lock.json ] && return 0
+	echo "tools/setup.sh: installing the npm packages of tools/package-lock.json"
+	npm ci --silent && return 0
+	echo "tools/setup.sh: MISSING, please run: npm ci --prefix tools" >&2
+	return 1
+}
+
 packages=
 for name in "$@"; do
 	lacking=$(missing "$name")
 	packages="$packages $lacking"
 done
-# Unquoted from here on: the words are package names.
-set -- $packages
-[ $# -gt 0 ] || exit 0
-
-if may_install; then
-	echo "tools/setup.sh: installing $*"
-	install_packages "$@" && exit 0
-fi
-echo "tools/setup.sh: MISSING, please install: sudo apt-get install --no-install-recommends $*" >&2
-[ "${GATEHOUSE_TEST_NO_SKIP:-}" != 1 ]
+complete=1
+have_packages $packages || complete=0 # unquoted: the words are package names
+case " $* " in
+*" node "*) have_npm_packages || complete=0 ;;
+esac
+[ $complete = 1 ] || [ "${GATEHOUSE_TEST_NO_SKIP:-}" != 1 ]

@@ -24,7 +24,7 @@ import (
 	"gatehouse/internal/apperr"
 )
 
-const axeFile = "../../tools/browser/node_modules/axe-core/axe.min.js"
+const axeFile = "../../tools/node_modules/axe-core/axe.min.js"
 
 // pictureDelay lets the browser paint before the pictures come, so that one without a size shifts what follows it.
 const pictureDelay = 100 * time.Millisecond
@@ -152,7 +152,7 @@ func TestInBrowser(t *testing.T) {
 	}
 	axe, err := os.ReadFile(axeFile)
 	if err != nil {
-		missing(t, "axe-core is not installed; run npm ci in tools/browser")
+		missing(t, "axe-core is not installed; run sh tools/setup.sh node")
 	}
 	s := newSite(t, Options{})
 	pages := browserPages(s)
