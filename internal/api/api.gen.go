@@ -178,12 +178,6 @@ type DoneData struct {
 	Code SuccessCode `json:"code"`
 }
 
-// Error The answer of every failure
-type Error struct {
-	// Data What happened
-	Data ErrorData `json:"data"`
-}
-
 // ErrorCode What happened, as a number that never changes its meaning. 1xxx are about users, 2xxx about
 // pictures, 9xxx about the server.
 //
@@ -235,6 +229,12 @@ type ErrorDetail struct {
 	Reason string `json:"reason"`
 }
 
+// ErrorResult The answer of every failure
+type ErrorResult struct {
+	// Data What happened
+	Data ErrorData `json:"data"`
+}
+
 // HomeTicket A URL that logs a WebView in
 type HomeTicket struct {
 	// HomeURL Opens the home page, once
@@ -254,30 +254,6 @@ type HomeTicketData struct {
 type HomeTicketResult struct {
 	// Data A home page URL
 	Data HomeTicketData `json:"data"`
-}
-
-// Image A stored picture
-type Image struct {
-	// ID The picture's id (UUIDv7)
-	ID openapi_types.UUID `json:"id"`
-
-	// URL Where the picture is loaded from
-	URL string `json:"url"`
-
-	// Width Width in pixels
-	Width int64 `json:"width"`
-
-	// Height Height in pixels
-	Height int64 `json:"height"`
-
-	// Bytes Size in bytes
-	Bytes int64 `json:"bytes"`
-
-	// ContentType The media type that the bytes were found to be
-	ContentType string `json:"contentType"`
-
-	// Name The client's own file name, for display
-	Name string `json:"name"`
 }
 
 // ImageName The server's own name of a picture
@@ -369,6 +345,30 @@ type SessionSwitch struct {
 	Ticket string `json:"ticket"`
 }
 
+// StoredImage A stored picture
+type StoredImage struct {
+	// ID The picture's id (UUIDv7)
+	ID openapi_types.UUID `json:"id"`
+
+	// URL Where anybody loads the picture; its last part is the name that `getImage` takes
+	URL string `json:"url"`
+
+	// Width Width in pixels
+	Width int64 `json:"width"`
+
+	// Height Height in pixels
+	Height int64 `json:"height"`
+
+	// Bytes Size in bytes
+	Bytes int64 `json:"bytes"`
+
+	// ContentType The media type that the bytes were found to be
+	ContentType string `json:"contentType"`
+
+	// Name The client's own file name, for display; the picture is not loaded by it
+	Name string `json:"name"`
+}
+
 // SuccessCode Always 0
 type SuccessCode int32
 
@@ -378,7 +378,7 @@ type Upload struct {
 	ImageURL []string `json:"imageUrl"`
 
 	// Images Each picture, in the same order
-	Images []Image `json:"images"`
+	Images []StoredImage `json:"images"`
 }
 
 // UploadData An upload
@@ -434,82 +434,82 @@ type UserResult struct {
 type VerificationCode = string
 
 // BadRequest The answer of every failure
-type BadRequest = Error
+type BadRequest = ErrorResult
 
 // BadUpload The answer of every failure
-type BadUpload = Error
+type BadUpload = ErrorResult
 
 // BodyTooLarge The answer of every failure
-type BodyTooLarge = Error
+type BodyTooLarge = ErrorResult
 
 // Busy The answer of every failure
-type Busy = Error
+type Busy = ErrorResult
 
 // Conflict The answer of every failure
-type Conflict = Error
+type Conflict = ErrorResult
 
 // CrossOrigin The answer of every failure
-type CrossOrigin = Error
+type CrossOrigin = ErrorResult
 
 // ImageNotFound The answer of every failure
-type ImageNotFound = Error
+type ImageNotFound = ErrorResult
 
 // ImageRefused The answer of every failure
-type ImageRefused = Error
+type ImageRefused = ErrorResult
 
 // InternalError The answer of every failure
-type InternalError = Error
+type InternalError = ErrorResult
 
 // MethodNotAllowed The answer of every failure
-type MethodNotAllowed = Error
+type MethodNotAllowed = ErrorResult
 
 // NotAnImage The answer of every failure
-type NotAnImage = Error
+type NotAnImage = ErrorResult
 
 // NotLoggedIn The answer of every failure
-type NotLoggedIn = Error
+type NotLoggedIn = ErrorResult
 
 // NotRegistered The answer of every failure
-type NotRegistered = Error
+type NotRegistered = ErrorResult
 
 // PageBadRequest The answer of every failure
-type PageBadRequest = Error
+type PageBadRequest = ErrorResult
 
 // PageBodyTooLarge The answer of every failure
-type PageBodyTooLarge = Error
+type PageBodyTooLarge = ErrorResult
 
 // PageBusy The answer of every failure
-type PageBusy = Error
+type PageBusy = ErrorResult
 
 // PageCrossOrigin The answer of every failure
-type PageCrossOrigin = Error
+type PageCrossOrigin = ErrorResult
 
 // PageInternalError The answer of every failure
-type PageInternalError = Error
+type PageInternalError = ErrorResult
 
 // PageNotRegistered The answer of every failure
-type PageNotRegistered = Error
+type PageNotRegistered = ErrorResult
 
 // PageUnsupportedMediaType The answer of every failure
-type PageUnsupportedMediaType = Error
+type PageUnsupportedMediaType = ErrorResult
 
 // PageWrongPassword The answer of every failure
-type PageWrongPassword = Error
+type PageWrongPassword = ErrorResult
 
 // StorageFull The answer of every failure
-type StorageFull = Error
+type StorageFull = ErrorResult
 
 // UnsupportedMediaType The answer of every failure
-type UnsupportedMediaType = Error
+type UnsupportedMediaType = ErrorResult
 
 // UploadTooLarge The answer of every failure
-type UploadTooLarge = Error
+type UploadTooLarge = ErrorResult
 
 // WrongCode The answer of every failure
-type WrongCode = Error
+type WrongCode = ErrorResult
 
 // WrongPassword The answer of every failure
-type WrongPassword = Error
+type WrongPassword = ErrorResult
 
 // GetHomePageParams defines parameters for GetHomePage.
 type GetHomePageParams struct {
@@ -1202,61 +1202,61 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	return r
 }
 
-type BadRequestJSONResponse Error
+type BadRequestJSONResponse ErrorResult
 
-type BadUploadJSONResponse Error
+type BadUploadJSONResponse ErrorResult
 
-type BodyTooLargeJSONResponse Error
+type BodyTooLargeJSONResponse ErrorResult
 
 type BusyResponseHeaders struct {
 	RetryAfter *int
 }
 type BusyJSONResponse struct {
-	Body Error
+	Body ErrorResult
 
 	Headers BusyResponseHeaders
 }
 
-type ConflictJSONResponse Error
+type ConflictJSONResponse ErrorResult
 
-type CrossOriginJSONResponse Error
+type CrossOriginJSONResponse ErrorResult
 
-type ImageNotFoundJSONResponse Error
+type ImageNotFoundJSONResponse ErrorResult
 
-type ImageRefusedJSONResponse Error
+type ImageRefusedJSONResponse ErrorResult
 
-type InternalErrorJSONResponse Error
+type InternalErrorJSONResponse ErrorResult
 
 type MethodNotAllowedResponseHeaders struct {
 	Allow *string
 }
 type MethodNotAllowedJSONResponse struct {
-	Body Error
+	Body ErrorResult
 
 	Headers MethodNotAllowedResponseHeaders
 }
 
-type NotAnImageJSONResponse Error
+type NotAnImageJSONResponse ErrorResult
 
 type NotLoggedInResponseHeaders struct {
 	WWWAuthenticate *string
 }
 type NotLoggedInJSONResponse struct {
-	Body Error
+	Body ErrorResult
 
 	Headers NotLoggedInResponseHeaders
 }
 
-type NotRegisteredJSONResponse Error
+type NotRegisteredJSONResponse ErrorResult
 
-type PageBadRequestJSONResponse Error
+type PageBadRequestJSONResponse ErrorResult
 type PageBadRequestTextHTMLResponse struct {
 	Body io.Reader
 
 	ContentLength int64
 }
 
-type PageBodyTooLargeJSONResponse Error
+type PageBodyTooLargeJSONResponse ErrorResult
 type PageBodyTooLargeTextHTMLResponse struct {
 	Body io.Reader
 
@@ -1267,7 +1267,7 @@ type PageBusyResponseHeaders struct {
 	RetryAfter *int
 }
 type PageBusyJSONResponse struct {
-	Body Error
+	Body ErrorResult
 
 	Headers PageBusyResponseHeaders
 }
@@ -1278,35 +1278,35 @@ type PageBusyTextHTMLResponse struct {
 	ContentLength int64
 }
 
-type PageCrossOriginJSONResponse Error
+type PageCrossOriginJSONResponse ErrorResult
 type PageCrossOriginTextHTMLResponse struct {
 	Body io.Reader
 
 	ContentLength int64
 }
 
-type PageInternalErrorJSONResponse Error
+type PageInternalErrorJSONResponse ErrorResult
 type PageInternalErrorTextHTMLResponse struct {
 	Body io.Reader
 
 	ContentLength int64
 }
 
-type PageNotRegisteredJSONResponse Error
+type PageNotRegisteredJSONResponse ErrorResult
 type PageNotRegisteredTextHTMLResponse struct {
 	Body io.Reader
 
 	ContentLength int64
 }
 
-type PageUnsupportedMediaTypeJSONResponse Error
+type PageUnsupportedMediaTypeJSONResponse ErrorResult
 type PageUnsupportedMediaTypeTextHTMLResponse struct {
 	Body io.Reader
 
 	ContentLength int64
 }
 
-type PageWrongPasswordJSONResponse Error
+type PageWrongPasswordJSONResponse ErrorResult
 type PageWrongPasswordTextHTMLResponse struct {
 	Body io.Reader
 
@@ -1321,15 +1321,15 @@ type SeeOtherResponse struct {
 	Headers SeeOtherResponseHeaders
 }
 
-type StorageFullJSONResponse Error
+type StorageFullJSONResponse ErrorResult
 
-type UnsupportedMediaTypeJSONResponse Error
+type UnsupportedMediaTypeJSONResponse ErrorResult
 
-type UploadTooLargeJSONResponse Error
+type UploadTooLargeJSONResponse ErrorResult
 
-type WrongCodeJSONResponse Error
+type WrongCodeJSONResponse ErrorResult
 
-type WrongPasswordJSONResponse Error
+type WrongPasswordJSONResponse ErrorResult
 
 type GetAboutPageRequestObject struct {
 }
@@ -3665,143 +3665,143 @@ func (sh *strictHandler) RegisterUser(w http.ResponseWriter, r *http.Request) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H17cxvHle9X6ZqbKkvOAATAN1ipLVpPKpTEiJSZWOBdNGYamDYH3ePpHoGwxCo7Gz9214+bvclu7HX2",
-	"bm5d72qzD21uUteOk2y+y16BlP+6X+FWn+55AQMQIGlLqco/KhGY7uk+fc7p33nigeXwbsAZYVJY9QeW",
-	"R7BLQvjvuu/znvqPS4QT0kBSzqy6teMR1CXS465A0sMSSY8KFGDpIYn3ibBsSzge6WI1VPYDYtUtIUPK",
-	"OtbhoW1tcgfrmYYn3vVISJDkqMMRIwfyhInuEBn219uShKNTwcfI4z3UxayPBHE4U8vlSIZ9hDuYstzs",
-	"XcpoN+pa9aodv4kySTokhFdtEyEoZ5c436ekmCJCP4J4G2GGri+iAHfICTvY3d1dj6RHmKQOlgUTb+O+",
-	"oTFGLYJDEiLJ9wlDVCAs9omL2jyc+JJD2wqJCDgTBM70JezeIa9FREj1l8OZJAz+i4PAp/pk5l4V+njI",
-	"Ae4Gvl4XlliPcIlVr1YqVdtyicTUF1b93gOrTYnvWnVrLvA4U/sOCYZZrMHv3xr87J+twz3b6oqO+uCt",
-	"Twcffv/Ln/7d0S9/DGRIV/+NkLStuvVf5lKenNPfirkrYchDvaM8kdRi6kh6BIV6Z4o6jEt0H/vUXUNN",
-	"s84mYrhLUA9YlqMuYa51aCuK3A18jt2zEKQGBNH7e/L5Xzz57d8P/vY/jv/8nSefv//0z3735PMvjv/p",
-	"i/PbK+Pq3LuoR6WHMALaoybt4g5prqEaPINRQB0ZhURRg3QD2YdvFupIcq6lwjwggArc7e9wvonDDjkL",
-	"IVYrlZWYEE8ff3b0i+8/+d1/f/r7dwb/6x/PY/9qen3WLe721dZ8teJQCQlDSwvo2y/BbiLRP+MuavEu",
-	"jj55f/AXPxt89Oj4128Ofv/R//vte08ff3b86P3Bf/tg8Pb7Tx//+Jz2VdP7EiS8T0K1s1Yk+oiHwMoh",
-	"wW5/LVVeCIOCa4IOLIG2a1p2Vnlnvhm3KvP0XEaRwtIucdb2qXNWDZFQ8PhHj47e/Wzw2f8++uWjwdvv",
-	"GQr+7a+OPvj0+KPfDH53XlrAUBA0kCJgSDpUSBISF2HfUNDnHUQZokxIgkH+L4VciNsh7VB2xg0vJyzz",
-	"l391/JufPv3s0fE/f6SF4Jx2uKzkuhXyniAhEoSZu9foAQeuJ9QOeRdhxqWnHqKSqF1uKOVwi8urPGJn",
-	"1XSLiSaPddzgX38y+OTReWxSTQ/HqBUX40hEjherqmQnd0g7EuSsG1ka3ci/vXf0418dvfvXilvf/x+D",
-	"n354TptaGtLITiQRb7eVfLtY7cgF9bycfczDIqusD4gPqnqDSRIy7OvXnU3LVUe03ODtt778s0df/uij",
-	"p48fn5Nmq9aR4AoxUtZBPcW1vZCzDuIso/HWEJUCxBO27RHk4EgQFDEX1HvmdgexvQkI9BaXgFLPxgqr",
-	"GZ5+8vn7Rz96fPTem08ff6pl9+ivf31OSGUVmFvpc9izqzQRCHCXu2QNqe02t25v76C5SCjF7PMOZUN6",
-	"PQHlkzS6fghWoCjEQGbOKCyJOh98+HNNIXRj68q1//vGm1u31L/XNq6iwV+9h3ZJawtpgTon2anVAeT4",
-	"sUZQr7XR1q1rNlIv5SG8cw2tgvxkwQHjqBv5kgY4lACZLE2RTd7pEHfjrAp/KYN0Bm+9e66X2RLAPICw",
-	"CDsOEcJAfx7GtkZym8X2TIZNdnd3S8O2xSSOGTZFYt65k9yhZ6TV/BAa+PePjz75eRYQDN56V/95TgSc",
-	"H0IDGkYluzm0rS3cITPZQ7MtyrYkOZBznuz60w9Wa5ps5ADyz1o4yVZmg/DPcDMpio83U4jiYVPTIfln",
-	"u5lC6P51oXW1rtkw7LNl4+XMybeIz1kH/DLDgFXNMCvSebZcMBXMibc2q2p9tmc2nS69y0QUBDyUxL1J",
-	"XIp3wBf1nJ/aKGKIcYIatKtOcAsL0ePh839Mi+aYzHrVfoAFLXBhkttKwEadjNe4YlEsUTN2zTbXEE4c",
-	"msaqdHiXCISVvKIemGeKF3pYIB4QRty8Pss6eScps+Q5WKEspR7WSaPy7ligxbbkIe6Qq5Hvn9ESSI3C",
-	"f/3J4PuPjv/piy//5ldPPn//6f/55TnZAEt5AzfkvIt80gaEqg/QOObWlKBpdYIF2ieBVHQ6pZhN2vNy",
-	"kfUzePutwb/9+vgXvxn83V+e086zwqbMPIzMopHsB0R7uo16kViBXUUm2DN4aM/DQVnLQFHjqYV9np+P",
-	"spbqS3OOCIckB3EWK+jmS4DcfR9dwAxxGIx4O3NVXFQbBwV0CVZ+Jvi9EO/5y5+/9/Txm8d//+b5mfhV",
-	"7Vb2CLpPQto2y0Lq3TkVNKsynbSf1Af1+O3z3sx4NZpMr2MplOGwXxwOavUlERAMSnxXtqVuFiytutXS",
-	"I+3hcA34XmWIte8Vuy5VU2J/K+QBCSUlwqrLMCL2yBupQC53oq4iZzItb71KHJmddoccyKIFZ4Yrtvze",
-	"+s3NwtWFxFUmIvZFUfhOSa+WXIB02jq1bCvILP+BFWQ4YPJFZ547tC0dVTppADykQ16vRRSA1T0rDkgl",
-	"r90roM9lM30xydvYFwU0Jwgz0SOhifmp5zXngx5T+i1W38QXENgUuD9Cjpi1J+1MLe+yem54czB43IYu",
-	"m5ln2NSuXnkQX+n5pTpGD2Hfv92GsN+kRW9H4LYA5XW4Z1sHJR66CoDUDo3wjkRt/R7uC9Tk+80R7suM",
-	"rw5TQU1m69UV0SIxH059uuQ+CfuojamvBXn2E4Q1zHaEMCRW/ROOyUZwk7Ko29L3i0RMLRg5HmYdIsCx",
-	"2iWYUdYpo+rBwQHcR7jFI4nA0WijGnyqPmmw+Nay0WryaeZaKjdYgz3U2v0hur6zs4UeoqePf3X0kw/Q",
-	"w/g96KF6plQqoYJ/1VfVSqWKHqKFSgU9RNmIMHqIdsaEcpORNRi5ih6iE0NLMB0Vk4JCNgp8ggWJvWnx",
-	"W+bhLQvpW8a7rEbekjeQUJ/I5C3xx6hNQyGTt6n3LNTUzoZuaEOQ8VdrMsUiLFiRNXspmvEjt1kybCkZ",
-	"lnVjoodoK0eW/HKXYZAi0WiwCz1ExqcmdDAqtew1FAp19EZPVstywrjYudlEBDCQuCOx7WQqYI2qosT0",
-	"bmr0EN1mfn/Yr4yZq5/KwTiNS+PXAY9U59OVZ7Bkbs1qpZJzjQKT4QuZjb9x9C8/05Mcf/wDvTCY52M1",
-	"z3DIXh2IYjUzeTzfYsKyQ6E5vZbCmFoyeCnhwAnhsJibJkWykhmXh2Yc/PsXg8ef56gzIdalp1nV7LEI",
-	"VCqMUqGHaHuM34VHiu1ckkxVg6nms1ONC+ubBeadeokUp749Hythjl8ADFFb1cJ09IvvP/39O0+++ODL",
-	"//nD41+/WfyOeNNG44kTX7GQHPLTzx4P/uMHYw5Z0yOXnhXPoNlkEdiuONqVKDQ1zOUktclMwAqib8mE",
-	"S0BWddyjRnNMR22gq7W1I99Phi4nAjvO9ozXkjMVR6zEZMKVRCSH8k+GbpbY4zMklasVuFi0bhv89o3B",
-	"hz88evSzwW8/VPrkg08HH/7N0U8/ffrOz48++ZejT744/vgHic67TO4TnweAobtKQXOlVDSIEMnxao2o",
-	"iYgdjzJ4r2VbhEVdq34PUqsgewKCJmC6gb0D8SbIMoBkI4jIgTGr9IgNYXkIaSu5syG0C1ksiifVPws2",
-	"RDnBwbFqHllR/6zuZQwTyuR8zRrJgVPgS62vdB+HDHcV7LlnbTC4lTdYECmbY13fphmv5nAAKWvNDluD",
-	"+bBcPivDtq4oHW+ytHIhzRHPgG3tcH4Tsz58L6zhzAfz92WtqdLHt3R4PY2uW7a1DaIPEYjkufhis2xr",
-	"C0svM+9IQDrvlBrjtxnKvDJkcLBv7cUQ8BnD+BSGjoD4JAFwFJ9SdcHgUIrYpxGLXY+kAMCGO7bnKfpS",
-	"SbpiOhQNb1UI2XApDkOwq5K1zY81MJAkB9rPFhAe+MTWIXiCfMw6kdJPJqOVIMenSpKDkLRJKM7dHjG7",
-	"mO1cb7MUPEFMGxwMhrRrBvaHJCBYCp3o2MMCEoVGmMAkbI5S6Mb27Vso4Er0Q0SZ5InLzkbGPwl5lNq3",
-	"gUPcJRJUROKuSZNAJ5AszRD9eg6pNnxImgDJMooO6jrvkh3q7BM54zmto7t3NvUqfd5R1tkuab1MSa/I",
-	"H0IOAhoSsVFAiqu8KInZIzA9FSb+m9ffSwvF+jsjtx7vkruhP/q+2wFh+gXqEUhhthFnTs55FYV0JmmI",
-	"32ZndjqZ2qfQeOvpihVxvgbXxXQzZVgoN9GsOiOd5w4RkS9P784wyYKTyTWNS2PovKb2ayTJSDMdr8KP",
-	"qeE3smDwtxYk0NPXidIe+uuZBGXx0I4d1HGEpagOwqU4E7yQiesX7rm2wgZIctSaqA2XlEwS2vEKfLPX",
-	"4XO1hyCGKDNsYuHQtqhbvHZDyhcEoi66cPfuxuX7yxdzgh6BcpmoxNVVUDy9Vs0vCMR7TGdvqWdt0Osu",
-	"FYGP+5MmXz60rahIR5kqkbwRatwCClvPoKqUNPeoK72Ct6iPT0v1+WFZADpGoAP1+5Lztq2YNbO8Zug6",
-	"VnpujaW6NlcN1TP3dCI26S29P3//teVerbt4wBacJbny+mqr6lbatY5XfjXoFLn/4d1pscSwiKY1Cdng",
-	"14io0lj+R7FNnKeHCM4k/WbA4RQRlC4+2NCPr9pWlzLzR3UILo4cEayqiOKb3KTVzArAMYIETtSh9wvI",
-	"oJP6dvg+YcVHeWN3B2IGhLkIC9Rcj6THQ/o6uADr6CVdD/Sfb/xD8yQhPQ3CyOUcng5qzE8HNa4vZi4j",
-	"ylKwpKGHDSwFn3cpi+QsWESpP9hBsQaP4w2alM3UCLf0Jxl2KFYekdAJFdNhgbvq6RwKWBzmwixTZJee",
-	"PUM7g6hgAWOZ9lQ4Cnj2ucFPWvjOBJ1girOiJtCixaSZBiulxzE1TNoq1JLrDF3fubkZVxeOaL9seL3g",
-	"yjff2mhFqZZqbQU5Hg6xI0koyuBGRTgIhFE6DN28vIhc2lGGO2+b0jmPQNQIUI/bYBe0ecj3fSKRiDod",
-	"8HJRebGMdrh2dBkfKiAkM5ug3cDX/rfMuuqISkRFg3lYeMQ1WDXscFajLvLpvjqPvo4naOcBVcYfl8SR",
-	"IlnZC0JbkOB/4ybFvof7aw12fWdnaxtCIGotuZE93C9rR1xyQ7qky6u1+YXFJQvulU3COgosVGsrcLXE",
-	"f68UHUQcsR6WLx0j0tG6Mtql0uMR3BUEu5R1UPObTdiZwyMmw76J9Ugdu8JwFagJeBt1MWU+Zm6DXfIo",
-	"w2tIBNghwkZeP/CUdlXTtEKsILpALmcvSNTFUkIML7fR6srK0tLS0srKykp+p7WF3EYXbSuACdRW/muj",
-	"8c0/uVcprV7YU/+iCxdLey9+o4gptQ8wHFv2O5Q3EEfIxiqhSZL2ciZOpvWP/cwzDiYoJ5PKtt2j0vHG",
-	"AGnOdKmXokzgY4eYaKzOz4Ob0dSEjVBMJt6L0Xk5IyVJuwTph1IDBi7iNLMPpHD0WIc2bd5UuMfMbTDu",
-	"Dq6kl2/ltA7p2/vgNE0B6syAjcUBtWLIBhixEM3sGJ8Mb+ega+K5gqsrdoVGsSN7FNYW4ZkJjk4F7qh2",
-	"dI8s6UrROgRYBDB4SperttYnrKFWiKQ1PDFrK2IKfUqnQSgsJeDzgVEMw50JpOg5zgOljCXPNDglcypT",
-	"A5W7MQieBWVmkiOiIsXlhARL4q7LQgcAS1FImI0vJXLkYqmV24luF94lL1NBZYEEXec9xNvSvC21UXJJ",
-	"z+fkjDG45QyeGB8LCTDzZJqpRxWY7UAJ4hrCLbhgWqTNjWtFJ3sYAs5G1cVD22LU2S/2DIGeVVQUyMG+",
-	"n6xp0ozz2eu4ANRmAJXSc1fKVTiIFN58c2Upj3CmjxIA3eMLPdlWjm/sDLOOk49TWWLFgvGslNyI8Tqz",
-	"ihMkPCfndSFlptJv8VlMrd1G8GSx240eKMuGStOuBby/MWpLSmfymDs2LDKIWuHovQdLh98ohFuCOFFI",
-	"ZX9bbca4vcFPsR5pF6b+62osrjd2d6wiWjYzXoZmEqVSOBKIbBDfmkm6a/MQVReN7yVp7qOWpl+XLtWT",
-	"MrBgnSd2yzFFJfBu0ytHII/77hq6LmVwm/l9G23jLtmmknxrEx/YaFvtXqFWyDncVuhCzaZnij2mdauD",
-	"JfF4JMifmmWk68MB/Tbp66Rvyto8TkE36dZmArW8a/EkYGNJTJmOLoJD2ppzuSPmrMMi2rZDziRyOY8v",
-	"YxwEdZ1lmWb+KbtMZ9XZMeDUH+EkwCHsBlOfdQCYExoqMl3o8hb1CeqR1kVNM0jGfPHFdZ1kUn7xRbSO",
-	"hJZ5ZTA2HzSAsxtW/UFDyWfDqv/nG/9gN0BKG1a9cnjYtE09T7MrOs3YIk+SmbUrucEUDctonSEShjwc",
-	"N3nDakSVyryj7G/4H2lY6dv0d0lCgX5Ar0DJddqopxf7+EPSYFRk6up0ErVJSjWtb8qQ1wOZqEJiGSnz",
-	"3/f1PmQYSU+7CppqFU01XCBygB3p9xusl82UWFPWMnM8xWT6aRsJj/c0acpohxxInQWoDG4iiJ74Cuv4",
-	"VHh61Q3WXHccEsjSpolWN+PwNKKyjACWp6niPhXG/6DeZ7QHlcjBsTjqDggN1jwoAelL8GCzjO6yfcZ7",
-	"DHWJuvlELhcAFkk7jIfEhVOLzMOQ0BXnJEFaUINhkzBnkrogQUwfCKSyNPUuMXIzCU5Zl07ajCrkXch1",
-	"1+e3WqmsGga9k/RuACa9AvnUZn9KjQjU/G7JPFTauNwso/VkK/COltKCAmHUI75fUoiEuMqCbbALVcUU",
-	"SwvIJ0qPCtsoYhs1y00bNf9U/VNqXkT7hAT6DL4TcQk+lZ6CRX0eqfXHPBXT3ax81+OQ5Yh9n7KOWvxW",
-	"yDsh7hon2YivfLKrvoxe0qa6QJw1WE735cx6rde0o8anDmGCZJTUeoAdj5Rq5UqilZT2FfW5uV6vV8bw",
-	"dZmHnTkzVsxtbly6cmv7CoxR5hyVcA0lqs6yrfskFKYKplzRjymciwNq1a35cqU8r68rD+6eOW9xDmim",
-	"/ugUeRmgfVkvaRGHgwBRUbZgVs3/G65S2USuq3m2tE8z16+sVqkMVQqdY8nkjnF25G5Xq35vz7ZE1O1C",
-	"cQ8EKvQpA3/EjlfcAZ+Dt2gBJsqIpppATajoo2DiWPLsajCjPSd1JKOQCfD0MclHCzCVDIbEpaH2WPIk",
-	"D6RnXIig7mCucoOtJ22CKEM9SMdSShSSHqEaBYKmxgLISLDC/doraZSSenc9cQuZWwlqvRT6BdHgEZNK",
-	"zcAoRqjS2/XRtWqMoWbRXD3CBNd5lxgeSPKKdHe5k51XHLKQUdOERpo5qBV8e7/SenmVV8Ol7s5rW8vi",
-	"u96tWv8V58pCdM3dXcExlngtIhBTNEJmXFqT2uvtPRt2ta35yvy4aZIFzSU1v4e2tahXNnnAaNH9kGQ8",
-	"GAZ39/YO7QeHxQKTWMwnystqpVJNZMaP462FQmPCzAqVtmJNCjeEo97WS9zpRhKK+Ays5Odc2aTCMoWy",
-	"sa2AiwJabfKOxhYZXVCoRrLZXiFAHpE2adA56AAIlC5vsB42JSRlpGwNQB5jSjyKJF1ErS4dOgS46V/i",
-	"7qReHwelXq8HV38pCn3C1P7doTrR1NOfD94Y90Eu0DF1rWi26vEwbzjKMCLDLTZnFs2FaUUz06wGhlWn",
-	"G5bPtIaR89ONzGZhw7iF6cbl877VyOqUb8xlQ8PAxekGFmZXn0HvqZHTrjkS/YlSvWkqqHTm/0zCHZcD",
-	"zCdFAEPJ/TqRP1GesdGrZKFQJ5jULGdfa81m5t5tKhAgtGrVrsBYjcaBJ5G0aTH+SvO6coPdmaxTRjAA",
-	"ou0MYlE4ArKao0A/zRH3i7UHRMq2E9v+/HRHHCs7GS5MrTny0b3nSnecUgP8wcnxJLEkcoTDh0OrYLik",
-	"0dXphDUV0SHpTMOxxcJ5lYfGZ5RY1ilIN+Wq9cR8N87Q8anmRuoaDMJ+2AGkPiarqkjWtF87k8J8Il6a",
-	"qY1DJXFBZxLUliqZpDEwautzc9XasjJIy9X6SqVSiQ2rP9Hk/NbJ8jp9X4iRPOsxSO7unc2p7+BsZdO0",
-	"nHwCCs/6fe/t5fH3NWDrdkiEF8ekZ0PjVVMjFkNygn3pvT4ekRt2xIpZWQeZ9p1ByMErAp6iTP0blgj7",
-	"/hqSPHI8ku+RUAjXr8P7vyLes/j+DF1DLut0jxGOWPfp/cnAfl3so55H4O7M94rDMDY9E9MnbKxXwXhk",
-	"yvEWO+PyO0Do464eOu96u4c7HRKiuxtgB7T1VesbCwrSixiH7h+FJxF3EbkhzNU783lMCbjjJihjhM9J",
-	"vx9P8WvEuJ3ipxVj3ti+fesUtO5jbQGOpXXSPCVJokkPuEOYoqPxj5qDuPzt+HMeionE/p5690zEjlc7",
-	"G7GhNcy5EzzuJDMlweGGG69q7qivoceESCmtBLuFhenugB2P6HBKl3aA7GW0PuyuFpIHgVI6uoy4wUwj",
-	"CMHjX1uAWEwL+5g5ahy45nAP92NkTCXqcIi/FJ3dHcjlI0I811pLUxNSzMP7ZGqT50RzZ7yuAzJPxQ7K",
-	"vNEsISSW1JmDVKK5Bwx3yeGJV1FShKBrcfSN1NdR2biHhGKLuIIk3y9Ft5ymUpiKFcEbTFezCNTFfQgk",
-	"KAZQgoxRn+CwjO7ooTpxk8Wh7fTW6/FwfwyzxJXMJzCKJkCHtqcXbdOg6jDOEpt7NSCdMwwP2FlG90gr",
-	"OMXwYkdaUhqSbY2t4276KMZn+wNPNE/4aZZLEF8B3cj98XMFUcunjo26+KCEO+Rb89XF+aVKpWIj2u1G",
-	"Erd8ctKbruzggkrlW7gL0UAiYiZW3NbcaJducUZKN7F0PJ0nrD6DLU9+kXpVrbL0R6Yyw5O+4HOKvGHC",
-	"M+fCnaY0O1ukpr0t+qByv93zRwaenoHntQNyQrGhw4OkqoCRno4f654oU3sw8x0jwHlRG5PJptYebyU+",
-	"07g3ieB67FJRTCHwMR1CxAU/3TRW8ZnucrqRDzDvGmpe0u8wxDRxdXWNCfo6OcFBid1clWB8QacJvMMX",
-	"dK1SWdw71Ow7/iKGko1mfMmZRI84WAlsMYp91YyT7sTxRNHn/sdr4XTXwmRmgx4eaj6T4IbFH7XYM9Zi",
-	"IxMU9/e6oET14jnpsRk00ok2QpzEdRq1c2KCQFrdrkG87h8iZHI5K8WoWx/MUBINaQIBBneUyRIwCcF5",
-	"v/60pllazX14qLY1p62TuTY18cziGA5USkHe02raEu5Cvn+dDc3rbCS576JW32QRAhNftHMdiNeMkzgp",
-	"HQ+0XwKS0ByPc0FMfNenXSpFGV2BHA/oXqxhTheCvvskkPoXyxiBpLy0mSQkMkKlTr7JsU4vXMs0c3lB",
-	"pN0CRDptpm1AucG2si35tPQravQ8DpbcPjMRbBqqM7ZNBoyDmWLoFkGdiIgx4Wl9Akn7qPHxpRRBQlwp",
-	"ttRnOPi4cOTkuNC5edrTEqZ7Y5zrOXv7BIHYS8uP7iU9OBZWatX5od4ZWVMh7XWxXKvoigirUl3Fq+6i",
-	"U1ppVdulZXehVlrB1VZpgay4NWe+tdheqqQid/TuD48//sHxW/94/OfvGMGMJoQLZtlR0hCiWlmpHO7N",
-	"EDnIVfBMRm+abXVHk6mDeOnvVJ4y7jBVzO808b6hFmzTRvsybdzUkFptSmQe//bbKUMpatTyFEHWTO+2",
-	"k8IvdlFaVO660yTK9sQ4+aqLo4mTu/4NNfzTzf205yzzI2I5j1kQEgfL9Ko6wYeWac4gBfHbJht4KFEV",
-	"xQkmcaWx/m0XdcXcvbMp7AbTOjhJ2gqJTlyG6YKQH1AC0c66Qjy6Cn3MD6KV0Xb882kN5g53XYSWcpC9",
-	"XCqpk8Uyrk5vQkX4WiZDmcpsLvRi0XUAr7zKw1mSE3MVSQlczlWqjau9LspDTH9S9zQQI6lRntQQ4MRV",
-	"5rKpCheZFjufcp1JgtLXn1WZyVUxQfU8d+cNnDP9UMm0un7WRK+CJK+FqXTwUKJWZQrNPdLq8gyq+DwC",
-	"Dia/KlMvk28qk21R8QK0griY0cCgWqbIvcqlXS2Oz7q85BFnP9/XQqvMXNoGy1cNxD/9sr61YfRrktbB",
-	"A8JEgw3vaoY8DtBhd3UGy3T5UgWI8mtIrbT/IPM9zw2b5zpCWaR/w2tdc+hteuPqK1fu7Hxne0NsdGXw",
-	"yqWNpY1X1w9u715ZfOXyy69usEqZ9G+87u5u0Nt0o3dzx/du736n+r3+jdWyU/NZq3u14n73Rr4BY321",
-	"8hUk2uS6LcVNlNI2SZmibqtWqS2VqtVSrbJTWa4vrtYrlVfydbX1EeNgGddIadmZr5ZW2xVcmneXnWqr",
-	"hhfIYtsaKoDOzb9Sr1TM/GllsvkhSnPvxgwzVCp8OIMBkO0zVHDPbMaJXNYfwC0wDew/VYrfmdL7vtLr",
-	"46w3QjbVT6PVCaU/IyBbd1SKUxpyV4NCZVSIiLhI8uJUkSgMCZOJhv8qlNMfpOxObbunpeljECKosOc4",
-	"4S/hoZ6uV0zSRqdk62zCn+ZebQiMd0JeAoYQphrfJENkLR/b/Oxp8Q+DKa7W7VFD2vF0yZoeHSfpjP5S",
-	"SwKhoD8+MpVoLCmfRULivjIbcctXQGikI79pMRU/ruGCbjgJFamwgCIEFa/lrCBKS1W29v8rwC+5dlun",
-	"QVXPYpVfF8w6n9SpWCUM8ylzwWlufjKH8d6pL/vVKXx1nLV9qttUfP039lQOu/QHH57xHX8n6b2QtJuZ",
-	"9rKv6R/hKL7s4ZXh/fG+oGzmocz9zl4PD/ctNu0loM2KWd5oBqTeh500kFA8JwgpUvzmstQ7HHUADTkl",
-	"0x4U0iPddLjxUBY7kOIC9kQbm3oKkdquOj4ExU+xrQolDukbvMUxsyeZpNrzGP9exNg0alPdqJMMzeTx",
-	"7y7vHf7/AAAA//8=",
+	"7H15cyTHdedXyahVBGeo6kZ3426EwgHOidEc0ABDSJyedWdXZXclUZVZrMyaRnMGEaQsHrZ5rLySLdKU",
+	"19pY2mP5GGulWFKUZH0XLwEM/9qvsJEvs67u6kY3AHKGEfxnYgBU5fHy3e+Xrx5YDg9CzgiTwmo+sDyC",
+	"XRLBf9d9n/fVf1winIiGknJmNa1tj6CASI+7AkkPSyQ9KlCIpYck3iXCsi3heCTA6lU5CInVtISMKOtZ",
+	"+/u2dZ07WI80PPCORyKCJEc9jhjZk8cMdJvIaLDelSQaHQp+jTzeRwFmAySIw5laLkcyGiDcw5QVRg8o",
+	"o0EcWM26ncxEmSQ9EsFUW0QIytkFzncpKaeI0I8g3kWYoauLKMQ9cswOdnZ21mPpESapg2XJwFt4YGiM",
+	"UYfgiERI8l3CEBUIi13ioi6PJk6yb1sRESFngsCZvoDd2+SVmAipfnI4k4TBf3EY+lSfzNzLQh8P2cNB",
+	"6Ot1YYn1Gy6xmvVarW5bLpGY+sJq3n1gdSnxXatpzYUeZ2rfEcEwinXwxzcOfvHP1v492wpET/3ijY8P",
+	"3v/hFz//u8Nf/xTIkK3+WxHpWk3rv8xlPDmn/yrmLkURj24TEftS76tIKrWkJpIeQZHen6IR4xLdxz51",
+	"11DbrLaNGA4I6gPjchQQ5lr7tqLLndDn2D0NWRpAFr3Lzz/9i89///cHf/sfR3/+1uefvvvkz/7w+aef",
+	"Hf3TZ2e9Y8YVDwSoT6WHMIJzQG0a4B5pr6EGPINRSB0ZR0TRhAShHMBfFppIcq4lxDwggBbcHWxzfh1H",
+	"PXIacqzWaisJOZ48/uTwVz/8/A///ckf3zr4X/94dlRQk+hz73B3oDboq3VHSmwYWlpA330B9hSLwSn3",
+	"0kj2cvjRuwd/8YuDDx4d/fb1gz9+8P9+/86Tx58cPXr34L+9d/Dmu08e//RMd9fQuxMkuk8itb9OLAaI",
+	"R8DcEcHuYC1TagiD4muDbqyAFmxbdl6p5/4ybm3m6bmcgoWlXeCs61PntJojpePRTx4dvv3JwSf/+/DX",
+	"jw7efMfQ8W9/c/jex0cf/O7gD2erHQwdQT8pMkakR4UkEXER9g0dfd5DlCHKhCQY9MKFiAtxK6I9yk65",
+	"7eWUff7yr45+9/Mnnzw6+ucPtFic6T6Xlbx3It4XJEKCMGOfjX5wwIShbsQDhBmXnnqISqL2uqGUxk0u",
+	"L/OYnVYPLqbaPtGAB//6s4OPHp3dVtUkcKRarTGOROx4iSJL93ObdGNBTrudpdHt/Ns7hz/9zeHbf634",
+	"993/cfDz9890a0tDWtuJJeLdrpJ7F6t9uaDCl/OPeVjkFfoe8UGdbzBJIoZ9mPSUOrA+ogMP3nzjiz97",
+	"9MVPPnjy+PGZ6r16Ewmu/EzKeqiv+LgfcdZDnOX04RqiUoDYwuY9ghwcC4Ji5oIJyHkDIM43wG+9ySX4",
+	"tqdji9Ucl3/+6buHP3l8+M7rTx5/rGX68K9/e6b+zSqwu9L5sHNX6SkQ7IC7ZA2pTbc3b21to7lYKOXt",
+	"8x5lQ7o/degnaX39EKxA0YmBFJ1SfFKVf/D+LzWd0LXNS1f+72uvb95U/17ZuIwO/uodtEM6m0iL2JlK",
+	"U6MJrpGfaAo1uY02b16xkZqaRzDzGloFico7E4yjIPYlDXEkwdGyNF2u816PuBunNQpLOf/o4I23vwSz",
+	"twQuIjjBCDsOEcKEEDxKYpbU7iVxUY5ldnZ2KsMxyiTuGQ5pEj66nVrbU1Jsfsh7+PcPDz/6Zd6BOHjj",
+	"bf3jmZJxfsh70M5Xuqd929rEPTJTdHWSpdmWJHtyzpOBP/0QamWTQyaIIPLxUrqh2UKBp76lLBpItlQa",
+	"DcDWposInoUtlYYAX5XXr9Y1mxf8LDD2co4LOsTnrAfZn2GXV40wq3/0LHDEVM5RssFZ1e+zcH7T6ds7",
+	"TMRhyCNJ3BvEpXgbsl9fixMc9TMS70K9tKNOcxML0efR1+XIFs2RmVWrXQFTWpBAJbeU4I2mOK9wxbRY",
+	"onaSGG6vIZymU0286vCACISVHKM+hHyKL/pYIB4SRtyitsunmCepuvQ5WKGsZPndSW8Vk8FAiy3JI9wj",
+	"l2PfP2VEkQWa//qzgx8+Ovqnz774m998/um7T/7Pr880llgqhs4R5wHySRd8XH2MJiG4pkRPqxks0C4J",
+	"paLWCQVv0s6Xy2KpgzffOPi33x796ncHf/eXZ7r/vPip0BEjs3QkByHROXejdiRW7rIiFuwcssRnkR5t",
+	"5JxZky2G3Z51hrSRaVNzpghHpOAYLdbQjRcgAvB9dA4zxOFlxLs5c3JebR8U0wVY/6nc+IVk51/88p0n",
+	"j18/+vvXzzqFUNcJbo+g+ySiXbM4pFZQUE2zqtpJu8qyXo/f/HK2NF7JppPoOg9lOBqUl6o6A0kEFKrS",
+	"bJltKeuDpdW0OvpNe7iUBPlfGWGd/8WuS9WQ2N+MeEgiSYmwmjKKiT0yIxXI5U4cKKKmw/LOy8SR+WG3",
+	"yZ4sW3DudcWiP1i/cb10dRFxVdiJfVFWWlTyrGUZHEEd8Vq2FeaW/8AKc3ww2Qya5/ZtS1e8jnsBHtLl",
+	"uFdiCo7YXSsplqXT3iuhz0UzfDnJu9gXJTQnCDPRJ5GpR6rnNf+DZlMaL1HrxBdQdBV4MEKOhMEn7Uwt",
+	"76J6bnhz8PK4DV00I8+wqR298jAx+MWlOkYnYd+/1YWS5KRFb8WQCgFFtn/PtvYqPHKVe9LYNyI8UlH2",
+	"+3ggUJvvtke4L/d+fZgKajBbr66MFiDxiT6dsF8bgZFicdDRSlsiRlQ06HiY9YiAPGhAMKOsV0X1vb09",
+	"UPK4w2OJICNoowb8Vv2mxRJTYKPV9Lc5XV9tsRZ7qJXlQ3R1e3sTPURPHv/m8GfvoYfJPOiheqZSqaCS",
+	"f9Wf6rVaHT1EC7UaeojyZV/0EG2PqdSmbzbgzVX0EB1bJ4LhqJhU27FR6BMsSJLqSmaZh1kWslnG55NG",
+	"ZinGJGhAZDpL8mvUpZGQ6WxqnoWG2tmQ2TMEGW+p0iEWYcGKrHkbY94fMQvpa0vpa/lMI3qINgtkKS53",
+	"GV5SJBqtWaGHyKS6hK4mZYG19i8iXXjRgzXynDCuNG42EYOHRdyRonU6FLBGXVFi+nwyeohuMX8wnPrF",
+	"zNVPFXwj7fIl0wGP1OezlefctMKa1Uol59q1Sl9fyG38tcN/+YUe5OjDH+mFwTgfqnGGa/HqQBSrmcGT",
+	"8RZTlh2qrem1lJbD0peXUg6cUMlKuGlS+SkdcXloxIN//+zg8acF6kwoUOlhVjV7LAKVSktL6CHaGpPw",
+	"4LFiO5ekQzVgqPn8UOMq9WaBxcxaKsVZgs3HSpiTCYAhGqtamA5/9cMnf3zr88/e++J//vjot6+Xz5Fs",
+	"2mg8cewUC+khP/nk8cF//GjMIWt6FDBYyQiaTRaB7cqLU6lCU6+5nGThjqksQbEsHXAJyKqOezQ2Teio",
+	"42C1tm7s++mry6nAjgvukrUUorCRACwdcCUVySFgyZBlSdIrQ1K5WgPDonXbwe9fO3j/x4ePfnHw+/eV",
+	"Pnnv44P3/+bw5x8/eeuXhx/9y+FHnx19+KNU510k94nPQ3BGA6WguVIq2tcS6fFqjaiJiB2PMpjXsi3C",
+	"4sBq3gX8FEAhoKIB8RCED1ASArAAYImgdAZxotIjNtTVoRqt5M6GeiwAUxRPqn8WbChKQh5h1Tyyov5Z",
+	"vZfz8CmT8w1rBOimvBi1vsp9HDEcKLfqrrXBwCpvsDBWzvu6tqa5dOJwdScfIg4HV8XKWRFcYVuXlI43",
+	"IKxC7XEk6Latbc5vYDaAvwtrGLpgfr6oNVX2+KauiWclccu2tkD0oRiQPpcYNsu2NrH0cuOO1I+LuZ8x",
+	"iZEhSJUhg4N9617iAj5lfzhzQ0e84RTlN+qfUmVgcCRFkihIxK5PMgfABhvb9xR9qSSBmCoIvgizKg/Z",
+	"cCmOIghQ0rXNj/XUkSR7OpEVEh76xNa1coJ8zHqx0k8GtkqQ41MlyWFEuiQSZ+7Ym13Mdq63WOY8QdkZ",
+	"InVD2jXj9kckJFgKjWPsYwFInxEmMKjMUQpd27p1E4VciX6EKJM8zYbZyCQAASapkwQ4wgGRoCLS7EeG",
+	"9JxAsgwG+tUcUmP4kDQB0mWMPSiTczlNlK2OZYC6mPo6oTJ7JJ0pgqlD6as8INvU2SWzrn0d3bl9XZPY",
+	"5z0VWu6QzouU9MuyImQvpBERGyXneJmXwaw9AsNTYarJReOztFBufHJKx+MBuRP5o/PdCgnTE6hHAGRt",
+	"I86cQgorjuhMopzMZud2OpnaJ1DX69mKFXG+ggTGdCPlWKgw0KwKLxvntMJkoIqTyTWNQA2d19RSpb0J",
+	"HIyF+iuX4TmBeJ/l1WSaS82U5O78/VeW+41gcY8tOEty5dXVTt2tdRs9r/py2CtLY8LcGRR9mIcyrHc+",
+	"oT9CHZqAtkZNS4JkQgTn4JI52zxFJjjAexv68VXbCigzP9SHrPUwwfWqyih+nRtowaz+D0YAdEM9er+E",
+	"DBrwtM13CSs/yms725D7JMxFWKD2eiw9HtFXIQPTRC/oOxf/+do/tI8zdCfRkQU81smU5fx0yvLqYk6c",
+	"KMvUvVaeNrAU/D6gLJazaNMF5aOpHSQ1wPK8qSZlO4uBLP2bHDuU2XPbioUuG0+nze6opwt6bHGYC/NM",
+	"kV96/gztnE2ABYxl2hNZAuDZZ8YCaOE7lfKHIc7AicJjSDONts+OY2pFv1mqJdcZurp943pyg2tE++WL",
+	"haObSXKwNlpRqqXeWEGOhyPsSBKJKmSxEA5DYZQOQzcuLiKX9lTcxLvmYpJHIGkPaRC3xc5p75zv+kQi",
+	"Efd6kGSg8nwVbXOdZzApLPDozGiCBqGv0x+5dTURlYiKFvOw8IhrrG3U46xBXeTTXXUeA53O1bEbVb43",
+	"l8SRIl3Zc0I78JD+4AaK3MeDtRa7ur29uQUZaLWWwpt9PKjqPEhqIV0S8HpjfmFxyQK7cp2wnvSsZr2x",
+	"AqYl+Xml7CCSytuwfOkUvS6WVNEOlR6PwVYQ7FLWQ+1vt2FnDo+ZjAYm1S516QCDKVAD8C4KMGU+Zm6L",
+	"XfAow2tIhNghwkbeIPSUdlXDdCKsnAyBXM6ekyjAUkIJpbDR+srK0tLS0srKykpxp42FwkYXbSuEAdRW",
+	"/mur9e0/uVurrJ67p/5F585X7j3/rTKm1CmYaOzVyqH6Z1KgGKuEJknai7kyhdY/9lOvnE5QTgaws9Wn",
+	"0vHKhdbhTF+VUZQJfewQUwzTKCSwjOZOzQjFZBp/jY7LGalIGhCkH8piWjDEGX4JpHD0WIc2bWYq3aPk",
+	"EXFTrP5M1kjAuzlXsLg/gAuU3E2lr4Irof88k9OyuG8nKItyp0FfMXYpzqFxZIpcgOxSl8fMVefVmZiD",
+	"WFL+EaE9r+SArsLv1R7CJDE4wyaU30PH2QBNyucEoi46d+fOxsX7y+cLPlUMjt5Ej5KNDUB0QsQEIHCt",
+	"QT1rg1fvUhH6eLCWjw+SRLqpq3UGiMpJsy8rt6vModQ3tDEbQF5dDSfy85jbOFhIHWUYywMhEpxhu0ck",
+	"8Gg7vSo+rZupvJo+dWWJAO+oX5/0GOdHghR1MDF4fnq+lIFsK+H1PPOagyoVypyLNs4xrmUece2kSfpb",
+	"u5BIzqLGmaMolhQZy+MoCNxKQ4xtk+rh3UI8mWbzgMpJejhOkvujsWbZ6U9I/ir5oDr5P7KkS2XrEBCm",
+	"w8tTpqHzGnXCShqlQa6OHMwKy1hDn9VJggeWkfHZCB8M250qftBjnEUAMZY804QQuVOZOoa4k8Sns5jc",
+	"HGwkLvMpnIhgSdx1WaqDWRYgRPnKWypNLpba7zjWNPKAvEgFlSVydJX3Ee9KM1uWPiigrs/IYJqQ4hTW",
+	"UlkdiACPpxkYKB/KkIiyNYQ74Pt1SJdH2u/TMBhDwNmoqnwbRp3dcusN2lZRUSAH+366pkkjzuc95RJf",
+	"IxfrKG13qVqHg8gij2+vLBWDj+nrJ0D3xNdOt1XgGzvHrOPk40RJknLBeFpKbiSvNLOKEyQ6o8x4KWWm",
+	"0m/JWUyt3UZCvfKMON1DLu1RabrVgIeeBFTpPZ5iOJzE/LlgV4W49x4s7X+rNBISxIkjKgdbajMmNIEU",
+	"4nqsvUL90+VEXK/tbFtltGznEoDttASmQjwgsgnG1gwcUfnU9UWTFk17G6ml6emypXpShhas89hmQeZW",
+	"C8xtWgUJ5HHfXUNXpQxvMX9goy0ckC0qyXeu4z0bbandq4AS0JhbyrtQo+mREie0afWwJB6PBflTs4xs",
+	"fTik3yUDjSunrMsTrLtBdJsB1PKuJINA+kNiynTdFWICa87ljpiz9sto2404k8jlPDHGOAybGn+aYSIx",
+	"cw3e0E7cTv0rnAahwm4x9bsexMyERopM5wLeUcFOn3TOa5oBTPX559c1/Kb6/PNoHQkt8yr4aD9oAWe3",
+	"rOaDlpLPltX8z9f+wW6BlLasZm1/v22bC0XtQPTaSciS4qV1kNViioZVtM4QiSIejRu8ZbXiWm3ekWRP",
+	"wv9Iy8pm039LoRb6Ab0CJddZhyK9ILif02JU5K76aZy2geuabj9VQDwBRldILGOBJPF9vQ8ZxdLTWby2",
+	"WkVbvS4Q2cOO9Act1s9jSNZQJ8LM8RST6adtJDze16Spom2yJzU+8oJHGRFED3yJ9XwqPL3qFmuvOw4J",
+	"ZeW6qeO3k8I9orKKwDnP0Og+FSY1qOYz2oNK5OBEHHUrhxZr71WA9BV4sF1Fd9guU/FvQJTlEwWUBCyS",
+	"9pjy4OHUYvMwQN0StBYAploMGyihgbsBdE4fCIB82nqXGLk56Fc+25r14op4AHB6fX6rtdqqYdDbaRMK",
+	"YNJLABUw+1NqRKD29yvmocrGxXYVradbgTk6SgsKhFGf+H5FeSTERZyRFjtXV0yxtIB8ovSosI0itlG7",
+	"2rZR+0/VP5X2ebRLSKjP4Hsxl5Du7Cu3aMBjtf6EpxK6m5XveBzwn9j3KeupxW9GvBfhwOSvR8pYk6to",
+	"VfSCzqIJxFmLFXRfIeOm9ZrOofrUIUyQnJJaD7HjkUqjWku1ktK+ojk31+/3qxj+XOVRb868K+aub1y4",
+	"dHPrEryjwjkqwQylqs6yrfskEuaiTbWmH1N+Lg6p1bTmq7XqvDZXHtieOW9xDmimfuiVJQChe1s/7ZCH",
+	"wxBRUbVgVM3/G65S2USuq3E2dbmh0K6tUasNXUk6wzub2yYPWbCuVvPuPdsScRDA/SGoIepTBv5IaiK4",
+	"B5kHb9ECnygnmmoANaCij3ITx5JnRzszOqnZRDKOmIAkPJN89AaoksGIuDTSxQSegkz6JrsP6g7GqrbY",
+	"etoBiTLUB6CaUqKQtoILL1RkEUBOgpXfrwsGRimpuZtpxtZYJbhUprxfEA0eM6nUDLzFCFV6uzm6Vu1j",
+	"qFE0V48wwVUeEMMDKeJKN9c7Pq/MAZ+N2qZq2S64WuF3d2udF1d5PVoKtl/ZXBbf9242Bi85lxbiK+7O",
+	"Ck58iVdiAuV+I2Qm2zypu+C9p8OutjVfmx83TLqgufTS8b5tLeqVTX5htBvAkGQ8GHbu7t7btx/slwtM",
+	"GjEfKy+rtVo9lRk/gUKUCo1BgCivtJNoUrAQjpqtn1a6jCSU8RlEyc+4ssmEZQplY1shFyW0us572rfI",
+	"6YJSNZKHkkXg8oise4RG54NDoHR5i/WxuVxTRSrWAM9jzOWXMkkXcSegQ4cAlv4F7k5qSLJX6ff7YPor",
+	"ceQTpvbvDl1IzYpwxbqqSR8UapBTX0rNX6zcLwaOMorJcIfRmUVzYVrRzHXXgdfq071WxKDDm/PTvZnH",
+	"p8N7C9O9V0TEqzfrU85YwInDi4vTvViKOz+F3lNvTrvmWAwmSvV1c7dM34mYSbiTixLz6fWIoWsP+opD",
+	"qjyToFfJQqlOMOUzZzcrSCV2t62cAKFVq04FJmo0qQmLtH+MyVea6aotdnuyThnxARDt5jwW5UcA3jsO",
+	"9dMccb9ce0AReyuN7c9OdyRl7OPdhak1R7Hw/kzpjhNqgK+dHE8SSyJHOHwY9QCBSwZ8mE5YMxEdks4M",
+	"KVEunJd5ZHJGaWSdOenmIm8zDd9NMnQ8jt1IXYtB8Q874KmPATyWyZrOa+fw0cf6SzP1i6ilKegcdnSp",
+	"lsNzQlDbnJurN5ZVQFqtN1dqtVoSWP2JJud3jpfX6RtQjIC4x3hyd25fn9oG5+98TcvJx3jh+bzv3XtF",
+	"//sKsHU3IsJLKtOzeeN1c3succkJ9qX36niP3LAjVszKesj0IQ0jDlkRyBTlbgZiibDvryHJY8cjxTYM",
+	"pe76VZj/S+I9i+/O0J7kokZijXDEuk/vT3bs18Uu6nsEbGexlR2Gd7MzMa3LxmYVTEammmyxNw56BUKf",
+	"NA7R2JitPu71SITubEAc0NWm1jcRFCD/GIcGI6UnkTQquSaM6Z35PKZ0uJM+K2OEz8n+Pp7iV4hJOyVP",
+	"K8a8tnXr5gloPcA6AhxL67Q/S4rUyg64R5iio8mPmoO4+N3k9zwSE4n9AzX3TMROVjsbsaH7zJkTPGlW",
+	"MyXBwcKNVzW31Z+h+4bIKK0Eu4OF6XuBHY/ockpAe0D2KlofTlcLycNQKR2NC2sx0yJD8ORjE1CL6WAf",
+	"M0e9B6k53MeDxDOmEvU41F/Kzu42wGyJEM+01tLUhNsf0X0ydchzbLgzXtcBmadiBxXeaJYQEkvqzAGU",
+	"aO4BwwHZP9YUpfeDNF5SW6SBrsom3TUUWyTwwGInGd07m0phUIWCt5hGHAoU4AEUEhQDKEHGaEBwVEW3",
+	"9asaU82S0nZm9fo82h3DLMkd72MYRROgR7vTi7bpgbWfYMXmXg5J7xSvh+w0b/dJJzzB6+WJtBSqm+/u",
+	"retu+ijGX8QBnmgf82WaC1BfAd3I/fFjhXHHp46NArxXwT3ynfn64vxSrVazEQ2CWOKOT46b6dI2LrnD",
+	"fRMHUA0kImFixW3tjW7lJmekcgNLx9MQfvU72PLkidRUjdrSN0xlXk+bms8p8kYpz5wJd5pL63kEss62",
+	"6IMqfLroGwaenoHndQJyAiDc4WF64YeRvq4f624xU2cwi700IHnRGINkU2tPtpKcaQI2F1y/u1RWUwh9",
+	"TIc84pIvV41VfKaBnW5xBMy7htoX9ByGmKaursyYoK+SYxKU2C1c4E0MdAbgHTbQjVpt8d6+Zt/xhhhu",
+	"U2Wgd7tQrAS2GPV91YiTbOJ4ouhz/8YsnMwsTGY26G6ixjMANyy+0WJPWYuNDFDe+eycEtXzZ6THZtBI",
+	"x8YICYjrJGrnWIBAdgNJO/G6s0pyMYd3QTHqvgozdCsAmECIIR1lUAIGEFzM608bmmWNFvb31bbmdHQy",
+	"16Wmnllew4FLjIB7Ws2a5Z0rdvazoa2fjST34caTRhECE5+3Cw2P10ySOO3qEOq8BIDQHI9zQUx916cB",
+	"laKKLgHGA5olazcngKLvLgml/jAbIwDKy9psApAR7usUeypreOFars3NcyK70SWyYXNXu6ottplvVqil",
+	"X1Gj73GI5HaZqWDTSJ2xbRAwDmaKoTsE9WIixpSn9QmkjbXG15cyDxLqSkmkPsPBJxdHjq8LnVmmPbvI",
+	"dHdMcr0Qbx8jEPeyS0h303uSCyuN+vzQ/cZ8qJDdR1xu1PSNCKtWX8Wr7qJTWenUu5Vld6FRWcH1TmWB",
+	"rLgNZ76z2F2qZSJ3+PaPjz780dEb/3j0528ZwYwnlAtm2VF6x65eW6nt35uhclC4wTPZe9Nsq2+dTl3E",
+	"yz7QecK6w1Q1v5PU+4aa001b7cs1uFOvNBpTeubJB+1OWEpRby1PUWTNdbU7rvxil8GiCuZOkyjfruZ4",
+	"U5dUEyf3QxxqhajbHurMWe47aIWMWRgRB8vMVB2TQ8v1TZGC+F2DBh4CqqIEYJI0AdAfnVEm5s7t68Ju",
+	"Ma2DU9BWRDRwGYYLI75HCVQ7m8rj0Q0ixnzTrYq2ki/AtZg73I8Smu0BerlSUSeLZdI4og3NGtZyCGUq",
+	"81joxTJzAFNe5tEs4MTCjaTUXS7cVBvXFqEMh5h9UfgkLkbaPmBSr45jV1lAU5UuMutDcMJ1pgClrx5V",
+	"mcOqmKJ6kbuLAc6pvpQyra6fFehVAvJamEoHDwG1alNo7pEmoKdQxWdRcDD4qtx9mWK/p3z3mOegS8v5",
+	"nAYG1TIF9qoAu1ocj7q84BFnt9hyRqvMAmyDFW8NJF+dWd/cMPo1hXXwkDDRYsO7mgHHATrsjkawTIeX",
+	"KvEovwJopf21xHuemW9eaNZmkcE1r3PFobfotcsvXbq9/b2tDbERyPClCxtLGy+v793aubT40sUXX95g",
+	"tSoZXHvV3dmgt+hG/8a2793a+V79B4Nrq1Wn4bNOcLnmfv9asbtjc7X2JQBtCo3Qkv5mWQez3KVuq1Fr",
+	"LFXq9Uqjtl1bbi6uNmu1l4r3apsjwcEybpDKsjNfr6x2a7gy7y479U4DL5DFrjV0Abow/kqzVjPjZzeT",
+	"zfczjd1NGGboqvD+DAFAvgVYiZ25ngC5rK+BFZjG7T8RxO9U8L4v1Xyc1iLkoX7aW51w9WfEydbNzhJI",
+	"Q8E0KK+MChETF0leDhWJo4gwmWr4L0M5fS1ld+rYPbuaPsZDBBX2DAP+Uh7q6/uKKWx0SrbOA/409+pA",
+	"YHwS8gIwhDC38Q0YIh/52OarrOVfIFNcrVtYRbTn6Str+u0EpDP6DZvUhYIvByBzE42l12eRkHigwkbc",
+	"8ZUjNPKtAtP9LXlcuwu6FyzcSIUFlHlQyVpO60Rpqcrf/f8S/JdCJ7yTeFVPY5VflZt1NtCpRCUM8ylz",
+	"IWluPibEeP/Exn51ilwdZ12f6jYVX73Fniphl30K4ynb+Ntp74W03cy0xr6hP09Sbuxhyuj++FxQHnko",
+	"C5/y6wNgGhrSdSMeZO0loM2KWd4oAlLvw04bSCieE4SUKX5jLPUORxNAQ0nJrAeF9EiQvW4ylOUJpOQC",
+	"e6qNzX0KkcWuuj4El5+SWBWuOGQzeItjRk+RpDrzmHxJYyyM2txu1CBDM3jyKeh7+/8/AAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -100,8 +100,8 @@ func (s *server) writeErrorEnvelope(w http.ResponseWriter, r *http.Request, e *a
 	_, _ = w.Write(body) // a client that is gone has no use for an error
 }
 
-func errorFromAppErr(e *apperr.Error, language apperr.Language) api.Error {
-	answer := api.Error{Data: api.ErrorData{Msg: e.Code.Text().In(language), Code: api.ErrorCode(e.Code)}}
+func errorFromAppErr(e *apperr.Error, language apperr.Language) api.ErrorResult {
+	answer := api.ErrorResult{Data: api.ErrorData{Msg: e.Code.Text().In(language), Code: api.ErrorCode(e.Code)}}
 	for _, detail := range e.Details {
 		answer.Data.Details = append(answer.Data.Details, api.ErrorDetail{Field: detail.Field, Reason: detail.Reason.In(language)})
 	}

@@ -17,7 +17,7 @@ func (s *server) UploadImages(ctx context.Context, request api.UploadImagesReque
 	if err != nil {
 		return nil, err
 	}
-	upload := api.Upload{ImageURL: make([]string, len(images)), Images: make([]api.Image, len(images))}
+	upload := api.Upload{ImageURL: make([]string, len(images)), Images: make([]api.StoredImage, len(images))}
 	for i, stored := range images {
 		upload.Images[i] = s.imageFromNoun(c, stored)
 		upload.ImageURL[i] = upload.Images[i].URL
@@ -68,8 +68,8 @@ func (i imageResponse) VisitHeadImageResponse(w http.ResponseWriter) error {
 	return i.VisitGetImageResponse(w)
 }
 
-func (s *server) imageFromNoun(c *call, stored image.Image) api.Image {
-	return api.Image{
+func (s *server) imageFromNoun(c *call, stored image.Image) api.StoredImage {
+	return api.StoredImage{
 		ID: uuid.MustParse(stored.ID), URL: s.baseURL(c) + "/static/image/" + stored.Name,
 		Width: int64(stored.Width), Height: int64(stored.Height), Bytes: stored.Bytes,
 		ContentType: stored.ContentType, Name: stored.OriginalName,
