@@ -25,23 +25,23 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 // patience is how long a process may take to do what it surely will, on a machine that is busy.
 const patience = 30 * time.Second
 
-// build builds the program once for all tests, with the race detector where the tests have it.
-var build = sync.OnceValues(func() (string, error) {
+// program is the path of the program, built once for all tests, with the race detector where the tests have it.
+var program = sync.OnceValues(func() (string, error) {
 	if err := os.MkdirAll("bin", 0o755); err != nil {
 		return "", err
 	}
-	program, err := filepath.Abs("bin/gatehouse-under-test")
+	path, err := filepath.Abs("bin/gatehouse-under-test")
 	if err != nil {
 		return "", err
 	}
-	args := []string{"build", "-o", fmt.Sprintf("%s.%d", program, os.Getpid())}
+	args := []string{"build", "-o", fmt.Sprintf("%s.%d", path, os.Getpid())}
 	if withRaceDetector() {
 		args = append(args, "-race")
 	}
 	if out, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the program: %w\n%s", err, out)
 	}
-	return program, os.Rename(args[2], program) // whole, whoever else is testing
+	return path, os.Rename(args[2], path) // whole, whoever else is testing
 })
 
 func withRaceDetector() bool {
@@ -60,11 +60,11 @@ type process struct {
 // launch starts the program in a folder of its own, where no ./web and no ./data is. It dies with the test.
 func launch(t *testing.T, args ...string) *process {
 	t.Helper()
-	program, err := build()
+	path, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.Command(program, args...), ended: make(chan struct{})}
+	p := &process{cmd: exec.Command(path, args...), ended: make(chan struct{})}
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = []string{"TZ=UTC", "TMPDIR=" + p.cmd.Dir} // and no option of whoever runs the tests
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
