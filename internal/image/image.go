@@ -10,6 +10,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,26 +81,14 @@ func New(o Options) *Service {
 	s := &Service{
 		database:  o.Database,
 		disk:      o.Disk,
-		log:       o.Logger,
+		log:       cmp.Or(o.Logger, slog.Default()),
 		now:       o.Now,
-		maxFiles:  o.MaxFiles,
-		maxBytes:  o.MaxBytes,
-		maxPixels: o.MaxPixels,
-	}
-	if s.log == nil {
-		s.log = slog.Default()
+		maxFiles:  cmp.Or(o.MaxFiles, DefaultMaxFiles),
+		maxBytes:  cmp.Or(o.MaxBytes, DefaultMaxBytes),
+		maxPixels: cmp.Or(o.MaxPixels, DefaultMaxPixels),
 	}
 	if s.now == nil {
 		s.now = time.Now
-	}
-	if s.maxFiles == 0 {
-		s.maxFiles = DefaultMaxFiles
-	}
-	if s.maxBytes == 0 {
-		s.maxBytes = DefaultMaxBytes
-	}
-	if s.maxPixels == 0 {
-		s.maxPixels = DefaultMaxPixels
 	}
 	return s
 }
@@ -107,11 +96,12 @@ func New(o Options) *Service {
 // Upload keeps all pictures that next returns, until it returns io.EOF, or none of them.
 //
 // Refusals: InvalidInput where there is no picture at all, EmptyUpload, NotAnImage, ImageDamaged,
-// TooManyPixels, UploadTooLarge, TooManyImages, StorageFull, ServerBusy. An error of next or of a
+// TooManyPixels (these four with a detail that says which picture), UploadTooLarge, TooManyImages,
+// StorageFull, ServerBusy. An error of next or of a
 // picture's Content is found in the error that comes back.
 func (s *Service) Upload(ctx context.Context, ownerID string, next func() (*Upload, error)) ([]Image, error) {
 	batch := s.disk.NewBatch()
-	defer func() {
+	defer func() { // also where next panics
 		if err := batch.Discard(); err != nil {
 			s.log.ErrorContext(ctx, "remove the files of a refused upload", "err", err)
 		}
@@ -129,6 +119,7 @@ func (s *Service) Upload(ctx context.Context, ownerID string, next func() (*Uplo
 	if err := batch.Keep(); err != nil {
 		s.log.WarnContext(ctx, "tidy up after an upload", "err", err)
 	}
+	s.log.DebugContext(ctx, "kept pictures", "count", len(images), "first", images[0].Name, "owner", ownerID)
 	return images, nil
 }
 
@@ -138,10 +129,11 @@ func (s *Service) receiveAll(batch *storage.Batch, ownerID string, next func() (
 	left := s.maxBytes
 	for {
 		upload, err := next()
-		if errors.Is(err, io.EOF) && len(images) > 0 {
+		// Not errors.Is: package mime/multipart wraps io.EOF where a body is cut off.
+		if err == io.EOF && len(images) > 0 {
 			return images, nil
 		}
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			return nil, apperr.New(apperr.InvalidInput)
 		}
 		if err != nil {
@@ -152,11 +144,23 @@ func (s *Service) receiveAll(batch *storage.Batch, ownerID string, next func() (
 		}
 		image, err := s.receive(batch, upload, left)
 		if err != nil {
-			return nil, fmt.Errorf("picture %d: %w", len(images)+1, err)
+			return nil, pictureError(len(images), err)
 		}
 		image.OwnerID = ownerID
 		left -= image.Bytes
 		images = append(images, image)
+	}
+}
+
+// pictureError says which picture of an upload is at fault, counted from 0.
+func pictureError(index int, err error) error {
+	refusal := apperr.From(err)
+	switch refusal.Code {
+	case apperr.EmptyUpload, apperr.NotAnImage, apperr.ImageDamaged, apperr.TooManyPixels:
+		detail := apperr.Detail{Field: fmt.Sprintf("/image/%d", index), Reason: refusal.Code.Text()}
+		return apperr.Wrap(refusal.Code, err, detail)
+	default:
+		return fmt.Errorf("picture %d: %w", index, err)
 	}
 }
 
@@ -194,9 +198,16 @@ func (s *Service) settle(ctx context.Context, batch *storage.Batch, images []Ima
 const settleTimeout = 10 * time.Second
 
 // Sweep finishes what processes that were killed in the middle of an upload left behind.
-// It is called at the start, and may be called at any time.
+// It is called at the start, and may be called at any time. What it fails to decide it leaves to
+// the next sweep.
 func (s *Service) Sweep(ctx context.Context) error {
-	return s.disk.Sweep(ctx, s.stored)
+	return s.disk.Sweep(ctx, func(ctx context.Context, name string) (bool, error) {
+		stored, err := s.stored(ctx, name)
+		if err == nil {
+			s.log.InfoContext(ctx, "swept an upload that was cut short", "name", name, "kept", stored)
+		}
+		return stored, err
+	})
 }
 
 // errFree is why the transaction of stored is rolled back.

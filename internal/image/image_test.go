@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -101,6 +102,18 @@ func each(uploads ...*Upload) func() (*Upload, error) {
 		u := uploads[0]
 		uploads = uploads[1:]
 		return u, nil
+	}
+}
+
+// cutAfter returns the uploads, then what package mime/multipart says of a body without its end.
+func cutAfter(uploads ...*Upload) func() (*Upload, error) {
+	next := each(uploads...)
+	return func() (*Upload, error) {
+		u, err := next()
+		if err != nil {
+			err = fmt.Errorf("multipart: NextPart: %w", err)
+		}
+		return u, err
 	}
 }
 
@@ -224,6 +237,7 @@ func refusals(t *testing.T) []refusal {
 		{"reader fails after the picture", each(broken(good, gone)), apperr.Internal, gone},
 		{"second reader fails", each(a(good), broken(good, gone)), apperr.Internal, gone},
 		{"body cut off", each(broken(good[:300], io.ErrUnexpectedEOF)), apperr.Internal, io.ErrUnexpectedEOF},
+		{"body cut off between pictures", cutAfter(a(good)), apperr.Internal, io.EOF},
 		{"next fails", func() (*Upload, error) { return nil, gone }, apperr.Internal, gone},
 	}
 }
@@ -243,6 +257,17 @@ func TestUploadRefusesAllOrNone(t *testing.T) {
 					t.Errorf("rows %q, want none", rows)
 				}
 			})
+		}
+	})
+}
+
+func TestRefusalNamesThePicture(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		s, _ := openService(t, d, Options{})
+		_, err := s.Upload(t.Context(), "", each(upload("a.jpg", encodeJPEG(t, 8, 8)), upload("b.jpg", []byte("no picture"))))
+		want := []apperr.Detail{{Field: "/image/1", Reason: apperr.NotAnImage.Text()}}
+		if got := apperr.From(err).Details; !reflect.DeepEqual(got, want) {
+			t.Errorf("details %v, want %v", got, want)
 		}
 	})
 }

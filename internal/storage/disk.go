@@ -64,7 +64,7 @@ func OpenDisk(dir string) (*Disk, error) {
 func (d *Disk) Close() error {
 	entries, err := entriesOf(d.own)
 	if err == nil && len(entries) == 0 {
-		err = os.RemoveAll(d.own)
+		err = d.removeFolder(d.own)
 	}
 	return errors.Join(err, d.lock.Close())
 }

@@ -83,7 +83,9 @@ func (d *Disk) claim() (orphaned []orphan, err error) {
 		if free {
 			orphaned = append(orphaned, orphan{dir, lock})
 		}
-		failed = errors.Join(failed, err)
+		if !errors.Is(err, fs.ErrNotExist) { // swept by another process meanwhile
+			failed = errors.Join(failed, err)
+		}
 	}
 	return orphaned, failed
 }
@@ -101,6 +103,16 @@ func (d *Disk) sweepFolder(ctx context.Context, dir string, stored func(context.
 	if failed != nil {
 		return failed
 	}
+	return d.removeFolder(dir)
+}
+
+// removeFolder removes the folder of a process, while nobody tries to claim it.
+func (d *Disk) removeFolder(dir string) error {
+	unlock, err := d.lockIncoming()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	return os.RemoveAll(dir)
 }
 
