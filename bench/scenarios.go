@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// scenario is one thing that is measured.
+type scenario struct {
+	name    string // for -only
+	title   string
+	unit    string
+	measure measurement
+
+	// Of a scenario with a yardstick, the ratio to it counts, and is to be target or more.
+	// Of any other, the figure itself counts, and is to be target or less.
+	yardstick     func(ctx context.Context, b *bench) (float64, error)
+	yardstickName string
+	target        float64 // 0: there is none
+	once          bool    // on SQLite and in the first round only
+}
+
+var scenarios = []scenario{
+	{
+		name: "register", title: "register", unit: "/s", measure: rateOf(register), target: 0.90,
+		yardstick: bareHashes, yardstickName: "argon2id alone, on all cores",
+	},
+	{
+		name: "login", title: "log in", unit: "/s", measure: rateOf(login), target: 0.90,
+		yardstick: bareHashes, yardstickName: "argon2id alone, on all cores",
+	},
+	{
+		name: "upload", title: "upload a JPEG of 48 KB", unit: "/s", measure: rateOf(upload), target: 0.30,
+		yardstick: nginxPut, yardstickName: "nginx, PUT",
+	},
+	{
+		name: "load", title: "load that JPEG", unit: "/s", measure: rateOf(loadPicture), target: 0.45,
+		yardstick: nginxGet, yardstickName: "nginx, sendfile",
+	},
+	{
+		name: "me", title: "`GET /users/me`", unit: "/s", measure: rateOf(me),
+		yardstick: bareHTTP, yardstickName: "net/http alone",
+	},
+	{
+		name: "me-flood", title: "`GET /users/me` while logins flood, p99", unit: " ms",
+		measure: p99WhileLoginsFlood(me), target: 10,
+	},
+	{
+		name: "load-flood", title: "load while logins flood, p99", unit: " ms",
+		measure: p99WhileLoginsFlood(loadPicture), target: 10,
+	},
+	{
+		name: "memory", title: "50 uploads of 50 MB at once, peak of resident memory", unit: " MB",
+		measure: peakMemory, target: 150, once: true,
+	},
+}
+
+func scenarioNames() []string {
+	names := make([]string, len(scenarios))
+	for i, s := range scenarios {
+		names[i] = s.name
+	}
+	return names
+}
+
+// measure takes turns: a round measures everything once.
+func (b *bench) measure(ctx context.Context) ([]*row, error) {
+	rows := b.rows()
+	for round := range b.rounds {
+		var yardstick float64
+		for i, r := range rows {
+			if r.once && round > 0 {
+				continue
+			}
+			if r.yardstick != nil && (i == 0 || rows[i-1].name != r.name) {
+				var err error // the databases share it
+				if yardstick, err = r.yardstick(ctx, b); err != nil {
+					return nil, fmt.Errorf("measure %s: %w", r.yardstickName, err)
+				}
+			}
+			figure, err := b.measureServer(ctx, r.database, r.measure)
+			if err != nil {
+				return nil, fmt.Errorf("measure %s on %s: %w", r.name, r.database, err)
+			}
+			r.samples = append(r.samples, sample{figure, yardstick})
+			fmt.Fprintf(b.progress, "%d/%d  %s\n", round+1, b.rounds, r.progress())
+		}
+	}
+	return rows, nil
+}
+
+func (b *bench) rows() []*row {
+	var rows []*row
+	for _, s := range scenarios {
+		for _, database := range b.databases {
+			if slices.Contains(b.only, s.name) && (!s.once || database == sqlite) {
+				rows = append(rows, &row{scenario: s, database: database})
+			}
+		}
+	}
+	return rows
+}
