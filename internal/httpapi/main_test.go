@@ -1,0 +1,25 @@
+package httpapi
+
+import (
+	"errors"
+	"flag"
+	"testing"
+
+	"gatehouse/internal/dbtest"
+)
+
+func TestMain(m *testing.M) { dbtest.Main(m, reportUnseen) }
+
+// reportUnseen fails a run of all tests that has left out an answer or an example of the contract.
+func reportUnseen() error {
+	for _, filter := range []string{"test.run", "test.skip", "test.list", "test.fuzz"} {
+		if flag.Lookup(filter).Value.String() != "" {
+			return nil
+		}
+	}
+	var unseen error
+	for _, declared := range observed.missing() {
+		unseen = errors.Join(unseen, errors.New("no test has seen of the contract: "+declared))
+	}
+	return unseen
+}

@@ -1,0 +1,183 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"gatehouse/internal/api"
+	"gatehouse/internal/apperr"
+)
+
+// document is the contract that the server was generated from.
+var document = mustLoad()
+
+func mustLoad() *openapi3.T {
+	document, err := api.GetSpec()
+	if err != nil {
+		panic(err)
+	}
+	return document
+}
+
+// successes are the statuses that no error code stands behind.
+var successes = []int{
+	http.StatusOK, http.StatusPartialContent, http.StatusSeeOther, http.StatusNotModified,
+	http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable,
+}
+
+// sighting is one kind of answer of an operation; its code is OK where none stands behind the status.
+type sighting struct {
+	operation string
+	status    int
+	code      apperr.Code
+}
+
+func (s sighting) String() string {
+	return fmt.Sprintf("operation %s, status %d, code %d", s.operation, s.status, s.code)
+}
+
+// observed is what the tests have seen of the contract.
+var observed = observations{answers: map[sighting]bool{}, examples: map[*openapi3.MediaType]bool{}}
+
+type observations struct {
+	mu       sync.Mutex
+	answers  map[sighting]bool
+	examples map[*openapi3.MediaType]bool // that an answer was equal to
+}
+
+// note remembers an answer that the contract allows.
+func (o *observations) note(spec *openapi3.Operation, a answer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !a.isPage() || a.status < http.StatusBadRequest { // an error page does not say its code
+		o.answers[sighting{spec.OperationID, a.status, a.code}] = true
+	}
+	declared := spec.Responses.Status(a.status).Value.Content.Get(a.header.Get("Content-Type"))
+	if declared == nil || declared.Example == nil || o.examples[declared] {
+		return
+	}
+	var sent any
+	if json.Unmarshal(a.body, &sent) == nil && equalButVolatile("", declared.Example, sent) {
+		o.examples[declared] = true
+	}
+}
+
+// missing lists what the contract declares and no test has seen.
+func (o *observations) missing() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var missing []string
+	for _, item := range document.Paths.Map() {
+		for _, spec := range item.Operations() {
+			for _, declared := range declaredAnswers(spec) {
+				if !o.answers[declared] {
+					missing = append(missing, declared.String())
+				}
+			}
+			missing = append(missing, o.missingExamples(spec)...)
+		}
+	}
+	slices.Sort(missing)
+	return slices.Compact(missing)
+}
+
+func (o *observations) missingExamples(spec *openapi3.Operation) []string {
+	var missing []string
+	for status, response := range spec.Responses.Map() {
+		for mediaType, declared := range response.Value.Content {
+			if declared.Example == nil || o.examples[declared] {
+				continue
+			}
+			where := response.Ref // shared by operations: one of them has to answer so
+			if where == "" {
+				where = spec.OperationID + " " + status
+			}
+			missing = append(missing, fmt.Sprintf("the example of %s in %s", mediaType, where))
+		}
+	}
+	return missing
+}
+
+func declaredAnswers(spec *openapi3.Operation) []sighting {
+	var declared []sighting
+	for _, code := range errorCodes(spec) {
+		declared = append(declared, sighting{spec.OperationID, code.Status(), code})
+	}
+	for _, status := range declaredStatuses(spec) {
+		if slices.Contains(successes, status) {
+			declared = append(declared, sighting{spec.OperationID, status, apperr.OK})
+		}
+	}
+	return declared
+}
+
+func declaredStatuses(spec *openapi3.Operation) []int {
+	var statuses []int
+	for status := range spec.Responses.Map() {
+		number, err := strconv.Atoi(status)
+		if err != nil {
+			panic(fmt.Sprintf("operation %s has a response %q", spec.OperationID, status))
+		}
+		statuses = append(statuses, number)
+	}
+	slices.Sort(statuses)
+	return statuses
+}
+
+// errorCodes are the codes that an operation says it can answer.
+func errorCodes(spec *openapi3.Operation) []apperr.Code {
+	text, err := json.Marshal(spec.Extensions["x-error-codes"])
+	if err != nil {
+		panic(err)
+	}
+	var codes []apperr.Code
+	if err := json.Unmarshal(text, &codes); err != nil {
+		panic(err)
+	}
+	return codes
+}
+
+// shapes are of the members that differ from answer to answer.
+var shapes = map[string]*regexp.Regexp{
+	"id":          regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`),
+	"accessToken": regexp.MustCompile(`^eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+$`),
+	"homeUrl":     regexp.MustCompile(`^http://127\.0\.0\.1:8000/h5/home\?ticket=[A-Z2-7]{26}$`),
+	"url":         regexp.MustCompile(`^http://127\.0\.0\.1:8000/static/image/[a-z2-7]{26}\.jpg$`),
+	"imageUrl":    regexp.MustCompile(`^http://127\.0\.0\.1:8000/static/image/[a-z2-7]{26}\.jpg$`),
+}
+
+// equalButVolatile reports whether an example says what was sent; what differs each time must have the same shape.
+func equalButVolatile(key string, example, sent any) bool {
+	switch example := example.(type) {
+	case map[string]any:
+		sent, ok := sent.(map[string]any)
+		if !ok || len(sent) != len(example) {
+			return false
+		}
+		for key, value := range example {
+			if !equalButVolatile(key, value, sent[key]) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		sent, ok := sent.([]any)
+		return ok && slices.EqualFunc(example, sent, func(a, b any) bool { return equalButVolatile(key, a, b) })
+	case string:
+		sent, ok := sent.(string)
+		if shape := shapes[key]; shape != nil {
+			return ok && shape.MatchString(example) && shape.MatchString(sent)
+		}
+		return ok && example == sent
+	default:
+		return reflect.DeepEqual(example, sent)
+	}
+}

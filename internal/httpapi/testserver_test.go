@@ -1,0 +1,354 @@
+package httpapi
+
+import (
+	"bytes"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"gatehouse/internal/account"
+	"gatehouse/internal/api"
+	"gatehouse/internal/database"
+	"gatehouse/internal/image"
+	"gatehouse/internal/session"
+	"gatehouse/internal/site"
+	"gatehouse/internal/storage"
+)
+
+const (
+	marker   = "sesame" // is in what tests send and nobody may repeat
+	password = "open " + marker + " 8"
+	code     = "907313"
+)
+
+// setup is what a server stands on. A test changes what it is about before the server starts.
+type setup struct {
+	hasher   account.HasherOptions
+	images   image.Options
+	sessions session.Options
+	site     site.Options
+	api      Options
+	code     string // that every phone takes
+}
+
+// testServer is a whole server on a real database and a real disk, without the process around it.
+type testServer struct {
+	base     *url.URL
+	client   *http.Client
+	handler  http.Handler
+	database *database.Database
+	sessions *session.Service
+	clock    *clock
+	logs     *logBuffer
+	imageDir string
+
+	url, dataDir string // of the database
+	users        int    // registered by newUser
+}
+
+// newServer starts a server on the database of a URL (empty: SQLite) until the test ends.
+func newServer(t *testing.T, databaseURL string, changes ...func(*setup)) *testServer {
+	t.Helper()
+	s := &testServer{
+		url: databaseURL, dataDir: t.TempDir(), imageDir: filepath.Join(t.TempDir(), "image"),
+		clock: &clock{now: time.Now()}, logs: newLogBuffer(t),
+	}
+	logger := slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTimes}))
+	s.database = openDatabase(t, databaseURL, s.dataDir, logger)
+	stood := s.defaults(t, logger)
+	for _, change := range changes {
+		change(&stood)
+	}
+	s.handler = s.build(t, stood)
+	s.start(t)
+	return s
+}
+
+func openDatabase(t *testing.T, databaseURL, dataDir string, logger *slog.Logger) *database.Database {
+	t.Helper()
+	d, err := database.Open(t.Context(), database.Options{URL: databaseURL, DataDir: dataDir, Logger: logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() }) // fails where a test has closed it already
+	if _, err := d.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func (s *testServer) defaults(t *testing.T, logger *slog.Logger) setup {
+	t.Helper()
+	disk, err := storage.OpenDisk(s.imageDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := disk.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	contract, err := os.ReadFile("../../api/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return setup{
+		code:   code,
+		hasher: account.HasherOptions{Memory: 64, Iterations: 1, Parallelism: 1, Concurrency: 4, Wait: time.Minute},
+		images: image.Options{Database: s.database, Disk: disk, Logger: logger, Now: s.clock.Now, MaxBytes: 1 << 20},
+		sessions: session.Options{
+			Database: s.database, Now: s.clock.Now,
+			SealKey: bytes.Repeat([]byte{1}, 32), CookieKey: bytes.Repeat([]byte{2}, 32),
+			SessionLifetime: 24 * time.Hour, AccessTokenLifetime: 15 * time.Minute, TicketLifetime: time.Minute,
+		},
+		api: Options{
+			Logger: logger, Contract: contract, Ready: s.database.Ready, UploadLimit: 1 << 20,
+			AccessTokenLifetime: 15 * time.Minute, TicketLifetime: time.Minute,
+		},
+	}
+}
+
+func (s *testServer) build(t *testing.T, stood setup) http.Handler {
+	t.Helper()
+	hasher, err := account.NewHasher(stood.hasher)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.sessions, err = session.New(t.Context(), stood.sessions); err != nil {
+		t.Fatal(err)
+	}
+	if stood.api.Site, err = site.New(stood.site); err != nil {
+		t.Fatal(err)
+	}
+	stood.api.Accounts = account.New(account.Options{
+		Database: s.database, Hasher: hasher, Logger: stood.api.Logger, Now: s.clock.Now, Code: stood.code,
+	})
+	stood.api.Sessions = s.sessions
+	stood.api.Images = image.New(stood.images)
+	handler, err := New(stood.api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handler
+}
+
+func (s *testServer) start(t *testing.T) {
+	t.Helper()
+	listening := httptest.NewServer(s.handler)
+	t.Cleanup(listening.Close)
+	s.client = listening.Client()
+	s.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	base, err := url.Parse(listening.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.base = base
+}
+
+// The kinds of servers.
+func inDevelopment(s *setup) { s.api.Dev = true }
+func likeBooklet(s *setup)   { s.api.Booklet = true }
+
+// overwhelmed is a server in which no hash can get its turn.
+func overwhelmed(s *setup) { s.hasher.Concurrency, s.hasher.Wait = 0, 0 }
+
+// user is somebody who has registered and logged in.
+type user struct {
+	id, phone string
+	token     string
+	homePath  string // with a ticket
+}
+
+func (s *testServer) newUser(t *testing.T) user {
+	t.Helper()
+	s.users++
+	phone := fmt.Sprintf("1380013%04d", s.users)
+	s.send(t, registration(phone)).want(t, 0)
+	return s.login(t, phone)
+}
+
+func (s *testServer) login(t *testing.T, phone string) user {
+	t.Helper()
+	login := decoded[api.LoginResult](t, s.send(t, credentials(phone, password))).Data.Msg
+	return user{login.User.ID.String(), phone, login.AccessToken, pathOf(t, login.HomeURL)}
+}
+
+// newCookie returns the cookie of a browser in which the user has opened the home page.
+func (s *testServer) newCookie(t *testing.T, u user) string {
+	t.Helper()
+	ticket := decoded[api.HomeTicketResult](t, s.send(t, newRequest(http.MethodPost, "/h5/ticket", "", nil, bearer(u.token))))
+	opened := s.send(t, get(pathOf(t, ticket.Data.Msg.HomeURL))).wantRedirect(t, homePath)
+	return opened.sessionCookie()
+}
+
+func registration(phone string) *http.Request {
+	return postJSON("/users/regist", map[string]any{"phone": phone, "password": password, "code": code})
+}
+
+func credentials(phone, password string) *http.Request {
+	return postJSON("/users/login", map[string]any{"phone": phone, "password": password})
+}
+
+func pathOf(t *testing.T, absolute string) string {
+	t.Helper()
+	u, err := url.Parse(absolute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.RequestURI()
+}
+
+// wantNoPictures checks that neither a row nor a file of a picture is left.
+func (s *testServer) wantNoPictures(t *testing.T) {
+	t.Helper()
+	if rows := s.count(t, "images"); rows != 0 {
+		t.Errorf("%d rows of pictures are left", rows)
+	}
+	err := filepath.WalkDir(s.imageDir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && entry.Name() != ".lock" {
+			t.Errorf("file %s is left", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// count returns how many rows a table has, past all that the server itself reads with.
+func (s *testServer) count(t *testing.T, table string) (rows int) {
+	t.Helper()
+	pool := s.openPool(t)
+	defer pool.Close()
+	if err := pool.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM "+table).Scan(&rows); err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+func (s *testServer) openPool(t *testing.T) *sql.DB {
+	t.Helper()
+	driver, dsn := "sqlite", "file:"+filepath.Join(s.dataDir, "gatehouse.db")
+	if s.url != "" {
+		u, err := url.Parse(s.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := mysql.NewConfig()
+		config.User, config.Net, config.Addr = u.User.Username(), "tcp", u.Host
+		config.Passwd, _ = u.User.Password()
+		config.DBName = strings.TrimPrefix(u.Path, "/")
+		if socket := u.Query().Get("socket"); socket != "" {
+			config.Net, config.Addr = "unix", socket
+		}
+		driver, dsn = "mysql", config.FormatDSN()
+	}
+	pool, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pool
+}
+
+// clock is the time as a test wants it.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) set(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = now
+}
+
+func (c *clock) advance(d time.Duration) { c.set(c.Now().Add(d)) }
+
+// logBuffer keeps every log line of a server, and fails its test at the end where one tells a secret.
+type logBuffer struct {
+	mu      sync.Mutex
+	written sync.Cond
+	text    bytes.Buffer
+	secrets []string
+}
+
+func newLogBuffer(t *testing.T) *logBuffer {
+	b := &logBuffer{}
+	b.written.L = &b.mu
+	t.Cleanup(func() { b.wantNoSecrets(t) })
+	return b
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer b.written.Broadcast()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// await returns when a text has been logged. It gives up with the whole test run.
+func (b *logBuffer) await(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for !strings.Contains(b.text.String(), text) {
+		b.written.Wait()
+	}
+}
+
+var secretsInAnswers = regexp.MustCompile(`"accessToken":"([^"]+)|ticket=([A-Z2-7]{26})|` + sessionCookie + `=([^;]+)`)
+
+// learn remembers the secrets that an answer tells its client.
+func (b *logBuffer) learn(a answer) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, found := range secretsInAnswers.FindAllStringSubmatch(string(a.body)+a.header.Get("Set-Cookie"), -1) {
+		b.secrets = append(b.secrets, strings.Join(found[1:], ""))
+	}
+}
+
+var codeAsWord = regexp.MustCompile(`\b` + code + `\b`)
+
+func (b *logBuffer) wantNoSecrets(t *testing.T) {
+	logged := b.String()
+	for _, secret := range append(b.secrets, marker, "phone=", "password=", "ticket=") {
+		if strings.Contains(logged, secret) {
+			t.Errorf("the log tells %q", secret)
+		}
+	}
+	if codeAsWord.MatchString(logged) {
+		t.Errorf("the log tells the verification code")
+	}
+}
+
+// withoutTimes leaves out what has digits by chance.
+func withoutTimes(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey || a.Key == "duration" {
+		return slog.Attr{}
+	}
+	return a
+}
