@@ -1,0 +1,94 @@
+// Plays the main job of the server with the client that @hey-api/openapi-ts generates from the contract.
+// Its argument is the server's URL.
+import { createClient } from './client/client/index.js';
+import {
+  type ErrorCode as Code, ErrorCode, type ErrorResult, type Login, type StoredImage, SuccessCode,
+  createHomeTicket, getCurrentUser, getImage, loginUser, registerUser, uploadImages,
+} from './client/index.js';
+
+declare const process: { argv: string[] };
+
+const credentials = { phone: '18866668888', password: 'demo123456' };
+const baseUrl = process.argv[2] ?? '';
+const anybody = createClient({ baseUrl });
+
+function check(right: boolean, what: string, got: unknown): asserts right {
+  if (!right) {
+    throw new Error(`${what}: ${JSON.stringify(got)}`);
+  }
+}
+
+/** What an app tells its user. It compiles only as long as every code has a name and a number. */
+function advice(refusal: ErrorResult): string {
+  switch (refusal.data.code) {
+    case ErrorCode.ALREADY_REGISTERED:
+      return 'log in';
+    case ErrorCode.INVALID_INPUT:
+      return (refusal.data.details ?? []).map((detail) => detail.field).join();
+    default: {
+      const others: Exclude<Code, 1001 | 1002> = refusal.data.code;
+      return `code ${others}`;
+    }
+  }
+}
+
+async function register() {
+  const first = await registerUser({ client: anybody, body: { ...credentials, code: '123456' } });
+  check(first.data?.data.code === SuccessCode.OK && first.data.data.msg === 'ok', 'register', first.error);
+
+  const again = await registerUser({ client: anybody, body: { ...credentials, code: '123456' } });
+  check(again.error !== undefined && again.response?.status === 409, 'register again', again.data);
+  check(advice(again.error) === 'log in', 'register again', again.error);
+
+  const invalid = await registerUser({ client: anybody, body: { ...credentials, code: '12' } });
+  check(invalid.error !== undefined && advice(invalid.error) === '/code', 'register with a short code', invalid.error);
+}
+
+async function logIn(): Promise<Login> {
+  const { data, error } = await loginUser({ client: anybody, body: credentials });
+  check(data !== undefined, 'log in', error);
+  const login: Login = data.data.msg;
+  const lifetime: number = login.expiresIn;
+  check(lifetime > 0 && login.tokenType === 'Bearer', 'log in', login);
+  return login;
+}
+
+/** A picture of one pixel. */
+const gif = Uint8Array.from(atob('R0lGODlhAQABAIAAAP///wAAACH5BAAAAAAALAAAAAABAAEAAAICRAEAOw=='), (c) => c.charCodeAt(0));
+
+async function uploadAndLoad(client: typeof anybody) {
+  const image: Array<Blob | File> = [new File([gif], '照片.gif', { type: 'image/gif' }), new Blob([gif])];
+  const { data, error } = await uploadImages({ client, body: { image } });
+  check(data !== undefined, 'upload', error);
+  const [first, second]: Array<StoredImage> = data.data.msg.images;
+  check(first?.name === '照片.gif' && second !== undefined, 'upload', data);
+  check(data.data.msg.imageUrl[0] === first.url, 'upload', data);
+
+  const name = second.url.split('/').at(-1) ?? '';
+  const loaded = await getImage({ client: anybody, path: { name } });
+  check(loaded.data !== undefined, 'load', loaded.error);
+  const bytes = new Uint8Array(await loaded.data.arrayBuffer());
+  check(bytes.length === gif.length && bytes.every((byte, i) => byte === gif[i]), 'load', bytes.length);
+
+  const missing = await getImage({ client: anybody, path: { name: 'no-such-picture.jpg' } });
+  check(missing.response?.status === 404, 'load what is not there', missing.data);
+}
+
+async function openHomePage(client: typeof anybody) {
+  const { data, error } = await createHomeTicket({ client });
+  check(data !== undefined, 'ticket', error);
+  const opened = await fetch(data.data.msg.homeUrl, { redirect: 'manual' });
+  check(opened.status === 303 && opened.headers.get('location') !== null, 'open the home page', opened.status);
+}
+
+await register();
+const login = await logIn();
+const client = createClient({ baseUrl, auth: login.accessToken });
+
+const me = await getCurrentUser({ client });
+check(me.data?.data.msg.phone === '+8618866668888', 'me', me.error);
+const nobody = await getCurrentUser({ client: anybody });
+check(nobody.error?.data.code === ErrorCode.NOT_LOGGED_IN, 'me, not logged in', nobody.data);
+
+await uploadAndLoad(client);
+await openHomePage(client);
