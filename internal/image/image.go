@@ -97,8 +97,8 @@ func New(o Options) *Service {
 //
 // Refusals: InvalidInput where there is no picture at all, EmptyUpload, NotAnImage, ImageDamaged,
 // TooManyPixels (these four with a detail that says which picture), UploadTooLarge, TooManyImages,
-// StorageFull, ServerBusy. An error of next or of a
-// picture's Content is found in the error that comes back.
+// StorageFull, ServerBusy. An error of next or of a picture's Content is found in the error that
+// comes back.
 func (s *Service) Upload(ctx context.Context, ownerID string, next func() (*Upload, error)) ([]Image, error) {
 	batch := s.disk.NewBatch()
 	defer func() { // also where next panics
@@ -174,7 +174,8 @@ func (s *Service) insert(ctx context.Context, batch *storage.Batch, images []Ima
 		}
 		return nil
 	})
-	if errors.Is(err, database.ErrCommitUnknown) {
+	// A name is never given twice, so a duplicate is our own row of a commit that seemed to fail.
+	if errors.Is(err, database.ErrCommitUnknown) || database.IsDuplicate(err) {
 		return s.settle(ctx, batch, images, err)
 	}
 	return databaseError(err)

@@ -385,6 +385,18 @@ func TestSettle(t *testing.T) {
 	})
 }
 
+// A transaction that runs again finds the rows of its first run, if that was stored after all.
+func TestInsertFindsItsOwnRow(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		s, _ := openService(t, d, Options{})
+		batch, image := placed(t, s)
+		insertRow(t, d, image)
+		if err := s.insert(t.Context(), batch, []Image{image}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Where the database can't be asked, a later sweep asks it.
 func TestSettleLater(t *testing.T) {
 	dbtest.RunURL(t, func(t *testing.T, url string) {
