@@ -58,6 +58,9 @@ func (s *server) openWithTicket(ctx context.Context, c *call, ticket string) (ap
 	}
 	if c.session.ID != "" && c.session.UserID != next.UserID {
 		page, err := s.switchPage(ctx, c, next, ticket)
+		if apperr.Is(err, apperr.NotLoggedIn) { // one of the two is no user any more
+			return redirect(loginPath), nil
+		}
 		return htmlPage{body: page}, err
 	}
 	return s.redeem(ctx, c, ticket)
