@@ -3,6 +3,7 @@ package database
 import (
 	"database/sql/driver"
 	"errors"
+	"net"
 	"slices"
 
 	"github.com/go-sql-driver/mysql"
@@ -31,7 +32,7 @@ func IsFull(err error) bool {
 // or the connection was lost, so that the same may succeed later.
 // InTx returns such an error when it has tried often enough.
 func IsBusy(err error) bool {
-	return isConflict(err) || isLost(err)
+	return !errors.Is(err, ErrCommitUnknown) && (isConflict(err) || isLost(err))
 }
 
 // isConflict reports that the database rolled a transaction back in favour of another.
@@ -48,7 +49,8 @@ func isConflict(err error) bool {
 
 // isLost reports that the connection is gone, or that the server is going or not yet there.
 func isLost(err error) bool {
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) ||
+	var network *net.OpError
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.As(err, &network) ||
 		isMySQL(err,
 			1040, 1203, // too many connections
 			1047,             // Galera: the node is not ready

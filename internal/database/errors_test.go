@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"testing"
 
@@ -150,6 +151,8 @@ func TestKindsOfErrors(t *testing.T) {
 		{name: "too many connections", err: number(1040), wantBusy: true},
 		{name: "lost", err: fmt.Errorf("insert: %w", mysql.ErrInvalidConn), wantBusy: true},
 		{name: "bad", err: driver.ErrBadConn, wantBusy: true},
+		{name: "no server", err: &net.OpError{Op: "dial", Err: errors.New("connection refused")}, wantBusy: true},
+		{name: "unknown commit", err: fmt.Errorf("%w: %w", database.ErrCommitUnknown, mysql.ErrInvalidConn)},
 		{name: "disk full", err: number(1021), wantFull: true},
 		{name: "table full", err: number(1114), wantFull: true},
 		{name: "syntax", err: number(1064)},

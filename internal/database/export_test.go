@@ -19,3 +19,14 @@ func (d *Database) LimitSize(ctx context.Context, pages int) error {
 }
 
 const MaxTries = maxTries
+
+// Waiting returns how many transactions wait for SQLite's writer.
+func (d *Database) Waiting() int {
+	return int(d.engine.(*sqliteEngine).writer.waiting.Load())
+}
+
+// LoseTransaction rolls SQLite's open transaction back, as SQLite does by itself when a statement
+// is interrupted or the disk fails. To be called within InTx.
+func (d *Database) LoseTransaction() error {
+	return exec(d.engine.(*sqliteEngine).writer.rollback)
+}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"time"
 
 	"gatehouse/internal/db"
@@ -23,7 +22,7 @@ const (
 	// Under the five minutes after which proxies and firewalls begin to drop idle connections.
 	mysqlLifetime = 4 * time.Minute
 	// Longer than any statement of ours takes, so that a server that fell silent is noticed.
-	mysqlSilence = 30 * time.Second
+	mysqlSilence = 10 * time.Second
 	mysqlDial    = 5 * time.Second
 	// How long Open waits for a server that doesn't answer yet.
 	mysqlStartup = 20 * time.Second
@@ -94,7 +93,7 @@ func awaitMySQL(ctx context.Context, pool *sql.DB, config *mysql.Config, log *sl
 		if last == nil || ctx.Err() == nil { // an error of the network says more than "deadline exceeded"
 			last = err
 		}
-		if !isStarting(err) {
+		if !isLost(err) {
 			return explainMySQL(last, config)
 		}
 		if try == 0 {
@@ -104,12 +103,6 @@ func awaitMySQL(ctx context.Context, pool *sql.DB, config *mysql.Config, log *sl
 			return explainMySQL(last, config)
 		}
 	}
-}
-
-// isStarting reports whether the same attempt may succeed a moment later.
-func isStarting(err error) bool {
-	var network net.Error
-	return isLost(err) || errors.As(err, &network)
 }
 
 // explainMySQL says what to do about a server that can't be used.
@@ -122,7 +115,7 @@ func explainMySQL(err error, config *mysql.Config) error {
 		return fmt.Errorf("%s doesn't let user %[2]q use database %[3]q: GRANT ALL ON `%[3]s`.* TO that user: %[4]w", at, config.User, config.DBName, err)
 	case isMySQL(err, 1049):
 		return fmt.Errorf("%s has no database %[2]q: CREATE DATABASE `%[2]s`: %[3]w", at, config.DBName, err)
-	case isStarting(err) || errors.Is(err, context.DeadlineExceeded):
+	case isLost(err) || errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s doesn't answer: check that it runs, and the host and the port in the database URL: %w", at, err)
 	default:
 		return fmt.Errorf("%s: %w", at, err)

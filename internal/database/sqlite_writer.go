@@ -50,7 +50,12 @@ func openSQLiteWriter(ctx context.Context, file string) (*sqliteWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := pool.Conn(ctx)
+	var conn *sql.Conn
+	// A new file becomes one with a WAL, for which SQLite doesn't wait when another process does it too.
+	err = retry(ctx, func() (err error) {
+		conn, err = pool.Conn(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}

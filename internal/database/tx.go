@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -26,19 +25,23 @@ const (
 // A context that ends makes InTx give up before the commit, never during it: the error is then
 // the context's and nothing was stored. See ErrCommitUnknown for the one doubtful outcome.
 func (d *Database) InTx(ctx context.Context, fn func(q *db.Queries) error) error {
+	return retry(ctx, func() error { return d.engine.transact(ctx, fn) })
+}
+
+// retry calls f until it returns something other than a busy database, or was called often enough.
+func retry(ctx context.Context, f func() error) error {
 	pause := firstPause
 	for try := 1; ; try++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := d.engine.transact(ctx, fn)
-		if err == nil || errors.Is(err, ErrCommitUnknown) || !IsBusy(err) {
+		err := f()
+		if !IsBusy(err) {
 			return err
 		}
 		if try == maxTries {
 			return fmt.Errorf("tried %d times: %w", try, err)
 		}
-		d.log.DebugContext(ctx, "transaction runs again", "try", try, "err", err)
 		if err := sleep(ctx, rand.N(pause)); err != nil {
 			return err
 		}
