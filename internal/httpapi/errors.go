@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,9 +63,10 @@ func (s *server) setErrorHeaders(w http.ResponseWriter, r *http.Request, e *appe
 
 func (s *server) allowedMethods(r *http.Request) []string {
 	var allowed []string
+	path := cmp.Or(r.URL.RawPath, r.URL.Path) // as chi matches
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		match := chi.NewRouteContext()
-		if !chi.RouteContext(r.Context()).Routes.Match(match, method, r.URL.Path) || s.contract.hides(method, match.RoutePattern()) {
+		if !chi.RouteContext(r.Context()).Routes.Match(match, method, path) || s.contract.hides(method, match.RoutePattern()) {
 			continue
 		}
 		allowed = append(allowed, method)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -311,13 +312,22 @@ func (b *logBuffer) String() string {
 	return b.text.String()
 }
 
-// await returns when a text has been logged. It gives up with the whole test run.
-func (b *logBuffer) await(text string) {
+// await returns when a line with all of the texts has been logged. It gives up with the whole test run.
+func (b *logBuffer) await(texts ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for !strings.Contains(b.text.String(), text) {
+	for !b.hasLine(texts) {
 		b.written.Wait()
 	}
+}
+
+func (b *logBuffer) hasLine(texts []string) bool {
+	for line := range strings.Lines(b.text.String()) {
+		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
+			return true
+		}
+	}
+	return false
 }
 
 var secretsInAnswers = regexp.MustCompile(`"accessToken":"([^"]+)|ticket=([A-Z2-7]{26})|` + sessionCookie + `=([^;]+)`)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/textproto"
 	"time"
 
 	"gatehouse/internal/apperr"
@@ -118,10 +119,16 @@ func (c formContent) Read(p []byte) (int, error) {
 
 var reasonBrokenForm = apperr.Text{Chinese: "表单不完整或格式不正确", English: "is cut off or is no multipart form"}
 
+var errBadPartHeader = errors.New("malformed header of a part")
+
 func refusalFromForm(err error) error {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return apperr.Wrap(apperr.UploadTooLarge, err)
+	}
+	var badHeader textproto.ProtocolError
+	if errors.As(err, &badHeader) { // whose text repeats what was sent, at any length
+		err = errBadPartHeader
 	}
 	return apperr.Wrap(apperr.InvalidInput, err, apperr.Detail{Field: "", Reason: reasonBrokenForm})
 }
