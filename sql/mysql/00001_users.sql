@@ -1,5 +1,5 @@
 -- +goose Up
-CREATE TABLE users (
+CREATE TABLE IF NOT EXISTS users (
     id            CHAR(36)     CHARACTER SET ascii   COLLATE ascii_bin   NOT NULL,
     phone         VARCHAR(16)  CHARACTER SET ascii   COLLATE ascii_bin   NOT NULL,
     password_hash VARCHAR(255) CHARACTER SET ascii   COLLATE ascii_bin   NOT NULL,

@@ -1,5 +1,5 @@
 -- +goose Up
-CREATE TABLE sessions (
+CREATE TABLE IF NOT EXISTS sessions (
     id         CHAR(36)    CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     user_id    CHAR(36)    CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     created_at DATETIME(6) NOT NULL,

@@ -1,5 +1,5 @@
 -- +goose Up
-CREATE TABLE tickets (
+CREATE TABLE IF NOT EXISTS tickets (
     hash       BINARY(32)  NOT NULL,
     user_id    CHAR(36)    CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     session_id CHAR(36)    CHARACTER SET ascii COLLATE ascii_bin NOT NULL,

@@ -1,5 +1,5 @@
 -- +goose Up
-CREATE TABLE images (
+CREATE TABLE IF NOT EXISTS images (
     id            CHAR(36)     CHARACTER SET ascii   COLLATE ascii_bin   NOT NULL,
     owner_id      CHAR(36)     CHARACTER SET ascii   COLLATE ascii_bin   NOT NULL,
     name          VARCHAR(64)  CHARACTER SET ascii   COLLATE ascii_bin   NOT NULL,
