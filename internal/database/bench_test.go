@@ -41,6 +41,7 @@ func BenchmarkInTxInsert(b *testing.B) {
 	benchmark(b, func(b *testing.B, d *database.Database) {
 		b.SetParallelism(8)
 		b.ReportAllocs()
+		b.ResetTimer() // a server may have been started for it
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
 				err := d.InTx(b.Context(), func(q *db.Queries) error {
@@ -63,6 +64,7 @@ func BenchmarkRead(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.ReportAllocs()
+		b.ResetTimer()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
 				if _, err := d.Queries().GetImageByName(b.Context(), image.Name); err != nil {
