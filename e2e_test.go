@@ -92,6 +92,8 @@ func playStory(t *testing.T, app *client) (secrets []string) {
 		t.Errorf("me: %+v, want user %s after 1 visit", me, login.User.ID)
 	}
 	uploadAndLoad(t, app, bearer)
+	app.get("/users/login?phone=18866668888&password=demo123456") // in production too, where it is refused
+	app.get("/no/such/path?ticket=demo123456").wantError(t, http.StatusNotFound, 9004)
 
 	ticket := mustParse(t, login.HomeURL).Query().Get("ticket")
 	return []string{"demo123456", "not this one", login.AccessToken, ticket, cookie, "ticket=", "phone=", "18866668888"}
