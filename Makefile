@@ -21,7 +21,7 @@ build: ## build bin/gatehouse, one static binary
 	@$(BUILD) -o bin/gatehouse .
 
 dev: ## rebuild and restart on every change
-	$(TOOL) air --build.cmd "$(MAKE) build" --build.bin bin/gatehouse --build.args_bin "$(ARGS)" \
+	$(TOOL) air --tmp_dir bin --build.cmd "$(MAKE) build" --build.bin bin/gatehouse --build.args_bin "$(ARGS)" \
 		--build.include_ext go,sql,yaml,html,css,js,svg --build.exclude_dir bin,data,docs,bench,tools,.git
 
 test: setup ## run the tests, on SQLite and on MariaDB

@@ -67,6 +67,7 @@ type app struct {
 	database *database.Database
 	disk     *storage.Disk
 	sessions *session.Service
+	images   *image.Service
 	server   *http.Server
 	stopping atomic.Bool
 }
@@ -85,18 +86,16 @@ func newApp(ctx context.Context, options config.Options, logs *logging.Logs) (*a
 	if err != nil {
 		return nil, errors.Join(err, a.close())
 	}
-	images := image.New(image.Options{
+	a.images = image.New(image.Options{
 		Database: a.database, Disk: a.disk, Logger: logs.Module(logging.Image), Now: time.Now,
 		MaxFiles: options.UploadFiles, MaxBytes: int64(options.UploadLimit),
 	})
-	if err := images.Sweep(ctx); err != nil {
-		return nil, errors.Join(err, a.close())
-	}
+	a.sweep(ctx)
 	accounts := account.New(account.Options{
 		Database: a.database, Hasher: hasher, Logger: logs.Module(logging.Account), Now: time.Now, Code: code(options.SMS),
 	})
 	handler, err := httpapi.New(httpapi.Options{
-		Accounts: accounts, Sessions: a.sessions, Images: images, Site: pages, Logger: logs.Module(logging.HTTP),
+		Accounts: accounts, Sessions: a.sessions, Images: a.images, Site: pages, Logger: logs.Module(logging.HTTP),
 		Contract: contractYAML, Ready: a.ready,
 		PublicURL: string(options.PublicURL), TrustedProxies: options.TrustedProxy, CORSOrigins: origins(options.CORSOrigin),
 		UploadLimit:         int64(options.UploadLimit),
@@ -237,7 +236,7 @@ func (a *app) drain() error {
 	return nil
 }
 
-// clean removes what time has ended, until ctx ends.
+// clean removes what time has ended and what killed processes left behind, until ctx ends.
 func (a *app) clean(ctx context.Context) {
 	tick := time.NewTicker(cleanInterval)
 	defer tick.Stop()
@@ -246,11 +245,25 @@ func (a *app) clean(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			a.deleteExpired(ctx)
+			a.sweep(ctx)
 		}
-		if deleted, err := a.sessions.DeleteExpired(ctx); err != nil && ctx.Err() == nil {
-			a.log.Error("clean up", "error", err)
-		} else if deleted > 0 {
-			a.log.Debug("cleaned up", "rows", deleted)
-		}
+	}
+}
+
+func (a *app) deleteExpired(ctx context.Context) {
+	deleted, err := a.sessions.DeleteExpired(ctx)
+	if err != nil && ctx.Err() == nil {
+		a.log.Error("delete what has expired", "error", err)
+	}
+	if deleted > 0 {
+		a.log.Debug("deleted what has expired", "rows", deleted)
+	}
+}
+
+// sweep is worth no failed start: what it leaves is taken up by the next one.
+func (a *app) sweep(ctx context.Context) {
+	if err := a.images.Sweep(ctx); err != nil && ctx.Err() == nil {
+		a.log.Error("sweep unfinished uploads", "error", err)
 	}
 }
