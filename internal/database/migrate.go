@@ -65,6 +65,9 @@ func (d *Database) migrate(ctx context.Context) (applied []Migration, err error)
 }
 
 func (d *Database) up(ctx context.Context, pool *sql.DB) ([]Migration, error) {
+	if err := d.dropEmptyVersionTable(ctx, pool); err != nil {
+		return nil, err
+	}
 	p, err := d.provider(pool)
 	if err != nil {
 		return nil, err
@@ -78,6 +81,17 @@ func (d *Database) up(ctx context.Context, pool *sql.DB) ([]Migration, error) {
 		applied = append(applied, Migration{r.Source.Version, path.Base(r.Source.Path), time.Now().UTC()})
 	}
 	return applied, nil
+}
+
+// dropEmptyVersionTable removes what a program left that was killed while it made the version table:
+// MySQL commits the table before its first row, and without that row goose refuses it.
+func (d *Database) dropEmptyVersionTable(ctx context.Context, pool *sql.DB) error {
+	applied, err := d.applied(ctx)
+	if err != nil || len(applied) > 0 {
+		return err
+	}
+	_, err = pool.ExecContext(ctx, "DROP TABLE IF EXISTS goose_db_version")
+	return err
 }
 
 // Status returns every migration that the program knows, in their order. It changes nothing.
