@@ -1,0 +1,396 @@
+package main
+
+import (
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"gatehouse/internal/dbtest"
+)
+
+const (
+	crashes      = 50
+	crashesShort = 3
+	crashClients = 6
+	longestLoad  = 150 * time.Millisecond // before a server under load is killed
+)
+
+// TestCrash kills the server at random moments, at its start and under uploads and registrations.
+// Each time, when it has started again, nothing that was answered is lost and nothing is there by halves.
+func TestCrash(t *testing.T) {
+	dbtest.RunURL(t, func(t *testing.T, databaseURL string) {
+		c := newCrash(t, databaseURL)
+		p := c.start(t)
+		c.logIn(t, p)
+		for crash := range crashesWanted() {
+			if crash%4 == 3 {
+				p.stop(t)
+				c.killAtStart(t)
+			} else {
+				c.killUnderLoad(t, p)
+			}
+			p = c.start(t)
+			c.check(t, p)
+			if t.Failed() {
+				t.Fatalf("this was found after crash %d", crash+1)
+			}
+		}
+		c.checkPictures(t, p, slices.Collect(maps.Keys(c.pictures)))
+		t.Logf("answered: %d registrations, %d pictures", c.answeredPhones, len(c.pictures))
+		if c.answeredPhones == 0 || len(c.pictures) == 0 {
+			t.Error("the servers were killed before they answered anything")
+		}
+	})
+}
+
+func crashesWanted() int {
+	if testing.Short() {
+		return crashesShort
+	}
+	return crashes
+}
+
+// crash is a server that is killed again and again, and what its clients know.
+type crash struct {
+	args                  []string
+	databaseURL, dataDir  string
+	random                *rand.Rand
+	gif                   []byte
+	startup               time.Duration // how long the last start took
+	token                 string        // of the user who uploads
+	lastPhone, lastUpload atomic.Int64
+
+	mu             sync.Mutex        // for what the clients write down
+	pictures       map[string]string // answered: from the name in the URL to the client's own
+	unchecked      []string          // those of pictures that came since the last check
+	phones         map[string]bool   // sent since the last check; true where the answer came
+	answeredPhones int
+}
+
+func newCrash(t *testing.T, databaseURL string) *crash {
+	t.Helper()
+	args, dataDir := databaseArgs(t, databaseURL)
+	return &crash{
+		args: append(args, "--addr", "127.0.0.1:0", "--log-level", "warn",
+			"--password-memory", "64", "--password-iterations", "1"), // quick
+		databaseURL: databaseURL, dataDir: dataDir, random: rand.New(rand.NewPCG(1, 2)), gif: gifPicture(t),
+		pictures: make(map[string]string), phones: make(map[string]bool),
+	}
+}
+
+func (c *crash) start(t *testing.T) *process {
+	t.Helper()
+	began := time.Now()
+	p := launch(t, c.args...)
+	p.awaitBanner(t)
+	c.startup = time.Since(began)
+	return p
+}
+
+// kill ends a process as a power cut of the machine would end it, but for the disk's own memory.
+func kill(t *testing.T, p *process) {
+	t.Helper()
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-p.ended
+	if status := p.cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGKILL {
+		t.Fatalf("it ended before it was killed: %v\n%s", p.cmd.ProcessState, p.stderr.String())
+	}
+}
+
+func (c *crash) killAtStart(t *testing.T) {
+	t.Helper()
+	p := launch(t, c.args...)
+	time.Sleep(time.Duration(c.random.Int64N(int64(c.startup))))
+	kill(t, p)
+}
+
+func (c *crash) killUnderLoad(t *testing.T, p *process) {
+	t.Helper()
+	var clients sync.WaitGroup
+	for range crashClients {
+		random := rand.New(rand.NewPCG(c.random.Uint64(), 0))
+		clients.Go(func() { c.load(t, p, random) })
+	}
+	time.Sleep(time.Duration(c.random.Int64N(int64(longestLoad))))
+	kill(t, p)
+	clients.Wait()
+}
+
+// logIn registers the user who uploads.
+func (c *crash) logIn(t *testing.T, p *process) {
+	t.Helper()
+	client := newClient(t, p)
+	client.postJSON("/users/regist", registration)
+	c.token = messageOf[login](t, client.postJSON("/users/login", credentials)).AccessToken
+}
+
+// load registers and uploads until the server is gone.
+func (c *crash) load(t *testing.T, p *process, random *rand.Rand) {
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	for gone := false; !gone; {
+		if random.IntN(3) == 0 {
+			gone = c.register(t, client, p)
+		} else {
+			gone = c.upload(t, client, p, 1+random.IntN(3))
+		}
+	}
+}
+
+func (c *crash) register(t *testing.T, client *http.Client, p *process) (gone bool) {
+	phone := fmt.Sprintf("138%08d", c.lastPhone.Add(1))
+	c.mu.Lock()
+	c.phones[phone] = false
+	c.mu.Unlock()
+	body := strings.NewReader(`{"phone":"` + phone + `","password":"demo123456","code":"123456"}`)
+	_, gone = c.post(t, client, p.url()+"/users/regist", "application/json", body)
+	if !gone {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.phones[phone] = true
+		c.answeredPhones++
+	}
+	return gone
+}
+
+func (c *crash) upload(t *testing.T, client *http.Client, p *process, count int) (gone bool) {
+	id := c.lastUpload.Add(1)
+	files := make([]file, count)
+	for i := range files {
+		name := fmt.Sprintf(pictureName, id, i+1, count)
+		files[i] = file{name, c.picture(name)}
+	}
+	contentType, body := form(t, "image", files)
+	answer, gone := c.post(t, client, p.url()+"/upload/file", contentType, body)
+	if gone {
+		return true
+	}
+	var success struct{ Data struct{ Msg upload } }
+	if err := json.Unmarshal(answer, &success); err != nil || len(success.Data.Msg.ImageURL) != count {
+		t.Errorf("%d pictures uploaded, answer %s", count, answer)
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, address := range success.Data.Msg.ImageURL {
+		c.pictures[path.Base(address)] = files[i].name
+		c.unchecked = append(c.unchecked, path.Base(address))
+	}
+	return false
+}
+
+// post returns the body of a success. The server is gone where no whole answer comes.
+func (c *crash) post(t *testing.T, client *http.Client, address, contentType string, body io.Reader) (answer []byte, gone bool) {
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, body)
+	if err != nil {
+		t.Error(err)
+		return nil, true
+	}
+	r.Header.Set("Content-Type", contentType)
+	r.Header.Set("Authorization", "Bearer "+c.token)
+	response, err := client.Do(r)
+	if err != nil {
+		return nil, true
+	}
+	defer response.Body.Close()
+	if answer, err = io.ReadAll(response.Body); err != nil {
+		return nil, true
+	}
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("%s answered %d: %s", address, response.StatusCode, answer)
+	}
+	return answer, false
+}
+
+// pictureName is what a client calls a picture: the upload, and which of its pictures it is.
+const pictureName = "%d-%d-of-%d.gif"
+
+// picture is the content of the picture that a client calls by a name: a GIF, and after its end
+// bytes that no other has, a few KB mostly.
+func (c *crash) picture(name string) []byte {
+	random := rand.NewChaCha8(sha256.Sum256([]byte(name)))
+	size := random.Uint64() % (16 << 10)
+	if random.Uint64()%16 == 0 {
+		size += 200 << 10
+	}
+	content := append(slices.Clone(c.gif), make([]byte, size)...)
+	random.Read(content[len(c.gif):]) // never fails
+	return content
+}
+
+// check looks at everything that the server has, now that it has started again.
+func (c *crash) check(t *testing.T, p *process) {
+	t.Helper()
+	c.checkRowsAndFiles(t)
+	c.checkPictures(t, p, c.unchecked)
+	c.checkPhones(t, p)
+	c.unchecked = nil
+	clear(c.phones)
+}
+
+// checkPictures loads pictures that were answered.
+func (c *crash) checkPictures(t *testing.T, p *process, names []string) {
+	t.Helper()
+	client := newClient(t, p)
+	for _, name := range names {
+		loaded := client.get("/static/image/" + name)
+		if loaded.status != http.StatusOK || loaded.body != string(c.picture(c.pictures[name])) {
+			t.Errorf("picture %s, which was answered: status %d, %d bytes", name, loaded.status, len(loaded.body))
+		}
+	}
+}
+
+// checkPhones logs in everybody whose registration was answered. Where no answer came there may be
+// no user, but not half of one.
+func (c *crash) checkPhones(t *testing.T, p *process) {
+	t.Helper()
+	client := newClient(t, p)
+	for phone, answered := range c.phones {
+		login := client.postJSON("/users/login", `{"phone":"`+phone+`","password":"demo123456"}`)
+		if login.status != http.StatusOK && (answered || login.status != http.StatusNotFound) {
+			t.Errorf("phone %s, registration answered: %t: login has status %d", phone, answered, login.status)
+		}
+	}
+}
+
+// checkRowsAndFiles compares what the database and the disk have.
+func (c *crash) checkRowsAndFiles(t *testing.T) {
+	t.Helper()
+	rows, files := c.imageRows(t), c.imageFiles(t)
+	for name := range files {
+		if _, found := rows[name]; !found {
+			t.Errorf("file %s has no row", name)
+		}
+	}
+	missing := make(map[int64]int) // pictures of an upload
+	for name, row := range rows {
+		var upload int64
+		var i, count int
+		if _, err := fmt.Sscanf(row.originalName, pictureName, &upload, &i, &count); err != nil {
+			t.Fatalf("row %s: name %q: %v", name, row.originalName, err)
+		}
+		if _, found := missing[upload]; !found {
+			missing[upload] = count
+		}
+		missing[upload]--
+		want := c.picture(row.originalName)
+		if row.bytes != len(want) || row.sha256 != sha256.Sum256(want) {
+			t.Errorf("row %s does not describe its picture", name)
+		}
+		if files[name] != int64(len(want)) {
+			t.Errorf("row %s: a file of %d bytes, want %d", name, files[name], len(want))
+		}
+	}
+	for upload, count := range missing {
+		if count != 0 {
+			t.Errorf("upload %d lacks %d of its pictures", upload, count)
+		}
+	}
+}
+
+type imageRow struct {
+	originalName string
+	bytes        int
+	sha256       [32]byte
+}
+
+// imageRows returns the rows by the names of their files.
+func (c *crash) imageRows(t *testing.T) map[string]imageRow {
+	t.Helper()
+	pool := openPool(t, c.databaseURL, c.dataDir)
+	defer pool.Close()
+	result, err := pool.QueryContext(t.Context(), "SELECT name, original_name, bytes, sha256 FROM images")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer result.Close()
+	rows := make(map[string]imageRow)
+	for result.Next() {
+		var name string
+		var row imageRow
+		var sum []byte
+		if err := result.Scan(&name, &row.originalName, &row.bytes, &sum); err != nil {
+			t.Fatal(err)
+		}
+		row.sha256 = [32]byte(sum)
+		rows[name] = row
+	}
+	if err := result.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+// openPool opens the database of a server, beside it.
+func openPool(t *testing.T, databaseURL, dataDir string) *sql.DB {
+	t.Helper()
+	driver, source := "sqlite", filepath.Join(dataDir, "gatehouse.db")
+	if databaseURL != "" {
+		u, err := url.Parse(databaseURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := mysql.NewConfig()
+		config.User, config.Net, config.Addr, config.DBName = u.User.Username(), "tcp", u.Host, u.Path[1:]
+		config.Passwd, _ = u.User.Password()
+		driver, source = "mysql", config.FormatDSN()
+	}
+	pool, err := sql.Open(driver, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pool
+}
+
+// imageFiles returns the sizes of all files that are served, by name. Beside them there may be
+// nothing but the locks of the one process that runs.
+func (c *crash) imageFiles(t *testing.T) map[string]int64 {
+	t.Helper()
+	files := make(map[string]int64)
+	locks := 0
+	err := filepath.WalkDir(filepath.Join(c.dataDir, "image"), func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		switch {
+		case err != nil:
+			return err
+		case entry.Name() == ".lock":
+			locks++
+		case strings.Contains(file, "/incoming/"):
+			t.Errorf("still undecided: %s", file)
+		default:
+			files[entry.Name()] = info.Size()
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if locks != 2 {
+		t.Errorf("%d locks, want 2: that of incoming, and that of the process", locks)
+	}
+	return files
+}
