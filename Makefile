@@ -59,10 +59,10 @@ lint-contract: ## check the contract's style
 	@sh tools/lint-contract.sh
 
 setup:
-	@sh tools/setup.sh mariadb
+	@sh tools/setup.sh mariadb curl
 
 setup-all:
-	@sh tools/setup.sh mariadb chromium node cc
+	@sh tools/setup.sh mariadb curl chromium node cc
 
 clean: ## remove what was built; data stays
 	rm -rf bin

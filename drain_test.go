@@ -103,6 +103,19 @@ func readAnswer(t *testing.T, r *bufio.Reader) answer {
 	return answer{status: response.StatusCode, header: response.Header, body: body.String()}
 }
 
+// TestTerminateTurnsNotReadyFirst shows load balancers that the server goes while it still serves.
+func TestTerminateTurnsNotReadyFirst(t *testing.T) {
+	p := start(t, "--data-dir", t.TempDir(), "--shutdown-delay", "1s")
+	app := newClient(t, p)
+	messageOf[string](t, app.get("/readyz"))
+	p.terminate(t)
+	eventually(t, "the server is not ready", func() bool {
+		return app.get("/readyz").status == http.StatusServiceUnavailable
+	})
+	messageOf[string](t, app.get("/healthz"))
+	p.awaitGoodEnd(t)
+}
+
 // TestTwoAtOnce starts two servers at the same instant on one database that has no tables yet.
 func TestTwoAtOnce(t *testing.T) {
 	dbtest.RunURL(t, func(t *testing.T, database string) {

@@ -70,11 +70,13 @@ type app struct {
 	images   *image.Service
 	server   *http.Server
 	stopping atomic.Bool
+
+	shutdownDelay time.Duration
 }
 
 // newApp is the only wiring there is.
 func newApp(ctx context.Context, options config.Options, logs *logging.Logs) (*app, error) {
-	a := &app{log: logs.Module(logging.Server)}
+	a := &app{log: logs.Module(logging.Server), shutdownDelay: options.ShutdownDelay}
 	if err := a.open(ctx, options, logs); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
@@ -221,13 +223,15 @@ func (a *app) serve(ctx context.Context, listener net.Listener) error {
 	case err := <-ended:
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
-		return a.drain()
+		return a.stop()
 	}
 }
 
-func (a *app) drain() error {
-	a.log.Info("stopping: letting the requests under way finish")
+// stop lets load balancers see that the server is going, and the requests under way finish.
+func (a *app) stop() error {
+	a.log.Info("stopping: letting the requests under way finish", "delay", a.shutdownDelay)
 	a.stopping.Store(true)
+	time.Sleep(a.shutdownDelay)
 	ctx, cancel := context.WithTimeout(context.Background(), drainPatience)
 	defer cancel()
 	if err := a.server.Shutdown(ctx); err != nil {

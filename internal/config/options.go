@@ -57,13 +57,14 @@ type Options struct {
 
 // Server is how the server runs.
 type Server struct {
-	Config    string    `placeholder:"FILE" help:"A YAML file of options: their names below, without the dashes, as keys."`
-	Mode      Mode      `enum:"dev,production" default:"dev" placeholder:"MODE" help:"What the server is run for: dev serves this machine only and needs nothing else, production serves everyone and names what it still needs (default ${default})."`
-	LAN       bool      `name:"lan" help:"Open dev mode to the local network, to try it on a phone."`
-	Addr      Address   `placeholder:"[HOST]:PORT" help:"Where to listen; port 0 takes a free one (default 127.0.0.1:8000, or :8000 with --lan or in production). Without a host, dev mode listens on 127.0.0.1."`
-	PublicURL PublicURL `name:"public-url" placeholder:"URL" help:"The address at which apps reach this server, such as https://app.example.com. Production needs it, with https unless the host is this machine."`
-	SMS       SMS       `name:"sms" enum:"dev,none" default:"" placeholder:"SENDER" help:"How verification codes are sent: dev takes 123456 from everyone (the default in dev mode, refused in production), none sends nothing and only checks the form of a code."`
-	Compat    Compat    `enum:"none,booklet" default:"none" placeholder:"SERVER" help:"Imitate another server: booklet answers apps written against the booklet's server unchanged (default ${default})."`
+	Config        string        `placeholder:"FILE" help:"A YAML file of options: their names below, without the dashes, as keys."`
+	Mode          Mode          `enum:"dev,production" default:"dev" placeholder:"MODE" help:"What the server is run for: dev serves this machine only and needs nothing else, production serves everyone and names what it still needs (default ${default})."`
+	LAN           bool          `name:"lan" help:"Open dev mode to the local network, to try it on a phone."`
+	Addr          Address       `placeholder:"[HOST]:PORT" help:"Where to listen; port 0 takes a free one (default 127.0.0.1:8000, or :8000 with --lan or in production). Without a host, dev mode listens on 127.0.0.1."`
+	PublicURL     PublicURL     `name:"public-url" placeholder:"URL" help:"The address at which apps reach this server, such as https://app.example.com. Production needs it, with https unless the host is this machine."`
+	SMS           SMS           `name:"sms" enum:"dev,none" default:"" placeholder:"SENDER" help:"How verification codes are sent: dev takes 123456 from everyone (the default in dev mode, refused in production), none sends nothing and only checks the form of a code."`
+	ShutdownDelay time.Duration `default:"0s" min:"0s" max:"5m" placeholder:"TIME" help:"How long a server that is told to stop goes on serving while /readyz says that it is not ready, so that load balancers turn away first (default ${default})."`
+	Compat        Compat        `enum:"none,booklet" default:"none" placeholder:"SERVER" help:"Imitate another server: booklet answers apps written against the booklet's server unchanged (default ${default})."`
 }
 
 // Data is where the server keeps what must last.

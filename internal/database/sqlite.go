@@ -35,6 +35,9 @@ func openSQLite(ctx context.Context, o Options) (*sqliteEngine, error) {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
 	file := filepath.Join(o.DataDir, sqliteFile)
+	if err := createPrivate(file); err != nil {
+		return nil, err
+	}
 	writer, err := openSQLiteWriter(ctx, file)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", file, err)
@@ -47,6 +50,15 @@ func openSQLite(ctx context.Context, o Options) (*sqliteEngine, error) {
 	readers.SetMaxOpenConns(n)
 	readers.SetMaxIdleConns(n)
 	return &sqliteEngine{file: file, readers: readers, reads: db.New(readers), writer: writer}, nil
+}
+
+// createPrivate makes an empty database that nobody else may read; SQLite gives the files beside it the same mode.
+func createPrivate(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("make the database: %w", err)
+	}
+	return f.Close()
 }
 
 // sqliteDSN adds what every connection needs to what this one needs.

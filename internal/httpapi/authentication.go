@@ -85,7 +85,7 @@ func (s *server) cookieOf(c *call, current session.Session) *string {
 	cookie := http.Cookie{
 		Name: sessionCookie, Value: s.Sessions.Cookie(current), Path: "/",
 		MaxAge:   int(time.Until(current.ExpiresAt) / time.Second),
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.scheme == "https",
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(s.baseURL(c), "https:"),
 	}
 	header := cookie.String()
 	return &header

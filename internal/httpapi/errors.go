@@ -85,13 +85,17 @@ func (s *server) wantsPage(r *http.Request) bool {
 
 func (s *server) writeErrorEnvelope(w http.ResponseWriter, r *http.Request, e *apperr.Error) {
 	c := callFrom(r.Context())
-	status := e.Code.Status()
-	answer := errorFromAppErr(e, c.language())
+	language, status := c.language(), e.Code.Status()
+	likeBooklet := s.Booklet && c.operation != nil && c.operation.isBooklet
+	if likeBooklet { // which knows one status and one language
+		language, status = apperr.Chinese, http.StatusOK
+	}
+	answer := errorFromAppErr(e, language)
 	if s.Dev && e.Code == apperr.Internal {
 		answer.Data.Details = []api.ErrorDetail{{Reason: e.Error()}} // for the developer; in production only the log has it
 	}
-	if s.Booklet && c.operation != nil && c.operation.isBooklet {
-		status, answer.Data.Details = http.StatusOK, nil
+	if likeBooklet {
+		answer.Data.Details = nil
 	}
 	body, err := json.Marshal(answer)
 	if err != nil {
@@ -99,7 +103,7 @@ func (s *server) writeErrorEnvelope(w http.ResponseWriter, r *http.Request, e *a
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that is gone has no use for an error
+	_, _ = w.Write(append(body, '\n')) // a client that is gone has no use for an error
 }
 
 func errorFromAppErr(e *apperr.Error, language apperr.Language) api.ErrorResult {
