@@ -258,7 +258,7 @@ type HomeTicketResult struct {
 
 // ImageName The server's own name of a picture
 //
-// Example: k3vq7w2m5xn4c6t8z9b1d0f2gh.jpg
+// Example: k3vq7w2m5xn4c6t2z7b3d4f5gh.jpg
 type ImageName = string
 
 // ImageUpload A form with the pictures
@@ -1358,6 +1358,39 @@ func (response GetAboutPage200TextHTMLResponse) VisitGetAboutPageResponse(w http
 	return err
 }
 
+type GetAboutPage500JSONResponse struct{ PageInternalErrorJSONResponse }
+
+func (response GetAboutPage500JSONResponse) VisitGetAboutPageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAboutPage500TextHTMLResponse struct {
+	PageInternalErrorTextHTMLResponse
+}
+
+func (response GetAboutPage500TextHTMLResponse) VisitGetAboutPageResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(500)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
 type GetHomePageRequestObject struct {
 	Params GetHomePageParams
 }
@@ -1451,6 +1484,39 @@ func (response GetLoginPage200TextHTMLResponse) VisitGetLoginPageResponse(w http
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
 	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetLoginPage500JSONResponse struct{ PageInternalErrorJSONResponse }
+
+func (response GetLoginPage500JSONResponse) VisitGetLoginPageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLoginPage500TextHTMLResponse struct {
+	PageInternalErrorTextHTMLResponse
+}
+
+func (response GetLoginPage500TextHTMLResponse) VisitGetLoginPageResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(500)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
 		defer closer.Close()
@@ -2418,6 +2484,20 @@ func (response GetImage416TextResponse) VisitGetImageResponse(w http.ResponseWri
 	return err
 }
 
+type GetImage500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetImage500JSONResponse) VisitGetImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type HeadImageRequestObject struct {
 	Name ImageName `json:"name"`
 }
@@ -2503,6 +2583,14 @@ type HeadImage416Response struct {
 
 func (response HeadImage416Response) VisitHeadImageResponse(w http.ResponseWriter) error {
 	w.WriteHeader(416)
+	return nil
+}
+
+type HeadImage500Response struct {
+}
+
+func (response HeadImage500Response) VisitHeadImageResponse(w http.ResponseWriter) error {
+	w.WriteHeader(500)
 	return nil
 }
 
@@ -2625,6 +2713,23 @@ func (response UploadImages500JSONResponse) VisitUploadImagesResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UploadImages503JSONResponse struct{ BusyJSONResponse }
+
+func (response UploadImages503JSONResponse) VisitUploadImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3665,143 +3770,144 @@ func (sh *strictHandler) RegisterUser(w http.ResponseWriter, r *http.Request) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H15cyTHdedXyahVBGeo6kZ3426EwgHOidEc0ABDSJyedWdXZXclUZVZrMyaRnMGEaQsHrZ5rLySLdKU",
-	"19pY2mP5GGulWFKUZH0XLwEM/9qvsJEvs67u6kY3AHKGEfxnYgBU5fHy3e+Xrx5YDg9CzgiTwmo+sDyC",
-	"XRLBf9d9n/fVf1winIiGknJmNa1tj6CASI+7AkkPSyQ9KlCIpYck3iXCsi3heCTA6lU5CInVtISMKOtZ",
-	"+/u2dZ07WI80PPCORyKCJEc9jhjZk8cMdJvIaLDelSQaHQp+jTzeRwFmAySIw5laLkcyGiDcw5QVRg8o",
-	"o0EcWM26ncxEmSQ9EsFUW0QIytkFzncpKaeI0I8g3kWYoauLKMQ9cswOdnZ21mPpESapg2XJwFt4YGiM",
-	"UYfgiERI8l3CEBUIi13ioi6PJk6yb1sRESFngsCZvoDd2+SVmAipfnI4k4TBf3EY+lSfzNzLQh8P2cNB",
-	"6Ot1YYn1Gy6xmvVarW5bLpGY+sJq3n1gdSnxXatpzYUeZ2rfEcEwinXwxzcOfvHP1v492wpET/3ijY8P",
-	"3v/hFz//u8Nf/xTIkK3+WxHpWk3rv8xlPDmn/yrmLkURj24TEftS76tIKrWkJpIeQZHen6IR4xLdxz51",
-	"11DbrLaNGA4I6gPjchQQ5lr7tqLLndDn2D0NWRpAFr3Lzz/9i89///cHf/sfR3/+1uefvvvkz/7w+aef",
-	"Hf3TZ2e9Y8YVDwSoT6WHMIJzQG0a4B5pr6EGPINRSB0ZR0TRhAShHMBfFppIcq4lxDwggBbcHWxzfh1H",
-	"PXIacqzWaisJOZ48/uTwVz/8/A///ckf3zr4X/94dlRQk+hz73B3oDboq3VHSmwYWlpA330B9hSLwSn3",
-	"0kj2cvjRuwd/8YuDDx4d/fb1gz9+8P9+/86Tx58cPXr34L+9d/Dmu08e//RMd9fQuxMkuk8itb9OLAaI",
-	"R8DcEcHuYC1TagiD4muDbqyAFmxbdl6p5/4ybm3m6bmcgoWlXeCs61PntJojpePRTx4dvv3JwSf/+/DX",
-	"jw7efMfQ8W9/c/jex0cf/O7gD2erHQwdQT8pMkakR4UkEXER9g0dfd5DlCHKhCQY9MKFiAtxK6I9yk65",
-	"7eWUff7yr45+9/Mnnzw6+ucPtFic6T6Xlbx3It4XJEKCMGOfjX5wwIShbsQDhBmXnnqISqL2uqGUxk0u",
-	"L/OYnVYPLqbaPtGAB//6s4OPHp3dVtUkcKRarTGOROx4iSJL93ObdGNBTrudpdHt/Ns7hz/9zeHbf634",
-	"993/cfDz9890a0tDWtuJJeLdrpJ7F6t9uaDCl/OPeVjkFfoe8UGdbzBJIoZ9mPSUOrA+ogMP3nzjiz97",
-	"9MVPPnjy+PGZ6r16Ewmu/EzKeqiv+LgfcdZDnOX04RqiUoDYwuY9ghwcC4Ji5oIJyHkDIM43wG+9ySX4",
-	"tqdji9Ucl3/+6buHP3l8+M7rTx5/rGX68K9/e6b+zSqwu9L5sHNX6SkQ7IC7ZA2pTbc3b21to7lYKOXt",
-	"8x5lQ7o/degnaX39EKxA0YmBFJ1SfFKVf/D+LzWd0LXNS1f+72uvb95U/17ZuIwO/uodtEM6m0iL2JlK",
-	"U6MJrpGfaAo1uY02b16xkZqaRzDzGloFico7E4yjIPYlDXEkwdGyNF2u816PuBunNQpLOf/o4I23vwSz",
-	"twQuIjjBCDsOEcKEEDxKYpbU7iVxUY5ldnZ2KsMxyiTuGQ5pEj66nVrbU1Jsfsh7+PcPDz/6Zd6BOHjj",
-	"bf3jmZJxfsh70M5Xuqd929rEPTJTdHWSpdmWJHtyzpOBP/0QamWTQyaIIPLxUrqh2UKBp76lLBpItlQa",
-	"DcDWposInoUtlYYAX5XXr9Y1mxf8LDD2co4LOsTnrAfZn2GXV40wq3/0LHDEVM5RssFZ1e+zcH7T6ds7",
-	"TMRhyCNJ3BvEpXgbsl9fixMc9TMS70K9tKNOcxML0efR1+XIFs2RmVWrXQFTWpBAJbeU4I2mOK9wxbRY",
-	"onaSGG6vIZymU0286vCACISVHKM+hHyKL/pYIB4SRtyitsunmCepuvQ5WKGsZPndSW8Vk8FAiy3JI9wj",
-	"l2PfP2VEkQWa//qzgx8+Ovqnz774m998/um7T/7Pr880llgqhs4R5wHySRd8XH2MJiG4pkRPqxks0C4J",
-	"paLWCQVv0s6Xy2KpgzffOPi33x796ncHf/eXZ7r/vPip0BEjs3QkByHROXejdiRW7rIiFuwcssRnkR5t",
-	"5JxZky2G3Z51hrSRaVNzpghHpOAYLdbQjRcgAvB9dA4zxOFlxLs5c3JebR8U0wVY/6nc+IVk51/88p0n",
-	"j18/+vvXzzqFUNcJbo+g+ySiXbM4pFZQUE2zqtpJu8qyXo/f/HK2NF7JppPoOg9lOBqUl6o6A0kEFKrS",
-	"bJltKeuDpdW0OvpNe7iUBPlfGWGd/8WuS9WQ2N+MeEgiSYmwmjKKiT0yIxXI5U4cKKKmw/LOy8SR+WG3",
-	"yZ4sW3DudcWiP1i/cX3K9UbEVYEo9kVZsVFJuJZucA11DGzZVpjb0AMrzHHGZMNontu3LV0DO+4FeEgX",
-	"6F6JKbhmd62kfJZOe6+EYhfN8OWH0MW+KDkFgjATfRKZCqV6XksE6DqlAxNFT3wBZViBByPkSFh+0s7U",
-	"8i6q54Y3By+P29BFM/IMm9rRKw8TF6C4VMdoKez7t7pQpJy06K0YkiOg2vbv2dZehUeuclga+0aoR2rM",
-	"fh8PBGrz3fYI9+Xerw9TQQ1m69WV0QJ0QKJhJ+zXRmC2WBx0tBqXiBEVHzoeZj0iIDMaEMwo61VRfW9v",
-	"D9Q+7vBYIsgR2qgBv1W/abHEONhoNf1tTvtXW6zFHmr1+RBd3d7eRA/Rk8e/OfzZe+hhMg96qJ6pVCqo",
-	"5F/1p3qtVkcP0UKthh6ifCEYPUTbY2q36ZsNeHMVPUTHVo5gOComVXtsFPoEC5Ikv5JZ5mGWhWyW8Rmm",
-	"kVmKUQoaEJnOkvwadWkkZDqbmmehoXY2ZAgNQcbbrnSIRViwImve6pj3RwxF+tpS+lo+94geos0CWYrL",
-	"XYaXFIlGq1joITLJL6HrS1morT2OSJdi9GCNPCeMK5abTcTgcxF3pIydDgWsUVeUmD7DjB6iW8wfDCeD",
-	"MXP1UwVvSTuByXTAI/X5bOU5x62wZrVSybl2ttLXF3Ibf+3wX36hBzn68Ed6YTDOh2qc4eq8OhDFambw",
-	"ZLzFlGWHqm16LaUFsvTlpZQDJ9S2Em6aVJBKR1weGvHg3z87ePxpgToTSlZ6mFXNHotApdJiE3qItsak",
-	"QHis2M4l6VANGGo+P9S42r1ZYDHXlkpxlnLzsRLmZAJgiMaqFqbDX/3wyR/f+vyz9774nz8++u3r5XMk",
-	"mzYaTxw7xUJ6yE8+eXzwHz8ac8iaHgVUVjKCZpNFYLvyclWq0NRrLidZAGRqTVA+SwdcArKq4x6NVhM6",
-	"6shYra0b+3766nIqsOPCvWQthbhsJCRLB1xJRXIIajJkWZKEy5BUrtbAsGjddvD71w7e//Hho18c/P59",
-	"pU/e+/jg/b85/PnHT9765eFH/3L40WdHH/4o1XkXyX3i8xDc00ApaK6Uiva1RHq8WiNqImLHowzmtWyL",
-	"sDiwmncBUQXgCKhxQIQEAQUUiQA+AOgiKKZB5Kj0iA2VdqhPK7mzoUILUBXFk+qfBRvKlJBZWDWPrKh/",
-	"Vu/lfGjK5HzDGoG+KS9Gra9yH0cMB8qtumttMLDKGyyMlTu/rq1pLsE4XO/JB43D4VaxllaEW9jWJaXj",
-	"DSyrUI0cCcNta5vzG5gN4O/CGgYzmJ8vak2VPb6pq+RZkdyyrS0QfSgPpM8lhs2yrU0svdy4IxXlYjZo",
-	"TKpkCGRlyOBg37qXuIBP2R/O3NARbzjF/Y36p1QZGBxJkaQOErHrk8wBsMHG9j1FXypJIKYKiy/CrMpD",
-	"NlyKowgClHRt82M9dSTJnk5thYSHPrF19ZwgH7NerPSTAbIS5PhUSXIYkS6JxJk79mYXs53rLZY5T1CI",
-	"htjdkHbNuP0RCQmWQiMb+1gA9meECQxOc5RC17Zu3UQhV6IfIcokT/NjNjIpQQBO6rQBjnBAJKiINB+S",
-	"YT8nkCwDhn41h9QYPiRNgHQZYw/KZGFOE2WrYxmgLqa+TrHMHklnimDqUPoqD8g2dXbJrGtfR3duX9ck",
-	"9nlPhZY7pPMiJf2yrAjZC2lExEbJOV7mZcBrj8DwVJj6ctH4LC2UG5+c0vF4QO5E/uh8t0LC9ATqEYBd",
-	"24gzp5DUiiM6kygns9m5nU6m9gnU9Xq2YkWcryCBMd1IORYqDDSrwsvGOa0wGfDiZHJNI1BD5zW1VGlv",
-	"Agdjwf/KZXhOIN5neTWZZlczJbk7f/+V5X4jWNxjC86SXHl1tVN3a91Gz6u+HPbK0pgwdwZOH+ahDP2d",
-	"T/GPUIcmMK5R05JgmxDBOQBlzjZPkWsN8N6GfnzVtgLKzA/1IWs9THC9qjKKX+cGbDCr/4MRQN9Qj94v",
-	"IYOGQG3zXcLKj/LazjbkPglzERaovR5Lj0f0VcjANNEL+hbGf772D+3jDN1JdGQBoXUyZTk/nbK8upgT",
-	"J8oyda+Vpw0sBb8PKIvlLNp0QfloagdJVbA8b6pJ2c5iIEv/JscOZfbctmKhC8nTabM76umCHlsc5sI8",
-	"U+SXnj9DO2cTYAFjmfZElgB49pmxAFr4TqX8YYgzcKLwGNJMo+2z45ha0W+Wasl1hq5u37ie3Oka0X75",
-	"8uHoZpIcrI1WlGqpN1aQ4+EIO5JEogpZLITDUBilw9CNi4vIpT0VN/GuuarkEUjaQxrEbbFz2jvnuz6R",
-	"SMS9HiQZqDxfRdtc5xlMCgs8OjOaoEHo6/RHbl1NRCWiosU8LDziGmsb9ThrUBf5dFedx0Cnc3XsRpXv",
-	"zSVxpEhX9pzQDjykP7gBJ/fxYK3Frm5vb25BBlqtpfBmHw+qOg+SWkiXBLzemF9YXLLArlwnrCc9q1lv",
-	"rIBpSX5eKTuIpPI2LF86Ra+LJVW0Q6XHY7AVBLuU9VD7223YmcNjJqOBSbVLXTrAYArUALyLAkyZj5nb",
-	"Yhc8yvAaEiF2iLCRNwg9pV3VMJ0IKydDIJez5yQKsJRQQilstL6ysrS0tLSysrJS3GljobDRRdsKYQC1",
-	"lf/aan37T+7WKqvn7ql/0bnzlXvPf6uMKXUKJhp72XKo/pkUKMYqoUmS9mKuTKH1j/3UK6cTlJOB8Gz1",
-	"qXS8cqF1ONOXZxRlQh87xBTDNC4JLKO5ZTNCMZnGX6PjckYqkgYE6YeymBYMcYZoAikcPdahTZuZSvco",
-	"eUTcFL0/kzUS8G7OFSzuDwAEJbdV6avgSug/z+S0LO7bCe6i3GnQl45dinP4HJliGSC71OUxc9V5dSbm",
-	"IJaUf0Rozys5oKvwe7WHMEkMzrAJ5ffQcTZAk/I5gaiLzt25s3Hx/vL5gk8Vg6M30aNkYwMQnRAxAQhc",
-	"dFDP2uDVu1SEPh6s5eODJJFu6mqdAaJy0uzLyu0qcyj1nW3MBpBXV8OJ/Dzmfg4WUkcZxvJAiARn2O4R",
-	"CTzaTi+PT+tmKq+mT11ZIsA76tcnPcb5kSBFHUwMnp+eL2Ug20p4Pc+85qBKhTLnoo1zjGuZR1w7aZL+",
-	"1i4kkrOoceYoiiVFxvI4CgK30hBj26R6eLcQT6bZPKBykh6Ok+T+aKxZdvoTkr9KPqhO/o8s6VLZOgSE",
-	"6fDylGnovEadsJJGaZCrIwezwjLW0Gd1kuCBZWR8NsIHw3anih/0GGcRQIwlzzQhRO5Upo4h7iTx6Swm",
-	"Nwcbict8CiciWBJ3XZbqYJYFCFG+8pZKk4ul9juONY08IC9SQWWJHF3lfcS70syWpQ8KOOwzMpgmpDiF",
-	"tVRWByLA42kGBsqHMiSibA3hDvh+HdLlkfb7NAzGEHA2qirfhlFnt9x6g7ZVVBTIwb6frmnSiPN5T7nE",
-	"18jFOkrbXarW4SCyyOPbK0vF4GP6+gnQPfG1020V+MbOMes4+ThRkqRcMJ6WkhvJK82s4gSJzigzXkqZ",
-	"qfRbchZTa7eRUK88I073kEt7VJr+NeChJwFVerOnGA4nMX8u2FUh7r0HS/vfKo2EBHHiiMrBltqMCU0g",
-	"hbgea69Q/3Q5EddrO9tWGS3buQRgOy2BqRAPiGyCsTUDR1Q+dX3RpEXTbkdqaXq6bKmelKEF6zy2fZC5",
-	"5wJzm+ZBAnncd9fQVSnDW8wf2GgLB2SLSvKd63jPRltq9yqgBDTmlvIu1Gh6pMQJbVo9LInHY0H+1Cwj",
-	"Wx8O6XfJQCPNKevyBP1uMN5mALW8K8kgkP6QmDJdd4WYwJpzuSPmrP0y2nYjziRyOU+MMQ7DpsafZphI",
-	"zFyDN7QTt1P/CqdBqLBbTP2uBzEzoZEi07mAd1Sw0yed85pmAFN9/vl1Db+pPv88WkdCy7wKPtoPWsDZ",
-	"Lav5oKXks2U1//O1f7BbIKUtq1nb32/b5opROxC9dhKypHhpHWS1mKJhFa0zRKKIR+MGb1mtuFabdyTZ",
-	"k/A/0rKy2fTfUqiFfkCvQMl11rNILwhu7LQYFbnLfxqnbeC6pv9PFRBPgNEVEstYIEl8X+9DRrH0dBav",
-	"rVbRVq8LRPawI/1Bi/XzGJI11IkwczzFZPppGwmP9zVpqmib7EmNj7zgUUYE0QNfYj2fCk+vusXa645D",
-	"Qlm5bur47aRwj6isInDOMzS6T4VJDar5jPagEjk4EUfd3KHF2nsVIH0FHmxX0R22y1T8GxBl+UQBJQGL",
-	"pD2mPHg4tdg8DFC3BK0FgKkWwwZKaOBuAJ3TBwIgn7beJUZuDvqVz7Zm3bkiHgCcXp/faq22ahj0dtqW",
-	"Apj0EkAFzP6UGhGo/f2KeaiycbFdRevpVmCOjtKCAmHUJ75fUR4JcRFnpMXO1RVTLC0gnyg9KmyjiG3U",
-	"rrZt1P5T9U+lfR7tEhLqM/hezCWkO/vKLRrwWK0/4amE7mblOx4H/Cf2fcp6avGbEe9FODD565Ey1uQq",
-	"WhW9oLNoAnHWYgXdV8i4ab2mc6g+dQgTJKek1kPseKTSqNZSraS0r2jOzfX7/SqGP1d51Jsz74q56xsX",
-	"Lt3cugTvqHCOSjBDqaqzbOs+iYS5elOt6ceUn4tDajWt+WqtOq/NlQe2Z85bnAOaqR96ZQlA6OfWT3vm",
-	"4TBEVFQtGFXz/4arVDaR62qcTV1uKDRwa9RqQ5eUzvAW57bJQxasq9W8e8+2RBwEcKMIaoj6lIE/kpoI",
-	"7kHmwVu0wCfKiaYaQA2o6KPcxLHk2dHOjE5qNpGMIyYgCc8kH70TqmQwIi6NdDGBpyCTvsnug7qDsaot",
-	"tp72RKIM9QGoppQopK3gwgsVWQSQk2Dl9+uCgVFKau5mmrE1VgmumSnvF0SDx0wqNQNvMUKV3m6OrlX7",
-	"GGoUzdUjTHCVB8TwQIq40u32js8rc8Bno7apWrYLrlb43d1a58VVXo+Wgu1XNpfF972bjcFLzqWF+Iq7",
-	"s4ITX+KVmEC53wiZyTZP6jd47+mwq23N1+bHDZMuaC69hrxvW4t6ZZNfGO0PMCQZD4adu7v39u0H++UC",
-	"k0bMx8rLaq1WT2XGT6AQpUJjECDKK+0kmhQshKNm66eVLiMJZXwGUfIzrmwyYZlC2dhWyEUJra7znvYt",
-	"crqgVI3koWQRuDwi6yeh0fngEChd3mJ9bC7XVJGKNcDzGHP5pUzSRdwJ6NAhgKV/gbuTWpTsVfr9Ppj+",
-	"Shz5hKn9u0NXVLMiXLGuatIHhRrk1NdU8xcr94uBo4xiMtxzdGbRXJhWNHP9duC1+nSvFTHo8Ob8dG/m",
-	"8enw3sJ07xUR8erN+pQzFnDi8OLidC+W4s5PoffUm9OuORaDiVJ93dwt03ciZhLu5KLEfHo9Yujag77i",
-	"kCrPJOhVslCqE0z5zNnNClKJ3W0rJ0Bo1apTgYkaTWrCIu0oY/KVZrpqi92erFNGfABEuzmPRfkRgPeO",
-	"Q/00R9wv1x5QxN5KY/uz0x1JGft4d2FqzVEsvD9TuuOEGuBrJ8eTxJLIEQ4fRj1A4JIBH6YT1kxEh6Qz",
-	"Q0qUC+dlHpmcURpZZ066ucjbTMN3kwwdj2M3UtdiUPzDDnjqYwCPZbKm89o5fPSx/tJMHSRqaQo6hx1d",
-	"quXwnBDUNufm6o1lFZBW682VWq2WBFZ/osn5nePldfqWFCMg7jGe3J3b16e2wfk7X9Ny8jFeeD7ve/de",
-	"0f++AmzdjYjwksr0bN543dyeS1xygn3pvTreIzfsiBWzsh4ynUnDiENWBDJFuZuBWCLs+2tI8tjxSLEN",
-	"Q6m7fhXm/5J4z+K7MzQsuaiRWCMcse7T+5Md+3Wxi/oeAdtZbG6H4d3sTEwzs7FZBZORqSZb7I2DXoHQ",
-	"J61ENDZmq497PRKhOxsQB3S1qfVNBAXIP8ah5UjpSSStS64JY3pnPo8pHe6k88oY4XOyv4+n+BVi0k7J",
-	"04oxr23dunkCWg+wjgDH0jrt2JIitbID7hGm6Gjyo+YgLn43+T2PxERi/0DNPROxk9XORmzoR3PmBDft",
-	"a6YlOFi48armtvozdN8QGaWVYHewMH0vsOMRXU4JaA/IXkXrw+lqIXkYKqWjcWEtZlpkCJ58fgJqMR3s",
-	"Y+ao9yA1h/t4kHjGVKIeh/pL2dndBpgtEeKZ1lqamnD7I7pPpg55jg13xus6IPNU7KDCG80SQmJJnTmA",
-	"Es09YDgg+8eaovR+kMZLaos00FXZpLuGYosEHljsJKO7aVMpDKpQ8BbTiEOBAjyAQoJiACXIGA0Ijqro",
-	"tn5VY6pZUtrOrF6fR7tjmCW5430Mo2gC9Gh3etE2XbH2E6zY3Msh6Z3i9ZCd5u0+6YQneL08kZZCdfP9",
-	"vnXdTR/F+Is4wBPtY75VcwHqK6AbuT9+rDDu+NSxUYD3KrhHvjNfX5xfqtVqNqJBEEvc8clxM13axiV3",
-	"uG/iAKqBRCRMrLitvdGt3OSMVG5g6Xgawq9+B1uePJGaqlFb+oapzOtpm/M5Rd4o5Zkz4U5zaT2PQNbZ",
-	"Fn1QhY8ZfcPA0zPwvE5ATgCEOzxML/ww0tf1Y90tZuoMZrGXBiQvGmOQbGrtyVaSM03A5oLrd5fKagqh",
-	"j+mQR1zyLauxis80sNMtjoB511D7gp7DENPU1ZUZE/RVckyCEruFC7yJgc4AvMMGulGrLd7b1+w73hDD",
-	"baoM9G4XipXAFqO+rxpxkk0cTxR97t+YhZOZhcnMBt1N1HgG4IbFN1rsKWuxkQHKO5+dU6J6/oz02Awa",
-	"6dgYIQFxnUTtHAsQyG4gaSded1ZJLubwLihG3Vdhhm4FABMIMaSjDErAAIKLef1pQ7Os0cL+vtrWnI5O",
-	"5rrU1DPLazhwiRFwT6tZs7xzxc5+NrT1s5HkPtx40ihCYOLzdqEF8ppJEqddHUKdlwAQmuNxLoip7/o0",
-	"oFJU0SXAeED7ZO3mBFD03SWh1J9qYwRAeVmbTQAywn2dYpdlDS9cy7W5eU5kN7pENmzuale1xTbzzQq1",
-	"9Ctq9D0OkdwuMxVsGqkztg0CxsFMMXSHoF5MxJjytD6BtLHW+PpS5kFCXSmJ1Gc4+OTiyPF1oTPLtGcX",
-	"me6OSa4X4u1jBOJedgnpbnpPcmGlUZ8fut+YDxWy+4jLjZq+EWHV6qt41V10Kiuderey7C40Kiu43qks",
-	"kBW34cx3FrtLtUzkDt/+8dGHPzp64x+P/vwtI5jxhHLBLDtK79jVayu1/XszVA4KN3gme2+abfWt06mL",
-	"eNknO09Yd5iq5neSet9Qc7ppq325BnfqlUZjSs88+cTdCUsp6q3lKYqsua52x5Vf7DJYVMHcaRLl29Uc",
-	"b+qSauLkfohDrRB120OdOct9Ga2QMQsj4mCZmapjcmi5vilSEL9r0MBDQFWUAEySJgD6MzTKxNy5fV3Y",
-	"LaZ1cAraiogGLsNwYcT3KIFqZ1N5PLpBxJivvFXRVvJNuBZzh/tRQrM9QC9XKupksUwaR7ShWcNaDqFM",
-	"ZR4LvVhmDmDKyzyaBZxYuJGUusuFm2rj2iKU4RCzbwyfxMVI2wdM6tVx7CoLaKrSRWZ9CE64zhSg9NWj",
-	"KnNYFVNUL3J3McA51bdTptX1swK9SkBeC1Pp4CGgVm0KzT3SBPQUqvgsCg4GX5W7L1Ps95TvHvMcdGk5",
-	"n9PAoFqmwF4VYFeL41GXFzzi7BZbzmiVWYBtsOKtgeQ7NOubG0a/prAOHhImWmx4VzPgOECH3dEIlunw",
-	"UiUe5VcArbS/lnjPM/PNC83aLDK45nWuOPQWvXb5pUu3t7+3tSE2Ahm+dGFjaePl9b1bO5cWX7r44ssb",
-	"rFYlg2uvujsb9Bbd6N/Y9r1bO9+r/2BwbbXqNHzWCS7X3O9fK3Z3bK7WvgSgTaERWtLfLOtglrvUbTVq",
-	"jaVKvV5p1LZry83F1Wat9lLxXm1zJDhYxg1SWXbm65XVbg1X5t1lp95p4AWy2LWGLkAXxl9p1mpm/Oxm",
-	"svmiprG7CcMMXRXenyEAyLcAK7Ez1xMgl/U1sALTuP0ngvidCt73pZqP01qEPNRPe6sTrv6MONm62VkC",
-	"aSiYBuWVUSFi4iLJy6EicRQRJlMN/2Uop6+l7E4du2dX08d4iKDCnmHAX8pDfX1fMYWNTsnWecCf5l4d",
-	"CIxPQl4AhhDmNr4BQ+QjH9t8p7X8m2SKq3ULq4j2PH1lTb+dgHRGv2GTulDw5QBkbqKx9PosEhIPVNiI",
-	"O75yhEa+VWC6vyWPa3dB94KFG6mwgDIPKlnLaZ0oLVX5u/9fgv9S6IR3Eq/qaazyq3KzzgY6laiEYT5l",
-	"LiTNzceEGO+f2NivTpGr46zrU92m4qu32FMl7LJPYTxlG3877b2QtpuZ1tg39OdJyo09TBndH58LyiMP",
-	"ZeHjfn0ATENDum7Eg6y9BLRZMcsbRUDqfdhpAwnFc4KQMsVvjKXe4WgCaCgpmfWgkB4JstdNhrI8gZRc",
-	"YE+1sblPIbLYVdeH4PJTEqvCFYdsBm9xzOgpklRnHpMvaYyFUZvbjRpkaAZPPg59b///BwAA//8=",
+	"7H15cyTHdedXyahVBGeo6kZ3426EwgHOwcFoDmiAISROY93ZVdldSVRlliqzptGcQQQpi4dtHiuvZIs0",
+	"5bU2lvZYPsZaKZYUJVnfRUsAw7/2K2zky6yru7rRDYDk0MF/JgZAVR4v3/1++eqB5fAg5IwwKazmA8sj",
+	"2CUR/Hfd93lf/cclwoloKClnVtPa9ggKiPS4K5D0sETSowKFWHpI4j0iLNsSjkcCrF6Vg5BYTUvIiLKe",
+	"dXBgWze4g/VIwwPveCQiSHLU44iRfXnCQHeIjAbrXUmi0aHg18jjfRRgNkCCOJyp5XIkowHCPUxZYfSA",
+	"MhrEgdWs28lMlEnSIxFMtUWEoJxd4nyPknKKCP0I4l2EGbq2iELcIyfsYGdnZz2WHmGSOliWDLyFB4bG",
+	"GHUIjkiEJN8jDFGBsNgjLuryaOIkB7YVERFyJgic6XPYvUO+HxMh1U8OZ5Iw+C8OQ5/qk5l7SejjIfs4",
+	"CH29LiyxfsMlVrNeq9VtyyUSU19YzXsPrC4lvms1rbnQ40ztOyIYRrEO//Da4c//2TrYta1A9NQvXvvw",
+	"8N0ffPazvzv61U+ADNnqvxGRrtW0/stcxpNz+q9i7koU8egOEbEv9b6KpFJLaiLpERTp/SkaMS7RfexT",
+	"dw21zWrbiOGAoD4wLkcBYa51YCu63A19jt2zkKUBZNG7/PTjv/j0d39/+Lf/cfznb3z68dtP/uz3n378",
+	"yfE/fXLeO2Zc8UCA+lR6CCM4B9SmAe6R9hpqwDMYhdSRcUQUTUgQygH8ZaGJJOdaQswDAmjB3cE25zdw",
+	"1CNnIcdqrbaSkOPJ44+OfvmDT3//35/84Y3D//WP50cFNYk+9w53B2qDvlp3pMSGoaUF9O3nYE+xGJxx",
+	"L41kL0cfvH34Fz8/fO/R8W9ePfzDe//vd289efzR8aO3D//bO4evv/3k8U/OdXcNvTtBovskUvvrxGKA",
+	"eATMHRHsDtYypYYwKL426MYKaMG2ZeeVeu4v49Zmnp7LKVhY2iXOuj51zqo5Ujoe//jR0ZsfHX70v49+",
+	"9ejw9bcMHf/210fvfHj83m8Pf3++2sHQEfSTImNEelRIEhEXYd/Q0ec9RBmiTEiCQS9cirgQtyPao+yM",
+	"215O2ecv/+r4tz978tGj439+T4vFue5zWcl7J+J9QSIkCDP22egHB0wY6kY8QJhx6amHqCRqrxtKadzi",
+	"8iqP2Vn14GKq7RMNePivPz384NH5bVVNAkeq1RrjSMSOlyiydD93SDcW5KzbWRrdzr+9dfSTXx+9+deK",
+	"f9/+H4c/e/dct7Y0pLWdWCLe7Sq5d7HalwsqfDn/mIdFXqHvEx/U+QaTJGLYh0nPqAPrIzrw8PXXPvuz",
+	"R5/9+L0njx+fq96rN5Hgys+krIf6io/7EWc9xFlOH64hKgWILWzeI8jBsSAoZi6YgJw3AOJ8E/zWW1yC",
+	"b3s2tljNcfmnH7999OPHR2+9+uTxh1qmj/76N+fq36wCuyudDzt3lZ4CwQ64S9aQ2nR78/bWNpqLhVLe",
+	"Pu9RNqT7U4d+ktbXD8EKFJ0YSNEZxSdV+Yfv/kLTCV3fvPL8/33l1c1b6t/nN66iw796C+2QzibSInau",
+	"0tRogmvkJ5pCTW6jzVvP20hNzSOYeQ2tgkTlnQnGURD7koY4kuBoWZouN3ivR9yNsxqFpZx/dPjam5+D",
+	"2VsCFxGcYIQdhwhhQggeJTFLaveSuCjHMjs7O5XhGGUS9wyHNAkf3Umt7RkpNj/kPfz7+0cf/CLvQBy+",
+	"9qb+8VzJOD/kPWjnK93TgW1t4h6ZKbo6zdJsS5J9OefJwJ9+CLWyySETRBD5eCnd0GyhwJe+pSwaSLZU",
+	"Gg3A1qaLCJ6GLZWGAF+U16/WNZsX/DQw9nKOCzrE56wH2Z9hl1eNMKt/9DRwxFTOUbLBWdXv03B+0+nb",
+	"u0zEYcgjSdybxKV4G7JfX4kTHPUzEu9CvbSjTnMTC9Hn0VflyBbNkZlVq10BU1qQQCW3leCNpjif54pp",
+	"sUTtJDHcXkM4TaeaeNXhAREIKzlGfQj5FF/0sUA8JIy4RW2XTzFPUnXpc7BCWcnyu5PeKiaDgRZbkke4",
+	"R67Gvn/GiCILNP/1p4c/eHT8T5989je//vTjt5/8n1+dayyxVAydI84D5JMu+Lj6GE1CcE2JnlYzWKA9",
+	"EkpFrVMK3qSdL5fFUoevv3b4b785/uVvD//uL891/3nxU6EjRmbpSA5ConPuRu1IrNxlRSzYOWSJzyM9",
+	"2sg5syZbDLs97wxpI9Om5kwRjkjBMVqsoZvPQQTg++gCZojDy4h3c+bkoto+KKZLsP4zufELyc4/+8Vb",
+	"Tx6/evz3r553CqGuE9weQfdJRLtmcUitoKCaZlW1k3aVZb0ev/75bGm8kk0n0XUeynA0KC9VdQaSCChU",
+	"pdky21LWB0uraXX0m/ZwKQnyvzLCOv+LXZeqIbG/GfGQRJISYTVlFBN7ZEYqkMudOFBETYflnZeII/PD",
+	"bpN9Wbbg3OuKRb+3fvPGlOuNiKsCUeyLsmKjknAt3eAa6hjYsq0wt6EHVpjjjMmG0Tx3YFu6BnbSC/CQ",
+	"LtB9P6bgmt2zkvJZOu1uCcUum+HLD6GLfVFyCgRhJvokMhVK9byWCNB1Sgcmip74AsqwAg9GyJGw/KSd",
+	"qeVdVs8Nbw5eHrehy2bkGTa1o1ceJi5AcamO0VLY9293oUg5adFbMSRHQLUd7NrWfoVHrnJYGgdGqEdq",
+	"zH4fDwRq8732CPfl3q8PU0ENZuvVldECdECiYSfs10ZgtlgcdLQal4gRFR86HmY9IiAzGhDMKOtVUX1/",
+	"fx/UPu7wWCLIEdqoAb9Vv2mxxDjYaDX9bU77V1usxR5q9fkQXdve3kQP0ZPHvz766TvoYTIPeqieqVQq",
+	"qORf9ad6rVZHD9FCrYYeonwhGD1E22Nqt+mbDXhzFT1EJ1aOYDgqJlV7bBT6BAuSJL+SWeZhloVslvEZ",
+	"ppFZilEKGhCZzpL8GnVpJGQ6m5pnoaF2NmQIDUHG2650iEVYsCJr3uqY90cMRfraUvpaPveIHqLNAlmK",
+	"y12GlxSJRqtY6CEyyS+h60tZqK09jkiXYvRgjTwnjCuWm03E4HMRd6SMnQ4FrFFXlJg+w4weotvMHwwn",
+	"gzFz9VMFb0k7gcl0wCP1+WzlOcetsGa1Usm5drbS1xdyG3/l6F9+rgc5fv+HemEwzvtqnOHqvDoQxWpm",
+	"8GS8xZRlh6ptei2lBbL05aWUAyfUthJumlSQSkdcHhrx8N8/OXz8cYE6E0pWephVzR6LQKXSYhN6iLbG",
+	"pEB4rNjOJelQDRhqPj/UuNq9WWAx15ZKcZZy87ES5mQCYIjGqhamo1/+4Mkf3vj0k3c++58/Ov7Nq+Vz",
+	"JJs2Gk+cOMVCeshPPnp8+B8/HHPImh4FVFYygmaTRWC78nJVqtDUay4nWQBkak1QPksHXAKyquMejVYT",
+	"OurIWK2tG/t++upyKrDjwr1kLYW4bCQkSwdcSUVyCGoyZFmShMuQVK7WwLBo3Xb4u1cO3/3R0aOfH/7u",
+	"XaVP3vnw8N2/OfrZh0/e+MXRB/9y9MEnx+//MNV5l8l94vMQ3NNAKWiulIr2tUR6vFojaiJix6MM5rVs",
+	"i7A4sJr3AFEF4AiocUCEBAEFFIkAPgDoIiimQeSo9IgNlXaoTyu5s6FCC1AVxZPqnwUbypSQWVg1j6yo",
+	"f1Z3cz40ZXK+YY1A35QXo9ZXuY8jhgPlVt2zNhhY5Q0WxsqdX9fWNJdgHK735IPG4XCrWEsrwi1s64rS",
+	"8QaWVahGjoThtrXN+U3MBvB3YQ2DGczPl7Wmyh7f1FXyrEhu2dYWiD6UB9LnEsNm2dYmll5u3JGKcjEb",
+	"NCZVMgSyMmRwsG/tJi7gl+wPZ27oiDec4v5G/VOqDAyOpEhSB4nY9UnmANhgY/ueoi+VJBBThcWXYVbl",
+	"IRsuxVEEAUq6tvmxnjqSZF+ntkLCQ5/YunpOkI9ZL1b6yQBZCXJ8qiQ5jEiXROLcHXuzi9nO9TbLnCco",
+	"REPsbki7Ztz+iIQES6GRjX0sAPszwgQGpzlKoetbt2+hkCvRjxBlkqf5MRuZlCAAJ3XaAEc4IBJURJoP",
+	"ybCfE0iWAUO/mENqDB+SJkC6jLEHZbIwZ4my1bEMUBdTX6dYZo+kM0UwdSh9jQdkmzp7ZNa1r6O7d25o",
+	"Evu8p0LLHdJ5gZJ+WVaE7Ic0ImKj5Byv8jLgtUdgeCpMfblofJYWyo1PTul4PCB3I390vtshYXoC9QjA",
+	"rm3EmVNIasURnUmUk9ns3E4nU/sU6no9W7EizheQwJhupBwLFQaaVeFl45xVmAx4cTK5phGoofOaWqq0",
+	"N4GDseB/5TI8IxDvs7yaTLOrmZLcm7///eV+I1jcZwvOkmy8vNyZdxe6iz2v+lLYK0tjwtwZOH2YhzL0",
+	"dz7FP0IdmsC4Rk1Lgm1CBOcAlDnbPEWuNcD7G/rxVdsKKDM/1Ies9TDB9arKKH6DG7DBrP4PRgB9Qz16",
+	"v4QMGgK1zfcIKz/K6zvbkPskzEVYoPZ6LD0e0ZchA9NEz+lbGH985R/aJxm60+jIAkLrdMpyfjpleW0x",
+	"J06UZepeK08bWAp+H1AWy1m06YLy0dQOkqpged5Uk7KdxUCW/k2OHcrsuW3FQheSp9Nmd9XTBT22OMyF",
+	"eabILz1/hnbOJsACxjLtqSwB8OxTYwG08J1J+cMQ5+BE4TGkmUbbZ8cxtaLfLNWS6wxd2755I7nTNaL9",
+	"8uXD0c0kOVgbrSjVUm+sIMfDEXYkiUQVslgIh6EwSoehm5cXkUt7Km7iXXNVySOQtIc0iNtiF7R3zvd8",
+	"IpGIez1IMlB5sYq2uc4zmBQWeHRmNEGD0Nfpj9y6mohKREWLeVh4xDXWNupx1qAu8umeOo+BTufq2I0q",
+	"35tL4kiRruwZoR14SH9wA07u48Fai13b3t7cggy0WkvhzT4eVHUeJLWQLgl4vTG/sLhkgV25QVhPelaz",
+	"3lgB05L8vFJ2EEnlbVi+dIpeF0uqaIdKj8dgKwh2Keuh9jfbsDOHx0xGA5Nql7p0gMEUqAF4FwWYMh8z",
+	"t8UueZThNSRC7BBhI28Qekq7qmE6EVZOhkAuZ89IFGApoYRS2Gh9ZWVpaWlpZWVlpbjTxkJho4u2FcIA",
+	"aiv/tdX65p/cq1VWL+yqf9GFi5XdZ79RxpQ6BRONvWw5VP9MChRjldAkSXshV6bQ+sf+0iunE5STgfBs",
+	"9al0vHKhdTjTl2cUZUIfO8QUwzQuCSyjuWUzQjGZxl+j43JGKpIGBOmHspgWDHGGaAIpHD3WoU2bmUr3",
+	"KHlE3BS9P5M1EvBuzhUs7g8ABCW3VenL4EroP8/ktCwe2Anuotxp0JeOXYpz+ByZYhkgu9TlMXPVeXUm",
+	"5iCWlH9EaM8rOaBr8Hu1hzBJDM6wCeX30HE2QJPyGYGoiy7cvbtx+f7yxYJPFYOjN9GjZGMDEJ0QMQEI",
+	"XHRQz9rg1btUhD4erOXjgySRbupqnQGictLsy8rtKnMo9Z1tzAaQV1fDifw85n4OFlJHGcbyQIgEZ9ju",
+	"EQk82k4vj0/rZiqvpk9dWSLAO+rXpz3G+ZEgRR1MDJ6fni9lINtKeD3PvOagSoUy56KNc4xrmUdcO22S",
+	"/vYeJJKzqHHmKIolRcbyOAoCt9IQY9ukeni3EE+m2TygcpIejpPk/misWXb6E5K/Sj6oTv6PLOlK2ToE",
+	"hOnw8pRp6LxGnbCSRmmQqyMHs8Iy1tBndZrggWVkfDrCB8N2Z4of9BjnEUCMJc80IUTuVKaOIe4m8eks",
+	"JjcHG4nLfAonIlgSd12W6mCWBQhRvvKWSpOLpfY7TjSNPCAvUEFliRxd433Eu9LMlqUPCjjsczKYJqQ4",
+	"g7VUVgciwJNpBgbKhzIkomwN4Q74fh3S5ZH2+zQMxhBwNqoq34ZRZ6/ceoO2VVQUyMG+n65p0ojzeU+5",
+	"xNfIxTpK212p1uEgssjjmytLxeBj+voJ0D3xtdNtFfjGzjHrOPk4VZKkXDC+LCU3kleaWcUJEp1TZryU",
+	"MlPpt+QsptZuI6FeeUac7iOX9qg0/WvAQ08CqvRmTzEcTmL+XLCrQtzdB0sH3yiNhARx4ojKwZbajAlN",
+	"IIW4HmuvUP90NRHX6zvbVhkt27kEYDstgakQD4hsgrE1A0dUPnV90aRF025Haml6umypnpShBes8sX2Q",
+	"uecCc5vmQQJ53HfX0DUpw9vMH9hoCwdki0ryrRt430ZbavcqoAQ05pbyLtRoeqTECW1aPSyJx2NB/tQs",
+	"I1sfDum3yUAjzSnr8gT9bjDeZgC1vOeTQSD9ITFluu4KMYE153JHzFkHZbTtRpxJ5HKeGGMchk2NP80w",
+	"kZi5Bm9oJ26n/hVOg1Bht5j6XQ9iZkIjRaYLAe+oYKdPOhc1zQCm+uyz6xp+U332WbSOhJZ5FXy0H7SA",
+	"s1tW80FLyWfLav7xlX+wWyClLatZOzho2+aKUTsQvXYSsqR4aR1ktZiiYRWtM0SiiEfjBm9ZrbhWm3ck",
+	"2ZfwP9Kystn031KohX5Ar0DJddazSC8Ibuy0GBW5y38ap23guqb/TxUQT4DRFRLLWCBJfF/vQ0ax9HQW",
+	"r61W0VavC0T2sSP9QYv18xiSNdSJMHM8xWT6aRsJj/c1aapom+xLjY+85FFGBNEDX2E9nwpPr7rF2uuO",
+	"Q0JZuWHq+O2kcI+orCJwzjM0uk+FSQ2q+Yz2oBI5OBFH3dyhxdr7FSB9BR5sV9FdtsdU/BsQZflEASUB",
+	"i6Q9pjx4OLXYPAxQtwStBYCpFsMGSmjgbgCd0wcCIJ+23iVGbg76lc+2Zt25Ih4AnF6f32qttmoY9E7a",
+	"lgKY9ApABcz+lBoRqP3dinmosnG5XUXr6VZgjo7SggJh1Ce+X1EeCXERZ6TFLtQVUywtIJ8oPSpso4ht",
+	"1K62bdT+U/VPpX0R7RES6jP4TswlpDv7yi0a8FitP+GphO5m5TseB/wn9n3KemrxmxHvRTgw+euRMtbk",
+	"KloVPaezaAJx1mIF3VfIuGm9pnOoPnUIEySnpNZD7Hik0qjWUq2ktK9ozs31+/0qhj9XedSbM++KuRsb",
+	"l67c2roC76hwjkowQ6mqs2zrPomEuXpTrenHlJ+LQ2o1rflqrTqvzZUHtmfOW5wDmqkfemUJQOjn1k97",
+	"5uEwRFRULRhV8/+Gq1Q2ketqnE1dbig0cGvUakOXlM7xFue2yUOqjS7qicqGSRc0N3p/Om+Xrea9XdsS",
+	"cRDAXSSoPmr+AM5Kqim4BzkLb9ECbyon1Fbz3mqtVt9VgyrqKidzLHF3tCukU6JNJOOICUjhM8lHb5Qq",
+	"CY6ISyNdiuApRKVvagOgLGGsaoutpx2VKEN9gLkpFQxJL7guQ0UWP+TkX0UNutxgVJqau5nme41Ng0tq",
+	"yncGweIxk0pJwVuMUKX1m6Nr1R6KGkXLxAgLXeMBMRyU4rV0s76Ts9Ic0N2obWqe7YKj9u2F7e8sv3ip",
+	"cXPnu7cWN689N3/9he/dWbq8fvVK4oN8PyYAEzDCabLUk/oU7n5ZbD5fmz+ZzdPry+cmFw+GncJ7uwf2",
+	"g4NycUkj7dmkxU8gFKXiYpAjypvtJBoYLIujZuunFTIjA2UcBtH1f1ollQnYlGS3rZCLEkrf4D3t0eR0",
+	"SKn6yQPYInC0RNbFQt8JADdEWZAW62NzpaeKVIQD/s6YKzdlGkLEnYAOHSH4F89xd1JjlP1Kv98Hh6MS",
+	"Rz5higbu0MXYrPRXrOaapEWh8jn15dj8dc6DYrgqo5gMdzqdWbAXpuWlXJcfeK0+3WtF5Du8OT/dm3lU",
+	"PLy3MN17RRy+erM+5YwFdDq8uDjdi6Vo9zMIqnpz2jXHYjBRsm+YG236JsZMAp5cz5hPL2UMXbbQFytS",
+	"1ZuE2koWSnWCKdo5e1kZLLHXbeU8CK2YdQIyUcJJJVqkfWxMltRMV22xO5N1yojvgGg35+ko/wNQ5nGo",
+	"n+aI++XaA0rnW2lG4fx0R1I8n+RmTK0zioX+p0prnFL2v3ISPEkgiRzh7WGUBQRKGdBiOjHNhHNILjNk",
+	"RrlYXuWRyVGlkXzm1puLw800XWCSr+Nx80beWgyKjdgB334MwLJMynQePYfHPtHPmqljRS1Neeewqku1",
+	"HH4Ugujm3Fy9sawC4Gq9uVKr1ZJQ7E80Ob81SVKnb34xAhcf4/vdvXNjarubv102LQ+f4LfnM8z3dose",
+	"+/PA0N2ICC+pgc/mv9fNPb3EiSfYl97L4314w4hYsSnrIdMDNYw45F8gJ5W7g4glwr6/hiSPHY8UGz6U",
+	"OvjXYP7PiessvjdDa5TLGvM1whHrPr1PJmqZdbGH+h4Be1lso4fh3exMTNu0knPRx2FyP9Vki71xIC8Q",
+	"96RpiUbhbPVxr0cidHcDfP+uNq++ibkAY8g4NDcpPYmkScp1YcztzOcxpZOd9HgZI3xO9vfxFH+emARX",
+	"8rRizOtbt2+dgtYDrGPGsbROe8OkmLDsgHuEKTqaTKw5iMvfTn7PIzGR2N9Tc89E7GS1sxEbOt+cO8FN",
+	"o5xpCQ62bbyquaP+DH0+REZpJdgdLEyHDex4RBduAtoDslfR+nBiXEgehkrpaARai5lmHIInH7qAqk8H",
+	"+5g56j1I4+E+HiTeMJWox6HSU3Z2dwDQS4R4qrWWpibcM4nuk6nDnBNDnPG6Dsg8FTuokEazhJBYUmcO",
+	"QEtzDxgOyMGJpii9iaSRmdoiDXT9N+njodgiASIWe9bovt1UCoNfFLzFNLZRoAAPoGShGEAJMkYDgqMq",
+	"uqNf1ehtlhTRM6vX59HeGGZJbpOfwCiaAD3anV60Tf+tgwSVNvdSSHpneD1kZ3m7TzrhKV4vT72loOB8",
+	"Z3Fd4dNHMf7KD/BE+4Sv4lyCSg7oRu6PHyuMOz51bBTg/QrukW/N1xfnl2q1mo1oEMQSd3xy0kxXtnHJ",
+	"bfFbOIC6IxEJEytua290K7c4I5WbWDqeviygfgdbnjyRmqpRW/qaqczraUP1OUXeKOWZc+FOcz0+j3XW",
+	"GRZ9UIXPJn3NwNMz8LxOOk6Anjs8TK8WMdLXlWrdl2bqrGWxawekLRpjMHNq7clWkjNNYO2C63eXyqoQ",
+	"oY/pkEdc8tWssYrPtMrTzZSAeddQ+5KewxDTVPCVGRP0ZXI+kedQKhO7hQvGiVnPAMbDZr1h+sBAoUJx",
+	"/ngbDle+MmS+XaiJAkeNus1qxEnmdDw9Nct8bVFOZ1Em8ym0YFHjGRQeFl8rwC9ZAY4MUN6e7YKS14vn",
+	"pAJnUGY5ZTWEXTmx3zy6oNTLxRMDlASrdmrtdSKcIbttpcMI3UUmuYTEu6CadQ+JGTozALQhxJAQM8gG",
+	"A34u1hSmDQ6zphIHB2pbczo+mutSU0UtrxzBhU3AeK1mjQEvFLsY2tDC0EaS+3C7SyMmQRYu2oV2z2sm",
+	"QZ12sAh1ZgQAd47HuSCmquzTgEpRRVcAkQKtorWjFUCpeY+EUn+WjhEAIGYtRQG0CXeTih2lNZRyLdfS",
+	"5xmR3V4T2bC5a2zVFtvMN2bUSkRRo+9xiCX3mKmb00idsW3wOg5mSi46BPViIsYUxfUJpE3Exle1Mh8W",
+	"qllJrmCGg08uyZxckzq3LH92aevemMR+IeI/QSB2swtX99I7oQsrjfr80F3OfLCS3b1cbtT07Q+rVl/F",
+	"q+6iU1np1LuVZXehUVnB9U5lgay4DWe+s9hdqmUid/Tmj47f/+Hxa/94/OdvGMGMJ5QqZtlRep+wXlup",
+	"HezOULso3Faa7D9qttU3bKcuIGafJz1l5WOqeuNpao1DjfimrTTmmvmpVxqNKWOD5HN+p3SpZ8qzqYeX",
+	"p6gG59r9nVQtsstwXwUDqemZ7+NzsnFMyp6TG0WW9YjUTSF1ti/33bhCli+MiINlZtxOyPvluspIQfyu",
+	"wUoPwXhRAoRJWiToj/Qoo3T3zg1ht5jW2ik0LSIa1g3DhRHfpwRqs03laun2GWO+gVdFW8kX81rMHe7W",
+	"Ca0IAdtdqajjxTJpq9GGVhZrOfw2lXmk+GKZAYEpr/JoFvBl4b5W6qcX7vGNaxpRhrbMvsB8Gqckba4w",
+	"qZPJiassoL5KF5l1aTjlOlMg1RePHc1hagwEoMjdxcjqTF+WmdY6zApIKwGjLUyltYcAZbUpdP1Ii9Qv",
+	"QnmfjAPL3SYqdsPK99Z5BnrYXMypYVAtU2DECnp2cTw69JJHnL1iQx6tMgsgE1a8U5F8pWd9c8Po1xSE",
+	"wkPCRIsN72oG1AnosLsabzMdrqvEB/0CIKD2VxKXem7efKGVnUUG173O8w69Ta9fffHKne3vbG2IjUCG",
+	"L17aWNp4aX3/9s6VxRcvv/DSBqtVyeD6y+7OBr1NN/o3t33v9s536t8bXF+tOg2fdYKrNfe714u9L5ur",
+	"tXOFBRUaxCV937LObrnL7laj1liq1OuVRm27ttxcXG3Wai8W7xs3RwKJZdwglWVnvl5Z7dZwZd5dduqd",
+	"Bl4gi11r6GJ4YfyVZq1mxs9ubJsvjRqLm7DK0BXqgxmChXxrtBILcyMBnFlfAf0/TYhwKijimWCIn6vh",
+	"OKstyEMStZ864VLTiHutm8AlAIyCUVD+GBUiJi6SvBzYEkcRYTLV7Z+HWvpKyu7UcX52ZX+Mbwgq7CmG",
+	"J6Y81Nf3OFN465RsnYcnau7VIcD4hOUlYAhhuhQY6EY+5rHN92vLv9WmuFq39opoz9OX8fTbCaRo9Ns+",
+	"qfMEX1RA5o4dS68VIyHxQAWMuOMrF2jkGw6mK17yuHYUdI9cuKkLCyjznZK1nNV90lKV74nwOXguhQ6B",
+	"p/GnvoxVflEO1vkAvRKVMMynzIUEu/nIEuP9Uxv71Snyepx1farbd3zxFnuq5F72iZAv2cbfSXtSpG14",
+	"pjX2Df3ZlnJjD1NG98dngfI4SVn46GEf4N3QqK8b8SBruwHtZ8zyRvGaeh922lhD8ZwgpEzxG2Opdzia",
+	"+hnKSWa9OaRHgux1k6AsTx0lF/tTbWzufYgsatW1JLielUSpcBUjm8FbHDN6invVOcfkCyNjQd/m/qWG",
+	"RJrBk49m7x78/wAAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
