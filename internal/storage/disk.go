@@ -79,7 +79,7 @@ func (d *Disk) Open(name string) (*os.File, error) {
 
 // IsFull reports whether a write failed because the disk, or the space that we may use, is full.
 func IsFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
 // place makes an incoming file appear under its name, and returns the entry in incoming that
