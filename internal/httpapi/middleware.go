@@ -111,6 +111,7 @@ func (s *server) isLocalHost(hostPort string) bool {
 	if err != nil {
 		host = strings.Trim(hostPort, "[]")
 	}
+	host = strings.ToLower(host)
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}

@@ -49,6 +49,7 @@ type setup struct {
 type testServer struct {
 	base     *url.URL
 	client   *http.Client
+	options  Options
 	handler  http.Handler
 	database *database.Database
 	sessions *session.Service
@@ -73,8 +74,8 @@ func newServer(t *testing.T, databaseURL string, changes ...func(*setup)) *testS
 	for _, change := range changes {
 		change(&stood)
 	}
-	s.handler = s.build(t, stood)
-	s.start(t)
+	s.options = s.build(t, stood)
+	s.start(t, s.options)
 	return s
 }
 
@@ -122,7 +123,7 @@ func (s *testServer) defaults(t *testing.T, logger *slog.Logger) setup {
 	}
 }
 
-func (s *testServer) build(t *testing.T, stood setup) http.Handler {
+func (s *testServer) build(t *testing.T, stood setup) Options {
 	t.Helper()
 	hasher, err := account.NewHasher(stood.hasher)
 	if err != nil {
@@ -139,29 +140,26 @@ func (s *testServer) build(t *testing.T, stood setup) http.Handler {
 	})
 	stood.api.Sessions = s.sessions
 	stood.api.Images = image.New(stood.images)
-	handler, err := New(stood.api)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return handler
+	return stood.api
 }
 
-func (s *testServer) start(t *testing.T) {
+// start serves these options, from a new port.
+func (s *testServer) start(t *testing.T, options Options) {
 	t.Helper()
+	var err error
+	if s.handler, err = New(options); err != nil {
+		t.Fatal(err)
+	}
 	listening := httptest.NewServer(s.handler)
 	t.Cleanup(listening.Close)
 	s.client = listening.Client()
 	s.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	base, err := url.Parse(listening.URL)
-	if err != nil {
+	if s.base, err = url.Parse(listening.URL); err != nil {
 		t.Fatal(err)
 	}
-	s.base = base
 }
 
-// The kinds of servers.
 func inDevelopment(s *setup) { s.api.Dev = true }
-func likeBooklet(s *setup)   { s.api.Booklet = true }
 
 // overwhelmed is a server in which no hash can get its turn.
 func overwhelmed(s *setup) { s.hasher.Concurrency, s.hasher.Wait = 0, 0 }
@@ -316,13 +314,16 @@ func (b *logBuffer) String() string {
 func (b *logBuffer) await(texts ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for !b.hasLine(texts) {
+	for !hasLine(b.text.String(), texts) {
 		b.written.Wait()
 	}
 }
 
-func (b *logBuffer) hasLine(texts []string) bool {
-	for line := range strings.Lines(b.text.String()) {
+// has reports whether a line has all of the texts.
+func (b *logBuffer) has(texts ...string) bool { return hasLine(b.String(), texts) }
+
+func hasLine(log string, texts []string) bool {
+	for line := range strings.Lines(log) {
 		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
 			return true
 		}

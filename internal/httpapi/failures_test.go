@@ -1,0 +1,149 @@
+package httpapi
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-chi/chi/v5"
+
+	"gatehouse/internal/apperr"
+	"gatehouse/internal/dbtest"
+)
+
+// TestDatabaseIsGone closes the database under the server: every operation that needs it says so
+// without a word of the cause.
+func TestDatabaseIsGone(t *testing.T) {
+	dbtest.RunURL(t, func(t *testing.T, url string) {
+		s := newServer(t, url, inDevelopment)
+		u := s.newUser(t)
+		ours, token, ticket := cookie(s.newCookie(t, u)), bearer(u.token), []string{"ticket", s.ticketOf(t, u)}
+		if err := s.database.Close(); err != nil {
+			t.Fatal(err)
+		}
+		requests := func() []*http.Request {
+			return []*http.Request{
+				registration("18866668888"), credentials(u.phone, password), get("/users/me", token),
+				newRequest(http.MethodPost, "/h5/ticket", "", nil, token), get(homePath, ours), get(u.homePath),
+				upload([]file{{"a.png", tinyPNG(t)}}, token), upload([]file{{"a.png", tinyPNG(t)}}, ours),
+				postForm("/h5/session", ticket), postForm(loginPath, []string{"phone", u.phone, "password", password}),
+				get("/users/login?phone=" + u.phone + "&password=open+sesame+8"),
+			}
+		}
+		for _, r := range requests() {
+			a := s.send(t, r).want(t, apperr.Internal)
+			if len(a.errors.Details) == 0 {
+				t.Errorf("%s %s tells the developer nothing", r.Method, r.URL.Path)
+			}
+		}
+		s.send(t, get(homePath, ours, browser)).wantStatus(t, http.StatusInternalServerError).wantText(t, "sql: ")
+		production := s.options
+		production.Dev = false
+		s.start(t, production)
+		for _, r := range requests()[:10] {
+			if a := s.send(t, r).want(t, apperr.Internal); len(a.errors.Details) > 0 || strings.Contains(string(a.body), "sql: ") {
+				t.Errorf("%s %s tells the cause: %s", r.Method, r.URL.Path, a.body)
+			}
+		}
+		page := s.send(t, get(homePath, ours, browser)).wantStatus(t, http.StatusInternalServerError).wantText(t, "服务器内部错误")
+		if strings.Contains(string(page.body), "sql: ") {
+			t.Errorf("the page tells the cause:\n%s", page.body)
+		}
+	})
+}
+
+func TestNoHashGetsItsTurn(t *testing.T) {
+	s := newServer(t, "", inDevelopment, overwhelmed)
+	login := []string{"phone", "18866668888", "password", password}
+	for _, r := range []*http.Request{
+		registration("18866668888"), credentials("18866668888", password), postForm(loginPath, login),
+		get("/users/login?phone=18866668888&password=open+sesame+8"),
+	} {
+		s.send(t, r).want(t, apperr.ServerBusy).wantHeader(t, "Retry-After", "1")
+	}
+	s.send(t, postForm(loginPath, login, browser)).wantStatus(t, http.StatusServiceUnavailable).wantHeader(t, "Retry-After", "1")
+	if users := s.count(t, "users"); users != 0 {
+		t.Errorf("%d users are registered", users)
+	}
+}
+
+// TestPictureCannotBeOpened puts a file where a folder should be.
+func TestPictureCannotBeOpened(t *testing.T) {
+	s := newServer(t, "")
+	path := s.newImage(t, tinyPNG(t))
+	shard := filepath.Join(s.imageDir, filepath.Base(path)[:2])
+	if err := os.RemoveAll(shard); err != nil {
+		t.Fatal(err)
+	}
+	s.send(t, get(path)).want(t, apperr.ImageNotFound)
+	if err := os.WriteFile(shard, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.send(t, get(path)).want(t, apperr.Internal)
+	s.send(t, head(path)).wantStatus(t, http.StatusInternalServerError)
+}
+
+// TestBrokenTemplates breaks the files of pages while the server runs.
+func TestBrokenTemplates(t *testing.T) {
+	dir := t.TempDir()
+	s := newServer(t, "", inDevelopment, func(s *setup) { s.site.Dir, s.site.Reload = dir, true })
+	if err := os.Mkdir(filepath.Join(dir, "templates"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for path, template := range map[string]string{loginPath: "login", "/h5/about": "about", "/docs/": "docs"} {
+		s.send(t, get(path)).wantStatus(t, http.StatusOK)
+		file := filepath.Join(dir, "templates", template+".html")
+		if err := os.WriteFile(file, []byte("{{broken"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.send(t, get(path)).want(t, apperr.Internal)
+		s.send(t, get(path, browser)).wantStatus(t, http.StatusInternalServerError).wantText(t, template+".html")
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestPanics(t *testing.T) {
+	s := newServer(t, "")
+	broken := s.options
+	broken.Accounts, broken.Images = nil, nil
+	s.start(t, broken)
+	for _, r := range []*http.Request{registration("18866668888"), credentials("18866668888", password), get("/static/image/" + strings.Repeat("a", 26) + ".jpg")} {
+		a := s.send(t, r).want(t, apperr.Internal)
+		if len(a.errors.Details) > 0 || strings.Contains(string(a.body), "nil pointer") {
+			t.Errorf("the cause is told: %s", a.body)
+		}
+	}
+	if !s.logs.has("level=ERROR", "msg=refused", "nil pointer", "goroutine", "request_id=") {
+		t.Errorf("the log has no stack:\n%s", s.logs)
+	}
+	s.send(t, get("/healthz")).want(t, apperr.OK)
+}
+
+// TestPanicInTheMiddleOfAnAnswer cuts the answer off, so that nobody takes it for a whole one.
+func TestPanicInTheMiddleOfAnAnswer(t *testing.T) {
+	whole := newServer(t, "")
+	s := &server{Options: whole.options}
+	r := chi.NewRouter()
+	r.Use(s.identify, s.logRequests, s.recoverPanics)
+	r.Get("/", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, strings.Repeat("half an answer", 1000))
+		panic("here")
+	})
+	listening := httptest.NewServer(r)
+	defer listening.Close()
+	response, err := http.Get(listening.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); err == nil {
+		t.Errorf("the answer of %d bytes came to an end", len(body))
+	}
+	whole.logs.await("msg=request", "status=200")
+}

@@ -1,0 +1,66 @@
+//go:build unix
+
+package httpapi
+
+import (
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"gatehouse/internal/apperr"
+)
+
+// limitFiles makes every file of this process full at a size, until the test ends.
+func limitFiles(t *testing.T, bytes int64) (lift func()) {
+	t.Helper()
+	signal.Ignore(syscall.SIGXFSZ)
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	limited := before
+	limited.Cur = uint64(bytes)
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limited); err != nil {
+		t.Fatal(err)
+	}
+	lift = func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+			t.Error(err)
+		}
+		signal.Reset(syscall.SIGXFSZ)
+	}
+	t.Cleanup(lift)
+	return lift
+}
+
+func TestDiskIsFull(t *testing.T) {
+	s := newServer(t, "")
+	token := bearer(s.newUser(t).token)
+	large := upload([]file{{"small.png", tinyPNG(t)}, {"large.jpg", jpegOf(t, 1_000_000)}}, token)
+	lift := limitFiles(t, 900_000)
+	s.send(t, large).want(t, apperr.StorageFull)
+	s.wantNoPictures(t)
+	s.send(t, upload([]file{{"small.png", tinyPNG(t)}}, token)).want(t, apperr.OK)
+	lift()
+	s.send(t, upload([]file{{"large.jpg", jpegOf(t, 1_000_000)}}, token)).want(t, apperr.OK)
+}
+
+// TestDatabaseCannotCommit leaves SQLite's log no room to grow: whether the pictures were stored
+// is not known at once, so the client is asked to come back, and nothing is left.
+func TestDatabaseCannotCommit(t *testing.T) {
+	s := newServer(t, "")
+	token := bearer(s.newUser(t).token)
+	log, err := os.Stat(filepath.Join(s.dataDir, "gatehouse.db-wal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lift := limitFiles(t, log.Size())
+	s.send(t, upload([]file{{"small.png", tinyPNG(t)}}, token)).want(t, apperr.ServerBusy).wantHeader(t, "Retry-After", "1")
+	s.send(t, registration("18866668888")).want(t, apperr.Internal)
+	lift()
+	s.wantNoPictures(t)
+	s.send(t, upload([]file{{"small.png", tinyPNG(t)}}, token)).want(t, apperr.OK)
+	s.send(t, registration("18866668888")).want(t, apperr.OK)
+}
