@@ -58,7 +58,7 @@ func TestAuthorizationHeaders(t *testing.T) {
 }
 
 // forged returns a token that says the right things, and the key id of the right one.
-func forged(t *testing.T, u user, method jwt.SigningMethod, key any) string {
+func forged(t testing.TB, u user, method jwt.SigningMethod, key any) string {
 	t.Helper()
 	var claims jwt.MapClaims
 	right, _, err := jwt.NewParser().ParseUnverified(u.token, &claims)
@@ -75,7 +75,7 @@ func forged(t *testing.T, u user, method jwt.SigningMethod, key any) string {
 }
 
 // foreignToken returns a token for the same user from a server with another database.
-func (s *testServer) foreignToken(t *testing.T, u user) string {
+func (s *testServer) foreignToken(t testing.TB, u user) string {
 	t.Helper()
 	foreign, err := session.New(t.Context(), session.Options{
 		Database: dbtest.Open(t, ""), Now: s.clock.Now, SealKey: bytes.Repeat([]byte{3}, 32), AccessTokenLifetime: time.Hour,
@@ -117,7 +117,7 @@ func TestTokenOfDeletedUser(t *testing.T) {
 	})
 }
 
-func (s *testServer) deleteUser(t *testing.T, u user) {
+func (s *testServer) deleteUser(t testing.TB, u user) {
 	t.Helper()
 	pool := s.openPool(t)
 	defer pool.Close()
@@ -205,7 +205,7 @@ func TestOtherSitesDoNothingWithOurCookie(t *testing.T) {
 }
 
 // ticketOf returns a fresh ticket of a user.
-func (s *testServer) ticketOf(t *testing.T, u user) string {
+func (s *testServer) ticketOf(t testing.TB, u user) string {
 	t.Helper()
 	made := decoded[api.HomeTicketResult](t, s.send(t, newRequest(http.MethodPost, "/h5/ticket", "", nil, bearer(u.token))))
 	_, ticket, _ := strings.Cut(made.Data.Msg.HomeURL, "ticket=")

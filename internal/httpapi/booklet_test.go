@@ -22,7 +22,7 @@ const (
 )
 
 // newBooklet starts a production server that answers like the booklet's, whose users have the code 123456.
-func newBooklet(t *testing.T, url string) *testServer {
+func newBooklet(t testing.TB, url string) *testServer {
 	t.Helper()
 	return newServer(t, url, func(s *setup) {
 		s.api.Booklet = true
@@ -31,7 +31,7 @@ func newBooklet(t *testing.T, url string) *testServer {
 }
 
 // wantBooklet checks the whole answer. The booklet's server knows no status but 200.
-func (s *testServer) wantBooklet(t *testing.T, r *http.Request, want string) {
+func (s *testServer) wantBooklet(t testing.TB, r *http.Request, want string) {
 	t.Helper()
 	a := s.sendUnchecked(t, r).wantStatus(t, http.StatusOK).wantHeader(t, "Content-Type", jsonType)
 	if got := strings.TrimSpace(string(a.body)); got != want {

@@ -55,7 +55,7 @@ func (a answer) isPage() bool {
 }
 
 // want checks the code of an answer, and with it the status.
-func (a answer) want(t *testing.T, code apperr.Code) answer {
+func (a answer) want(t testing.TB, code apperr.Code) answer {
 	t.Helper()
 	if a.code != code || a.status != code.Status() {
 		t.Errorf("answer is %d with code %d, want %d with code %d:\n%s", a.status, a.code, code.Status(), code, a.body)
@@ -64,7 +64,7 @@ func (a answer) want(t *testing.T, code apperr.Code) answer {
 }
 
 // wantStatus checks an answer that has no code.
-func (a answer) wantStatus(t *testing.T, status int) answer {
+func (a answer) wantStatus(t testing.TB, status int) answer {
 	t.Helper()
 	if a.status != status {
 		t.Errorf("answer is %d, want %d:\n%s", a.status, status, a.body)
@@ -72,7 +72,7 @@ func (a answer) wantStatus(t *testing.T, status int) answer {
 	return a
 }
 
-func (a answer) wantHeader(t *testing.T, key, value string) answer {
+func (a answer) wantHeader(t testing.TB, key, value string) answer {
 	t.Helper()
 	if got := a.header.Get(key); got != value {
 		t.Errorf("header %s is %q, want %q", key, got, value)
@@ -80,7 +80,7 @@ func (a answer) wantHeader(t *testing.T, key, value string) answer {
 	return a
 }
 
-func (a answer) wantText(t *testing.T, text string) answer {
+func (a answer) wantText(t testing.TB, text string) answer {
 	t.Helper()
 	if !bytes.Contains(a.body, []byte(text)) {
 		t.Errorf("the body does not contain %q:\n%s", text, a.body)
@@ -89,7 +89,7 @@ func (a answer) wantText(t *testing.T, text string) answer {
 }
 
 // wantRedirect checks a redirection within the pages.
-func (a answer) wantRedirect(t *testing.T, path string) answer {
+func (a answer) wantRedirect(t testing.TB, path string) answer {
 	t.Helper()
 	return a.wantStatus(t, http.StatusSeeOther).wantHeader(t, "Location", path)
 }
@@ -105,7 +105,7 @@ func (a answer) sessionCookie() string {
 }
 
 // decoded reads the body of a success.
-func decoded[T any](t *testing.T, a answer) T {
+func decoded[T any](t testing.TB, a answer) T {
 	t.Helper()
 	var value T
 	a.want(t, apperr.OK)
@@ -203,7 +203,7 @@ func upload(files []file, changes ...change) *http.Request {
 }
 
 // send returns the answer to a request, which the contract must allow.
-func (s *testServer) send(t *testing.T, r *http.Request) answer {
+func (s *testServer) send(t testing.TB, r *http.Request) answer {
 	t.Helper()
 	a := s.sendUnchecked(t, r)
 	checkEverywhere(t, a)
@@ -222,7 +222,7 @@ func (s *testServer) send(t *testing.T, r *http.Request) answer {
 }
 
 // sendUnchecked is for answers that are not of the contract: those of booklet mode.
-func (s *testServer) sendUnchecked(t *testing.T, r *http.Request) answer {
+func (s *testServer) sendUnchecked(t testing.TB, r *http.Request) answer {
 	t.Helper()
 	r = r.WithContext(t.Context())
 	base := s.base
@@ -260,7 +260,7 @@ func (a *answer) readEnvelope() {
 }
 
 // checkEverywhere checks what the contract says of all answers.
-func checkEverywhere(t *testing.T, a answer) {
+func checkEverywhere(t testing.TB, a answer) {
 	t.Helper()
 	if id := a.header.Get("X-Request-ID"); !wellFormedRequestID.MatchString(id) {
 		t.Errorf("X-Request-ID is %q", id)
@@ -285,7 +285,7 @@ func checkEverywhere(t *testing.T, a answer) {
 }
 
 // checkOutsideContract allows an error's envelope, pages, and what has no body.
-func checkOutsideContract(t *testing.T, a answer) {
+func checkOutsideContract(t testing.TB, a answer) {
 	t.Helper()
 	if a.code == apperr.OK {
 		return
@@ -301,7 +301,7 @@ func checkOutsideContract(t *testing.T, a answer) {
 }
 
 // checkAgainst reports whether the answer is one that the operation declares.
-func checkAgainst(t *testing.T, spec *openapi3.Operation, r *http.Request, a answer) bool {
+func checkAgainst(t testing.TB, spec *openapi3.Operation, r *http.Request, a answer) bool {
 	t.Helper()
 	if a.code != apperr.OK && !slices.Contains(errorCodes(spec), a.code) {
 		t.Errorf("operation %s answered code %d, which it does not declare", spec.OperationID, a.code)

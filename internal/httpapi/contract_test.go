@@ -49,7 +49,7 @@ func TestContractKnowsEveryErrorCode(t *testing.T) {
 }
 
 // codeConstants returns the names of the constants in apperr.
-func codeConstants(t *testing.T) map[apperr.Code]string {
+func codeConstants(t testing.TB) map[apperr.Code]string {
 	t.Helper()
 	source, err := parser.ParseFile(token.NewFileSet(), "../apperr/codes.go", nil, 0)
 	if err != nil {
@@ -139,7 +139,7 @@ func likeExamples(s *setup) {
 var sentExamples []string
 
 // sendExamples sends the requests of an operation, JSON first, and returns the first answer.
-func (s *testServer) sendExamples(t *testing.T, operationID string, wantStatuses ...int) (first answer) {
+func (s *testServer) sendExamples(t testing.TB, operationID string, wantStatuses ...int) (first answer) {
 	t.Helper()
 	sentExamples = append(sentExamples, operationID)
 	requests := exampleRequests(t, operationID)
@@ -156,7 +156,7 @@ func (s *testServer) sendExamples(t *testing.T, operationID string, wantStatuses
 }
 
 // exampleRequests returns the requests that the contract shows.
-func exampleRequests(t *testing.T, operationID string) []*http.Request {
+func exampleRequests(t testing.TB, operationID string) []*http.Request {
 	t.Helper()
 	for path, item := range document.Paths.Map() {
 		for method, spec := range item.Operations() {
@@ -173,7 +173,7 @@ func exampleRequests(t *testing.T, operationID string) []*http.Request {
 	return nil
 }
 
-func exampleBodies(t *testing.T, method, path string, content openapi3.Content) []*http.Request {
+func exampleBodies(t testing.TB, method, path string, content openapi3.Content) []*http.Request {
 	t.Helper()
 	var requests []*http.Request
 	for _, mediaType := range []string{jsonType, formType} {
@@ -215,7 +215,7 @@ func exampleParameters(method, path string, parameters openapi3.Parameters) []*h
 }
 
 // examplePicture is what the example of an upload describes: 1080 × 720 pixels in 48,213 bytes.
-func examplePicture(t *testing.T) []byte {
+func examplePicture(t testing.TB) []byte {
 	t.Helper()
 	var plain bytes.Buffer
 	if err := jpeg.Encode(&plain, image.NewGray(image.Rect(0, 0, 1080, 720)), nil); err != nil {

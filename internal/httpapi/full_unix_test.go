@@ -13,7 +13,7 @@ import (
 )
 
 // limitFiles makes every file of this process full at a size, until the test ends.
-func limitFiles(t *testing.T, bytes int64) (lift func()) {
+func limitFiles(t testing.TB, bytes int64) (lift func()) {
 	t.Helper()
 	signal.Ignore(syscall.SIGXFSZ)
 	var before syscall.Rlimit

@@ -32,7 +32,7 @@ func TestTicketOpensTheHomePageOnce(t *testing.T) {
 	})
 }
 
-func wantCookieFlags(t *testing.T, a answer, wantSecure bool) {
+func wantCookieFlags(t testing.TB, a answer, wantSecure bool) {
 	t.Helper()
 	cookie, err := http.ParseSetCookie(a.header.Get("Set-Cookie"))
 	if err != nil {

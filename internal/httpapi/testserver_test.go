@@ -62,7 +62,7 @@ type testServer struct {
 }
 
 // newServer starts a server on the database of a URL (empty: SQLite) until the test ends.
-func newServer(t *testing.T, databaseURL string, changes ...func(*setup)) *testServer {
+func newServer(t testing.TB, databaseURL string, changes ...func(*setup)) *testServer {
 	t.Helper()
 	s := &testServer{
 		url: databaseURL, dataDir: t.TempDir(), imageDir: filepath.Join(t.TempDir(), "image"),
@@ -79,7 +79,7 @@ func newServer(t *testing.T, databaseURL string, changes ...func(*setup)) *testS
 	return s
 }
 
-func openDatabase(t *testing.T, databaseURL, dataDir string, logger *slog.Logger) *database.Database {
+func openDatabase(t testing.TB, databaseURL, dataDir string, logger *slog.Logger) *database.Database {
 	t.Helper()
 	d, err := database.Open(t.Context(), database.Options{URL: databaseURL, DataDir: dataDir, Logger: logger})
 	if err != nil {
@@ -92,7 +92,7 @@ func openDatabase(t *testing.T, databaseURL, dataDir string, logger *slog.Logger
 	return d
 }
 
-func (s *testServer) defaults(t *testing.T, logger *slog.Logger) setup {
+func (s *testServer) defaults(t testing.TB, logger *slog.Logger) setup {
 	t.Helper()
 	disk, err := storage.OpenDisk(s.imageDir)
 	if err != nil {
@@ -123,7 +123,7 @@ func (s *testServer) defaults(t *testing.T, logger *slog.Logger) setup {
 	}
 }
 
-func (s *testServer) build(t *testing.T, stood setup) Options {
+func (s *testServer) build(t testing.TB, stood setup) Options {
 	t.Helper()
 	hasher, err := account.NewHasher(stood.hasher)
 	if err != nil {
@@ -144,7 +144,7 @@ func (s *testServer) build(t *testing.T, stood setup) Options {
 }
 
 // start serves these options, from a new port.
-func (s *testServer) start(t *testing.T, options Options) {
+func (s *testServer) start(t testing.TB, options Options) {
 	t.Helper()
 	var err error
 	if s.handler, err = New(options); err != nil {
@@ -171,7 +171,7 @@ type user struct {
 	homePath  string // with a ticket
 }
 
-func (s *testServer) newUser(t *testing.T) user {
+func (s *testServer) newUser(t testing.TB) user {
 	t.Helper()
 	s.users++
 	phone := fmt.Sprintf("1380013%04d", s.users)
@@ -179,14 +179,14 @@ func (s *testServer) newUser(t *testing.T) user {
 	return s.login(t, phone)
 }
 
-func (s *testServer) login(t *testing.T, phone string) user {
+func (s *testServer) login(t testing.TB, phone string) user {
 	t.Helper()
 	login := decoded[api.LoginResult](t, s.send(t, credentials(phone, password))).Data.Msg
 	return user{login.User.ID.String(), phone, login.AccessToken, pathOf(t, login.HomeURL)}
 }
 
 // newCookie returns the cookie of a browser in which the user has opened the home page.
-func (s *testServer) newCookie(t *testing.T, u user) string {
+func (s *testServer) newCookie(t testing.TB, u user) string {
 	t.Helper()
 	ticket := decoded[api.HomeTicketResult](t, s.send(t, newRequest(http.MethodPost, "/h5/ticket", "", nil, bearer(u.token))))
 	opened := s.send(t, get(pathOf(t, ticket.Data.Msg.HomeURL))).wantRedirect(t, homePath)
@@ -201,7 +201,7 @@ func credentials(phone, password string) *http.Request {
 	return postJSON("/users/login", map[string]any{"phone": phone, "password": password})
 }
 
-func pathOf(t *testing.T, absolute string) string {
+func pathOf(t testing.TB, absolute string) string {
 	t.Helper()
 	u, err := url.Parse(absolute)
 	if err != nil {
@@ -211,7 +211,7 @@ func pathOf(t *testing.T, absolute string) string {
 }
 
 // wantNoPictures checks that neither a row nor a file of a picture is left.
-func (s *testServer) wantNoPictures(t *testing.T) {
+func (s *testServer) wantNoPictures(t testing.TB) {
 	t.Helper()
 	if rows := s.count(t, "images"); rows != 0 {
 		t.Errorf("%d rows of pictures are left", rows)
@@ -228,7 +228,7 @@ func (s *testServer) wantNoPictures(t *testing.T) {
 }
 
 // count returns how many rows a table has, past all that the server itself reads with.
-func (s *testServer) count(t *testing.T, table string) (rows int) {
+func (s *testServer) count(t testing.TB, table string) (rows int) {
 	t.Helper()
 	pool := s.openPool(t)
 	defer pool.Close()
@@ -238,7 +238,7 @@ func (s *testServer) count(t *testing.T, table string) (rows int) {
 	return rows
 }
 
-func (s *testServer) openPool(t *testing.T) *sql.DB {
+func (s *testServer) openPool(t testing.TB) *sql.DB {
 	t.Helper()
 	driver, dsn := "sqlite", "file:"+filepath.Join(s.dataDir, "gatehouse.db")
 	if s.url != "" {
@@ -290,7 +290,7 @@ type logBuffer struct {
 	secrets []string
 }
 
-func newLogBuffer(t *testing.T) *logBuffer {
+func newLogBuffer(t testing.TB) *logBuffer {
 	b := &logBuffer{}
 	b.written.L = &b.mu
 	t.Cleanup(func() { b.wantNoSecrets(t) })
@@ -344,7 +344,7 @@ func (b *logBuffer) learn(a answer) {
 
 var codeAsWord = regexp.MustCompile(`\b` + code + `\b`)
 
-func (b *logBuffer) wantNoSecrets(t *testing.T) {
+func (b *logBuffer) wantNoSecrets(t testing.TB) {
 	logged := b.String()
 	for _, secret := range append(b.secrets, marker, "phone=", "password=", "ticket=") {
 		if strings.Contains(logged, secret) {

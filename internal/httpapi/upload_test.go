@@ -226,7 +226,7 @@ func TestClientsThatGoAway(t *testing.T) {
 }
 
 // sendAndGo writes to a connection of its own and closes it.
-func (s *testServer) sendAndGo(t *testing.T, text string) {
+func (s *testServer) sendAndGo(t testing.TB, text string) {
 	t.Helper()
 	connection, err := net.Dial("tcp", s.base.Host)
 	if err != nil {
