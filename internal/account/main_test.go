@@ -1,0 +1,9 @@
+package account
+
+import (
+	"testing"
+
+	"gatehouse/internal/dbtest"
+)
+
+func TestMain(m *testing.M) { dbtest.Main(m) }
