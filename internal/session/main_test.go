@@ -1,0 +1,9 @@
+package session_test
+
+import (
+	"testing"
+
+	"gatehouse/internal/dbtest"
+)
+
+func TestMain(m *testing.M) { dbtest.Main(m) }

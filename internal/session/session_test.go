@@ -1,0 +1,388 @@
+package session_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"database/sql"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+
+	"gatehouse/internal/apperr"
+	"gatehouse/internal/database"
+	"gatehouse/internal/dbtest"
+	"gatehouse/internal/session"
+)
+
+// clock is the time as a test wants it.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+const (
+	sessionLifetime = 24 * time.Hour
+	tokenLifetime   = 15 * time.Minute
+	ticketLifetime  = time.Minute
+)
+
+func options(d *database.Database, c *clock) session.Options {
+	return session.Options{
+		Database: d, Now: c.Now, SealKey: bytes.Repeat([]byte{1}, 32), CookieKey: bytes.Repeat([]byte{2}, 32),
+		SessionLifetime: sessionLifetime, AccessTokenLifetime: tokenLifetime, TicketLifetime: ticketLifetime,
+	}
+}
+
+func newService(t *testing.T, o session.Options) *session.Service {
+	t.Helper()
+	s, err := session.New(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// open starts a session of a new user.
+func open(t *testing.T, s *session.Service) session.Session {
+	t.Helper()
+	opened, err := s.Open(t.Context(), uuid.NewString())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return opened
+}
+
+func accessToken(t *testing.T, s *session.Service, of session.Session) string {
+	t.Helper()
+	token, err := s.AccessToken(of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func ticket(t *testing.T, s *session.Service, of session.Session) string {
+	t.Helper()
+	ticket, err := s.Ticket(t.Context(), of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ticket
+}
+
+// wantSession checks that a caller was recognised as the user of a session.
+func wantSession(t *testing.T, got session.Session, err error, want session.Session) {
+	t.Helper()
+	if err != nil || got.ID != want.ID || got.UserID != want.UserID {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+}
+
+func wantNotLoggedIn(t *testing.T, got session.Session, err error) {
+	t.Helper()
+	if !apperr.Is(err, apperr.NotLoggedIn) || got != (session.Session{}) {
+		t.Errorf("got %+v, %v; want NotLoggedIn", got, err)
+	}
+}
+
+func TestServicesOnOneDatabaseShareTheirKeys(t *testing.T) {
+	const nodes = 4
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		c := newClock()
+		services := make([]*session.Service, nodes)
+		var starting sync.WaitGroup
+		for i := range services {
+			starting.Go(func() {
+				var err error
+				if services[i], err = session.New(t.Context(), options(d, c)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		starting.Wait()
+		c.advance(2 * time.Second) // a node that started first may not know the keys of the others yet
+		services = append(services, newService(t, options(d, c)))
+		for _, issuer := range services {
+			opened := open(t, issuer)
+			token, cookie := accessToken(t, issuer, opened), issuer.Cookie(opened)
+			for _, verifier := range services {
+				got, err := verifier.VerifyAccessToken(t.Context(), token)
+				wantSession(t, got, err, opened)
+				got, err = verifier.VerifyCookie(t.Context(), cookie)
+				wantSession(t, got, err, opened)
+			}
+			c.advance(2 * time.Second)
+		}
+	})
+}
+
+func TestAnotherSecretIsAClearError(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		c := newClock()
+		right := newService(t, options(d, c))
+		token := accessToken(t, right, open(t, right))
+		wrong := options(d, c)
+		wrong.SealKey = bytes.Repeat([]byte{9}, 32)
+		if _, err := session.New(t.Context(), wrong); err == nil || !strings.Contains(err.Error(), "set up with another secret") {
+			t.Errorf("error is %v", err)
+		}
+		if _, err := newService(t, options(d, c)).VerifyAccessToken(t.Context(), token); err != nil {
+			t.Errorf("the failed start has done harm: %v", err)
+		}
+		short := options(d, c)
+		short.SealKey = short.SealKey[:10]
+		if _, err := session.New(t.Context(), short); err == nil {
+			t.Error("a key of 10 bytes is taken")
+		}
+	})
+}
+
+func TestAccessTokenExpiresOnTime(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		c := newClock()
+		s := newService(t, options(d, c))
+		opened := open(t, s)
+		token := accessToken(t, s, opened)
+		for range 2 { // the second time it is remembered
+			got, err := s.VerifyAccessToken(t.Context(), token)
+			wantSession(t, got, err, opened)
+			c.advance(tokenLifetime/2 - time.Second)
+		}
+		got, err := s.VerifyAccessToken(t.Context(), token)
+		wantSession(t, got, err, opened)
+		c.advance(2 * time.Second)
+		got, err = s.VerifyAccessToken(t.Context(), token)
+		wantNotLoggedIn(t, got, err)
+		got, err = newService(t, options(d, c)).VerifyAccessToken(t.Context(), token) // who has not seen it before
+		wantNotLoggedIn(t, got, err)
+	})
+}
+
+func TestForeignTokens(t *testing.T) {
+	c := newClock()
+	s := newService(t, options(dbtest.Open(t, ""), c))
+	opened := open(t, s)
+	right := accessToken(t, s, opened)
+	var claims jwt.MapClaims
+	parsed, _, err := jwt.NewParser().ParseUnverified(right, &claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ourKid := parsed.Header["kid"]
+	_, foreign, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := newService(t, options(dbtest.Open(t, ""), c))
+	for name, token := range map[string]string{
+		"empty":                       "",
+		"garbage":                     "a.b.c",
+		"too long":                    right + strings.Repeat("A", 4096),
+		"foreign key under our id":    sign(t, jwt.SigningMethodEdDSA, foreign, ourKid, claims),
+		"foreign key under its own":   sign(t, jwt.SigningMethodEdDSA, foreign, uuid.NewString(), claims),
+		"no key id":                   sign(t, jwt.SigningMethodEdDSA, foreign, nil, claims),
+		"key id that is a number":     sign(t, jwt.SigningMethodEdDSA, foreign, 1, claims),
+		"not signed":                  sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, ourKid, claims),
+		"signed with a password":      sign(t, jwt.SigningMethodHS256, []byte("secret"), ourKid, claims),
+		"from another server":         accessToken(t, elsewhere, opened),
+		"signature of another token":  right[:strings.LastIndex(right, ".")] + sign(t, jwt.SigningMethodEdDSA, foreign, ourKid, claims)[strings.LastIndex(right, "."):],
+		"without a time when it ends": sign(t, jwt.SigningMethodEdDSA, foreign, ourKid, jwt.MapClaims{"sub": opened.UserID}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := s.VerifyAccessToken(t.Context(), token)
+			wantNotLoggedIn(t, got, err)
+			c.advance(2 * time.Second) // lets the next one ask the database again
+		})
+	}
+}
+
+func sign(t *testing.T, method jwt.SigningMethod, key, kid any, claims jwt.MapClaims) string {
+	t.Helper()
+	token := jwt.NewWithClaims(method, claims)
+	if kid != nil {
+		token.Header["kid"] = kid
+	}
+	signed, err := token.SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+// TestUnknownKeysAskTheDatabaseOnceASecond closes the database: whoever asks it gets another error.
+func TestUnknownKeysAskTheDatabaseOnceASecond(t *testing.T) {
+	c := newClock()
+	d, err := database.Open(t.Context(), database.Options{DataDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := newService(t, options(d, c))
+	known := accessToken(t, s, open(t, s))
+	_, foreign, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown := func() string { return sign(t, jwt.SigningMethodEdDSA, foreign, uuid.NewString(), jwt.MapClaims{}) }
+	c.advance(2 * time.Second)
+	got, err := s.VerifyAccessToken(t.Context(), unknown()) // asks
+	wantNotLoggedIn(t, got, err)
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		got, err := s.VerifyAccessToken(t.Context(), unknown())
+		wantNotLoggedIn(t, got, err)
+	}
+	c.advance(2 * time.Second)
+	if _, err := s.VerifyAccessToken(t.Context(), unknown()); err == nil || apperr.Is(err, apperr.NotLoggedIn) {
+		t.Errorf("error is %v, want the database's own", err)
+	}
+	if _, err := s.VerifyAccessToken(t.Context(), known); err != nil {
+		t.Errorf("a token of a known key needs the database: %v", err)
+	}
+}
+
+func TestCookies(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		c := newClock()
+		s := newService(t, options(d, c))
+		opened, other := open(t, s), open(t, s)
+		right := s.Cookie(opened)
+		got, err := s.VerifyCookie(t.Context(), right)
+		wantSession(t, got, err, opened)
+		if !got.ExpiresAt.Equal(opened.ExpiresAt) {
+			t.Errorf("the session ends at %s, want %s", got.ExpiresAt, opened.ExpiresAt)
+		}
+		foreign := options(d, c)
+		foreign.CookieKey = bytes.Repeat([]byte{3}, 32)
+		_, signature, _ := strings.Cut(right, ".")
+		for name, value := range map[string]string{
+			"empty": "", "id only": opened.ID, "no signature": opened.ID + ".", "another's id": other.ID + "." + signature,
+			"another key": newService(t, foreign).Cookie(opened), "no such session": s.Cookie(session.Session{ID: uuid.NewString()}),
+			"no base64": opened.ID + ".§", "cut off": right[:len(right)-1],
+		} {
+			t.Run(name, func(t *testing.T) {
+				got, err := s.VerifyCookie(t.Context(), value)
+				wantNotLoggedIn(t, got, err)
+			})
+		}
+		c.advance(sessionLifetime - time.Second)
+		got, err = s.VerifyCookie(t.Context(), right)
+		wantSession(t, got, err, opened)
+		c.advance(time.Second)
+		got, err = s.VerifyCookie(t.Context(), right)
+		wantNotLoggedIn(t, got, err)
+	})
+}
+
+func TestTickets(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		c := newClock()
+		s := newService(t, options(d, c))
+		opened := open(t, s)
+		once := ticket(t, s, opened)
+		for range 2 {
+			got, err := s.PeekTicket(t.Context(), once)
+			wantSession(t, got, err, opened)
+		}
+		got, err := s.RedeemTicket(t.Context(), once)
+		wantSession(t, got, err, opened)
+		for _, used := range []string{once, "", strings.ToLower(ticket(t, s, opened)), strings.Repeat("A", 10_000)} {
+			got, err = s.RedeemTicket(t.Context(), used)
+			wantNotLoggedIn(t, got, err)
+			got, err = s.PeekTicket(t.Context(), used)
+			wantNotLoggedIn(t, got, err)
+		}
+
+		late := ticket(t, s, opened)
+		c.advance(ticketLifetime)
+		got, err = s.RedeemTicket(t.Context(), late)
+		wantNotLoggedIn(t, got, err)
+
+		c.advance(sessionLifetime - 2*ticketLifetime + time.Second)
+		ofEnded := ticket(t, s, opened)
+		c.advance(ticketLifetime - time.Second)
+		got, err = s.RedeemTicket(t.Context(), ofEnded)
+		wantNotLoggedIn(t, got, err)
+	})
+}
+
+func TestOfManyRedeemersOneWins(t *testing.T) {
+	const rivals = 10
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		s := newService(t, options(d, newClock()))
+		contested := ticket(t, s, open(t, s))
+		results := make(chan error, rivals)
+		var redeeming sync.WaitGroup
+		for range rivals {
+			redeeming.Go(func() { _, err := s.RedeemTicket(t.Context(), contested); results <- err })
+		}
+		redeeming.Wait()
+		close(results)
+		won := 0
+		for err := range results {
+			if err == nil {
+				won++
+			} else if !apperr.Is(err, apperr.NotLoggedIn) {
+				t.Errorf("error is %v, want NotLoggedIn", err)
+			}
+		}
+		if won != 1 {
+			t.Errorf("%d have redeemed the ticket", won)
+		}
+	})
+}
+
+func TestDeleteExpired(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		c := newClock()
+		s := newService(t, options(d, c))
+		old := open(t, s)
+		ticket(t, s, old)
+		wantDeleted(t, s, 0)
+		c.advance(ticketLifetime + time.Second)
+		fresh := open(t, s)
+		valid := ticket(t, s, fresh)
+		wantDeleted(t, s, 1) // the ticket
+		c.advance(sessionLifetime - ticketLifetime)
+		wantDeleted(t, s, 2) // the session, and the other ticket
+		if _, err := d.Queries().GetSession(t.Context(), old.ID); !errors.Is(err, sql.ErrNoRows) {
+			t.Errorf("the row of an ended session is still there, or %v", err)
+		}
+		if _, err := d.Queries().GetSession(t.Context(), fresh.ID); err != nil {
+			t.Errorf("the row of a session that goes on: %v", err)
+		}
+		got, err := s.PeekTicket(t.Context(), valid)
+		wantNotLoggedIn(t, got, err)
+		wantDeleted(t, s, 0)
+	})
+}
+
+func wantDeleted(t *testing.T, s *session.Service, want int64) {
+	t.Helper()
+	if deleted, err := s.DeleteExpired(t.Context()); err != nil || deleted != want {
+		t.Errorf("deleted %d rows, %v; want %d", deleted, err, want)
+	}
+}
