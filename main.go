@@ -27,6 +27,7 @@ var contractYAML []byte
 var version = "development"
 
 func main() {
+	signal.Ignore(syscall.SIGPIPE) // a reader of the console that goes away is no reason to end
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once

@@ -155,7 +155,7 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"trusted-proxy": "10.0.0.0/8,192.0.2.1/32", "cors-origin": "https://a.example,https://b.example:8443",
 		"upload-limit": "7MiB", "upload-files": "3", "password-memory": "65536", "password-iterations": "3",
 		"password-parallelism": "4", "password-concurrency": "5", "password-wait": "3s",
-		"access-token-lifetime": "10m0s", "session-lifetime": "48h0m0s", "ticket-lifetime": "30s",
+		"access-token-lifetime": "10m0s", "session-lifetime": "48h0m0s", "shutdown-delay": "5s", "ticket-lifetime": "30s",
 		"log-level": "warn,image=debug", "log-format": "json",
 	}
 	var args, env []string
@@ -239,8 +239,8 @@ func TestRefused(t *testing.T) {
 		{"--sms carrier-pigeon", "want dev or none"},
 		{"--compat parse", "want none or booklet"},
 		{"--log-format xml", "want console or json"},
-		{"--log-level loud", `"loud" is no level: use debug, info, warn, error, none`},
-		{"--log-level=info,mail=debug", `"mail" is no module: use account, session, image`},
+		{"--log-level loud", `unknown level "loud": use debug, info, warn, error, none`},
+		{"--log-level=info,mail=debug", `unknown module "mail": use account, image`},
 		{"--public-url ftp://x", "want http:// or https://"},
 		{"--public-url https://x/path", "without a path"},
 		{"--cors-origin *", "want scheme://host[:port]"},

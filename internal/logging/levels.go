@@ -12,15 +12,13 @@ import (
 // The modules of the server. Each has a log file and a level of its own.
 const (
 	Account  = "account"
-	Session  = "session"
 	Image    = "image"
 	Database = "database"
-	Site     = "site"
 	HTTP     = "http"
 	Server   = "server"
 )
 
-var modules = []string{Account, Session, Image, Database, Site, HTTP, Server}
+var modules = []string{Account, Image, Database, HTTP, Server}
 
 // off is above every level that a line can bear.
 const off = slog.Level(math.MaxInt)
@@ -55,7 +53,7 @@ func ParseLevels(spec string) (Levels, error) {
 		}
 		level, ok := levels[strings.ToLower(name)]
 		if !ok {
-			errs = append(errs, fmt.Errorf("%q is no level: use %s", name, strings.Join(levelNames, ", ")))
+			errs = append(errs, fmt.Errorf("unknown level %q: use %s", name, strings.Join(levelNames, ", ")))
 		}
 		switch {
 		case !isSingle:
@@ -63,7 +61,7 @@ func ParseLevels(spec string) (Levels, error) {
 		case slices.Contains(modules, module):
 			single[module] = level
 		default:
-			errs = append(errs, fmt.Errorf("%q is no module: use %s", module, strings.Join(modules, ", ")))
+			errs = append(errs, fmt.Errorf("unknown module %q: use %s", module, strings.Join(modules, ", ")))
 		}
 	}
 	for _, module := range modules {

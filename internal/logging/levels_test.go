@@ -21,10 +21,10 @@ func TestParseLevels(t *testing.T) {
 		{spec: "none", wantImage: off, wantServer: off},
 		{spec: "debug,image=none", wantImage: off, wantServer: slog.LevelDebug},
 		{spec: "none,image=info", wantImage: slog.LevelInfo, wantServer: off},
-		{spec: "", wantErr: []string{`"" is no level: use debug, info, warn, error, none`}},
+		{spec: "", wantErr: []string{`unknown level "": use debug, info, warn, error, none`}},
 		{spec: "loud,imgae=debug,image=5", wantErr: []string{
-			`"loud" is no level`, `"5" is no level`,
-			`"imgae" is no module: use account, session, image, database, site, http, server`,
+			`unknown level "loud"`, `unknown level "5"`,
+			`unknown module "imgae": use account, image, database, http, server`,
 		}},
 	}
 	for _, tt := range tests {

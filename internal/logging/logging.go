@@ -11,9 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -56,8 +54,6 @@ func New(o Options) (*Logs, error) {
 	terminal := false
 	if file, ok := o.Console.(*os.File); ok {
 		terminal = term.IsTerminal(int(file.Fd()))
-		// Else a reader of the console that goes away would end the whole program.
-		signal.Ignore(syscall.SIGPIPE)
 	}
 	for _, module := range modules {
 		level := o.Levels.of(module)
@@ -133,7 +129,7 @@ func (o *outlet) flush() {
 func newHandler(out *outlet, module string, level slog.Level, json bool) slog.Handler {
 	if json {
 		handler := slog.NewJSONHandler(out, &slog.HandlerOptions{AddSource: true, Level: level, ReplaceAttr: replaceJSON})
-		return flushing{handler.WithAttrs([]slog.Attr{slog.String("module", module)}), out}
+		return requestHandler{handler.WithAttrs([]slog.Attr{slog.String("module", module)}), out}
 	}
 	return &textHandler{out: out, module: module, level: level}
 }

@@ -18,14 +18,6 @@ var secretKeys = []string{"code", "query"}
 
 // isSecret is the net under a rule: nobody logs a secret in the first place.
 func isSecret(key string) bool {
-	if len(key) < len("code") {
-		return false
-	}
-	switch key[len(key)-1] | 0x20 { // the words end in these letters, most keys do not
-	case 'd', 'n', 't', 'e', 'y':
-	default:
-		return false
-	}
 	for _, ending := range secretEndings {
 		if start := len(key) - len(ending); start >= 0 && strings.EqualFold(key[start:], ending) {
 			return true
@@ -51,31 +43,6 @@ func replaceJSON(groups []string, attr slog.Attr) slog.Attr {
 		return slog.String(slog.SourceKey, shortSource(source.File, source.Line))
 	}
 	return attr
-}
-
-// flushing has lines written at once after an error.
-type flushing struct {
-	slog.Handler
-	out *outlet
-}
-
-// Handle hands the record on.
-func (f flushing) Handle(ctx context.Context, r slog.Record) error {
-	err := f.Handler.Handle(ctx, r)
-	if r.Level >= slog.LevelError {
-		f.out.flush()
-	}
-	return err
-}
-
-// WithAttrs returns a handler whose lines bear the attributes.
-func (f flushing) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return flushing{f.Handler.WithAttrs(attrs), f.out}
-}
-
-// WithGroup returns a handler that puts attributes into a group.
-func (f flushing) WithGroup(name string) slog.Handler {
-	return flushing{f.Handler.WithGroup(name), f.out}
 }
 
 func reportJSON(w io.Writer, lost int, cause error) {

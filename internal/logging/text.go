@@ -35,7 +35,7 @@ var linePool = sync.Pool{New: func() any { line := make([]byte, 0, 512); return 
 func (h *textHandler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.level }
 
 // Handle forms the line of a record and hands it to the outputs. It never fails.
-func (h *textHandler) Handle(_ context.Context, r slog.Record) error {
+func (h *textHandler) Handle(ctx context.Context, r slog.Record) error {
 	pooled := linePool.Get().(*[]byte)
 	line := r.Time.AppendFormat((*pooled)[:0], timeLayout)
 	line = append(line, ' ')
@@ -53,6 +53,9 @@ func (h *textHandler) Handle(_ context.Context, r slog.Record) error {
 		line = appendAttr(line, h.prefix, attr, h.masked)
 		return true
 	})
+	if id, ok := requestID(ctx); ok {
+		line = appendAttr(line, "", slog.String(requestIDKey, id), false)
+	}
 	line = append(line, '\n')
 	if h.out.colour {
 		h.out.console.append(line[:levelStart], colourOf(r.Level), line[levelStart:levelEnd], colourOff, line[levelEnd:])

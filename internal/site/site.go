@@ -113,7 +113,7 @@ func (s *Site) About(language apperr.Language) ([]byte, error) {
 	return s.render("about", language, nil)
 }
 
-// Docs renders Swagger UI for the contract at /openapi.json. It is sent under DocsPolicy.
+// Docs renders Swagger UI for the contract at /openapi.yaml. It is sent under DocsPolicy.
 func (s *Site) Docs(language apperr.Language) ([]byte, error) {
 	return s.render("docs", language, nil)
 }
