@@ -1,0 +1,49 @@
+package logging
+
+import (
+	"context"
+	"log/slog"
+)
+
+const requestIDKey = "request_id"
+
+type requestKey struct{}
+
+// WithRequestID returns a context whose log lines bear the id of a request.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestKey{}, id)
+}
+
+func requestID(ctx context.Context) (id string, ok bool) {
+	id, ok = ctx.Value(requestKey{}).(string)
+	return id, ok
+}
+
+// requestHandler adds to slog's JSON lines what textHandler does itself: the request's id,
+// and that an error is written at once.
+type requestHandler struct {
+	slog.Handler
+	out *outlet
+}
+
+// Handle hands the record on.
+func (h requestHandler) Handle(ctx context.Context, r slog.Record) error {
+	if id, ok := requestID(ctx); ok {
+		r.AddAttrs(slog.String(requestIDKey, id))
+	}
+	err := h.Handler.Handle(ctx, r)
+	if r.Level >= slog.LevelError {
+		h.out.flush()
+	}
+	return err
+}
+
+// WithAttrs returns a handler whose lines bear the attributes.
+func (h requestHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return requestHandler{h.Handler.WithAttrs(attrs), h.out}
+}
+
+// WithGroup returns a handler that puts attributes into a group.
+func (h requestHandler) WithGroup(name string) slog.Handler {
+	return requestHandler{h.Handler.WithGroup(name), h.out}
+}
