@@ -183,6 +183,11 @@ func TestCookieIsSecureOnHTTPS(t *testing.T) {
 	}
 }
 
+func TestCookieIsSecureBehindAPublicHTTPSAddress(t *testing.T) {
+	s := newServer(t, "", func(s *setup) { s.api.PublicURL = "https://app.example.com" })
+	wantCookieFlags(t, s.send(t, get(s.newUser(t).homePath)), true)
+}
+
 func TestPagesAreNotKeptAndRunNothingForeign(t *testing.T) {
 	s := newServer(t, "", inDevelopment)
 	ours := cookie(s.newCookie(t, s.newUser(t)))
