@@ -35,7 +35,9 @@ func (s *server) GetHealth(context.Context, api.GetHealthRequestObject) (api.Get
 
 func (s *server) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObject) (api.GetReadinessResponseObject, error) {
 	if err := s.Ready(ctx); err != nil {
-		return nil, apperr.Busy(time.Second, err)
+		notReady := apperr.Wrap(apperr.ServerBusy, err)
+		notReady.RetryAfter = time.Second
+		return nil, notReady
 	}
 	return api.GetReadiness200JSONResponse(done()), nil
 }
