@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -34,6 +35,7 @@ func (b *bench) wrk(ctx context.Context, t traffic, duration time.Duration) (rep
 	if t.token != "" {
 		args = append(args, "--header=Authorization: Bearer "+t.token)
 	}
+	syscall.Sync() // lest the disk be busy with what an earlier measurement wrote
 	cmd := exec.CommandContext(ctx, "wrk", append(append(args, t.url, "--"), t.args...)...)
 	cmd.Dir = b.dir
 	output, err := cmd.CombinedOutput()
