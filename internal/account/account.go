@@ -55,7 +55,7 @@ type Options struct {
 
 // Service registers users and logs them in.
 type Service struct {
-	Options
+	options Options
 }
 
 // New returns the service of users.
@@ -70,7 +70,7 @@ func (s *Service) Register(ctx context.Context, r Registration) error {
 	if err != nil {
 		return err
 	}
-	if s.Code != "" && r.Code != s.Code {
+	if s.options.Code != "" && r.Code != s.options.Code {
 		return errWrongCode
 	}
 	// Looked up before the hash, which costs a thousand times more; the unique index decides races.
@@ -80,7 +80,7 @@ func (s *Service) Register(ctx context.Context, r Registration) error {
 	case !apperr.Is(err, apperr.NotRegistered):
 		return err
 	}
-	hash, err := s.Hasher.Hash(ctx, r.Password)
+	hash, err := s.options.Hasher.Hash(ctx, r.Password)
 	if err != nil {
 		return err
 	}
@@ -88,14 +88,11 @@ func (s *Service) Register(ctx context.Context, r Registration) error {
 }
 
 func (s *Service) insertUser(ctx context.Context, phone, passwordHash string) error {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return fmt.Errorf("make a user id: %w", err)
-	}
+	id := uuid.Must(uuid.NewV7()).String()
 	now := s.now()
-	err = s.Database.InTx(ctx, func(q *db.Queries) error {
+	err := s.options.Database.InTx(ctx, func(q *db.Queries) error {
 		return q.InsertUser(ctx, db.InsertUserParams{
-			ID: id.String(), Phone: phone, PasswordHash: passwordHash,
+			ID: id, Phone: phone, PasswordHash: passwordHash,
 			Nickname: defaultNickname(phone), CreatedAt: now, UpdatedAt: now,
 		})
 	})
@@ -105,7 +102,7 @@ func (s *Service) insertUser(ctx context.Context, phone, passwordHash string) er
 	if err != nil {
 		return fmt.Errorf("insert user %s: %w", id, err)
 	}
-	s.Logger.InfoContext(ctx, "user registered", "user", id.String())
+	s.options.Logger.InfoContext(ctx, "user registered", "user", id)
 	return nil
 }
 
@@ -119,7 +116,7 @@ func (s *Service) Login(ctx context.Context, rawPhone, password string) (User, e
 	}
 	row, err := s.userByPhone(ctx, phone)
 	if apperr.Is(err, apperr.NotRegistered) {
-		if err := s.Hasher.Waste(ctx, password); err != nil {
+		if err := s.options.Hasher.Waste(ctx, password); err != nil {
 			return User{}, err
 		}
 		return User{}, errNotRegistered
@@ -127,12 +124,12 @@ func (s *Service) Login(ctx context.Context, rawPhone, password string) (User, e
 	if err != nil {
 		return User{}, err
 	}
-	matches, outdated, err := s.Hasher.Matches(ctx, password, row.PasswordHash)
+	matches, outdated, err := s.options.Hasher.Matches(ctx, password, row.PasswordHash)
 	if err != nil {
 		return User{}, fmt.Errorf("check the password of user %s: %w", row.ID, err)
 	}
 	if !matches {
-		s.Logger.InfoContext(ctx, "wrong password", "user", row.ID)
+		s.options.Logger.InfoContext(ctx, "wrong password", "user", row.ID)
 		return User{}, errWrongPassword
 	}
 	if outdated {
@@ -143,7 +140,7 @@ func (s *Service) Login(ctx context.Context, rawPhone, password string) (User, e
 
 func (s *Service) noteLogin(ctx context.Context, row db.User) (User, error) {
 	now := s.now()
-	err := s.Database.InTx(ctx, func(q *db.Queries) error {
+	err := s.options.Database.InTx(ctx, func(q *db.Queries) error {
 		return q.SetUserLastLogin(ctx, db.SetUserLastLoginParams{LastLoginAt: &now, UpdatedAt: now, ID: row.ID})
 	})
 	if err != nil {
@@ -155,27 +152,27 @@ func (s *Service) noteLogin(ctx context.Context, row db.User) (User, error) {
 
 // rehash brings the stored hash to today's parameters. It is worth no failed login: the next one tries again.
 func (s *Service) rehash(ctx context.Context, row db.User, password string) {
-	hash, err := s.Hasher.Hash(ctx, password)
+	hash, err := s.options.Hasher.Hash(ctx, password)
 	if err == nil {
-		err = s.Database.InTx(ctx, func(q *db.Queries) error {
+		err = s.options.Database.InTx(ctx, func(q *db.Queries) error {
 			return q.SetUserPasswordHash(ctx, db.SetUserPasswordHashParams{
 				NewHash: hash, OldHash: row.PasswordHash, UpdatedAt: s.now(), ID: row.ID,
 			})
 		})
 	}
 	if err != nil {
-		s.Logger.WarnContext(ctx, "rehash a password", "user", row.ID, "error", err)
+		s.options.Logger.WarnContext(ctx, "rehash a password", "user", row.ID, "error", err)
 	}
 }
 
 // Get returns a user by id; NotLoggedIn where the user is gone, since ids come from sessions.
 func (s *Service) Get(ctx context.Context, id string) (User, error) {
-	row, err := s.Database.Queries().GetUser(ctx, id)
+	row, err := s.options.Database.Queries().GetUser(ctx, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return User{}, errNotLoggedIn
 	}
 	if err != nil {
-		return User{}, fmt.Errorf("get user %s: %w", id, err)
+		return User{}, fmt.Errorf("get user %s: %w", id, database.Refusal(err))
 	}
 	return userFromRow(row), nil
 }
@@ -183,7 +180,7 @@ func (s *Service) Get(ctx context.Context, id string) (User, error) {
 // VisitHome counts a visit of the home page and returns its user; NotLoggedIn where the user is gone.
 func (s *Service) VisitHome(ctx context.Context, id string) (User, error) {
 	var row db.User
-	err := s.Database.InTx(ctx, func(q *db.Queries) error {
+	err := s.options.Database.InTx(ctx, func(q *db.Queries) error {
 		visits, err := q.AddHomeVisit(ctx, db.AddHomeVisitParams{UpdatedAt: s.now(), ID: id})
 		if err != nil {
 			return err
@@ -201,19 +198,18 @@ func (s *Service) VisitHome(ctx context.Context, id string) (User, error) {
 }
 
 func (s *Service) userByPhone(ctx context.Context, phone string) (db.User, error) {
-	row, err := s.Database.Queries().GetUserByPhone(ctx, phone)
+	row, err := s.options.Database.Queries().GetUserByPhone(ctx, phone)
 	if errors.Is(err, sql.ErrNoRows) {
 		return db.User{}, errNotRegistered
 	}
 	if err != nil {
-		return db.User{}, fmt.Errorf("get a user by phone: %w", err)
+		return db.User{}, fmt.Errorf("get a user by phone: %w", database.Refusal(err))
 	}
 	return row, nil
 }
 
-// now is cut to what both databases keep.
 func (s *Service) now() time.Time {
-	return s.Now().UTC().Truncate(time.Microsecond)
+	return database.Timestamp(s.options.Now())
 }
 
 func userFromRow(row db.User) User {

@@ -64,7 +64,7 @@ func wantCode(t *testing.T, err error, want apperr.Code) {
 
 func TestRegisterTakesEveryCodeWhereNoneIsSent(t *testing.T) {
 	s := newService(t, dbtest.Open(t, ""), cheap)
-	s.Code = ""
+	s.options.Code = ""
 	wantCode(t, s.Register(t.Context(), Registration{"18866668888", password, "999999"}), apperr.OK)
 }
 
@@ -175,7 +175,7 @@ func TestLoginRehashesWhenParametersChange(t *testing.T) {
 		_, err = after.Login(t.Context(), "18866668888", password)
 		wantCode(t, err, apperr.OK)
 		renewed := storedHash(t, d)
-		if matches, outdated, err := after.Hasher.Matches(t.Context(), password, renewed); !matches || outdated || err != nil {
+		if matches, outdated, err := after.options.Hasher.Matches(t.Context(), password, renewed); !matches || outdated || err != nil {
 			t.Fatalf("after the login the hash is %s", renewed)
 		}
 		_, err = after.Login(t.Context(), "18866668888", password)

@@ -10,7 +10,7 @@ const defaultRegion = "CN"
 
 var errInvalidPhone = apperr.New(apperr.InvalidInput, apperr.Detail{
 	Field:  "/phone",
-	Reason: apperr.Text{Chinese: "不是有效的手机号", English: "is not a phone number that can be"},
+	Reason: apperr.Text{Chinese: "不是有效的手机号", English: "is not a valid phone number"},
 })
 
 // parsePhone returns a phone number in E.164, read as one of mainland China

@@ -34,8 +34,8 @@ func Wrap(code Code, cause error, details ...Detail) *Error {
 }
 
 // Busy returns the error that asks the client to come back after a while.
-func Busy(retryAfter time.Duration) *Error {
-	return &Error{Code: ServerBusy, RetryAfter: retryAfter}
+func Busy(retryAfter time.Duration, cause error) *Error {
+	return &Error{Code: ServerBusy, RetryAfter: retryAfter, cause: cause}
 }
 
 // From finds the Error in a chain of errors. One that has none is an internal error.

@@ -86,7 +86,8 @@ func TestErrorKeepsItsCauseForTheLog(t *testing.T) {
 }
 
 func TestBusy(t *testing.T) {
-	if err := apperr.Busy(3 * time.Second); err.Code != apperr.ServerBusy || err.RetryAfter != 3*time.Second {
+	cause := errors.New("why")
+	if err := apperr.Busy(3*time.Second, cause); err.Code != apperr.ServerBusy || err.RetryAfter != 3*time.Second || !errors.Is(err, cause) {
 		t.Errorf("busy is %+v", err)
 	}
 }

@@ -27,7 +27,7 @@ const (
 
 	Internal             Code = 9001
 	ServerBusy           Code = 9002
-	TooManyRequests      Code = 9003
+	TooManyRequests      Code = 9003 // kept for the limits to come
 	PathNotFound         Code = 9004
 	MethodNotAllowed     Code = 9005
 	StorageFull          Code = 9006
@@ -65,15 +65,15 @@ var registry = map[Code]entry{
 	OK: {http.StatusOK, Text{"ok", "ok"}},
 
 	InvalidInput:      {http.StatusBadRequest, Text{"入参非法", "The request is not valid"}},
-	AlreadyRegistered: {http.StatusConflict, Text{"用户已注册，请直接登录", "This phone is registered already, please log in"}},
-	NotRegistered:     {http.StatusNotFound, Text{"用户尚未注册，请先注册", "This phone is not registered yet, please register first"}},
+	AlreadyRegistered: {http.StatusConflict, Text{"用户已注册，请直接登录", "This phone number is already registered, please log in"}},
+	NotRegistered:     {http.StatusNotFound, Text{"用户尚未注册，请先注册", "This phone number is not registered yet, please register first"}},
 	WrongCode:         {http.StatusUnprocessableEntity, Text{"验证码错误", "The verification code is wrong"}},
 	WrongPassword:     {http.StatusUnauthorized, Text{"密码错误", "The password is wrong"}},
 	NotLoggedIn:       {http.StatusUnauthorized, Text{"请先登录", "Please log in first"}},
 	CrossOrigin:       {http.StatusForbidden, Text{"拒绝跨站请求", "Requests from other sites are refused"}},
 
 	EmptyUpload:    {http.StatusBadRequest, Text{"上传图片不能为空", "The uploaded picture is empty"}},
-	NotAnImage:     {http.StatusUnsupportedMediaType, Text{"只支持 JPEG、PNG、GIF 和 WebP 图片", "Only JPEG, PNG, GIF and WebP pictures are taken"}},
+	NotAnImage:     {http.StatusUnsupportedMediaType, Text{"只支持 JPEG、PNG、GIF 和 WebP 图片", "Only JPEG, PNG, GIF and WebP pictures are accepted"}},
 	UploadTooLarge: {http.StatusRequestEntityTooLarge, Text{"上传内容过大", "The upload is too large"}},
 	TooManyImages:  {http.StatusBadRequest, Text{"一次上传的图片过多", "Too many pictures in one upload"}},
 	ImageNotFound:  {http.StatusNotFound, Text{"图片不存在", "There is no such picture"}},
@@ -84,9 +84,9 @@ var registry = map[Code]entry{
 	ServerBusy:           {http.StatusServiceUnavailable, Text{"服务器繁忙，请稍后再试", "The server is busy, please try again later"}},
 	TooManyRequests:      {http.StatusTooManyRequests, Text{"请求过于频繁，请稍后再试", "Too many requests, please try again later"}},
 	PathNotFound:         {http.StatusNotFound, Text{"路径不存在", "There is nothing at this path"}},
-	MethodNotAllowed:     {http.StatusMethodNotAllowed, Text{"不支持该请求方法", "This path does not take this method"}},
+	MethodNotAllowed:     {http.StatusMethodNotAllowed, Text{"不支持该请求方法", "This path does not support this method"}},
 	StorageFull:          {http.StatusInsufficientStorage, Text{"存储空间不足", "The storage is full"}},
-	UnsupportedMediaType: {http.StatusUnsupportedMediaType, Text{"不支持该内容类型", "This content type is not taken here"}},
+	UnsupportedMediaType: {http.StatusUnsupportedMediaType, Text{"不支持该内容类型", "This content type is not supported"}},
 	BodyTooLarge:         {http.StatusRequestEntityTooLarge, Text{"请求体过大", "The request body is too large"}},
 	NotLocal:             {http.StatusForbidden, Text{"开发模式只接受来自本机的请求", "Development mode only answers requests from this machine"}},
 }

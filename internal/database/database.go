@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"gatehouse/internal/db"
 
@@ -79,8 +80,13 @@ func (d *Database) Queries() *db.Queries {
 	return d.engine.queries()
 }
 
+// readyTimeout is shorter than what load balancers wait for an answer.
+const readyTimeout = 2 * time.Second
+
 // Ready returns nil where the database answers and has every migration that this program knows.
 func (d *Database) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
 	if err := d.engine.pool().PingContext(ctx); err != nil {
 		return fmt.Errorf("reach the database: %w", err)
 	}
@@ -106,4 +112,9 @@ func (d *Database) Close() error {
 		return fmt.Errorf("close the database: %w", err)
 	}
 	return nil
+}
+
+// Timestamp is a time as both databases keep it: UTC, in whole microseconds.
+func Timestamp(t time.Time) time.Time {
+	return t.UTC().Truncate(time.Microsecond)
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"time"
+
+	"gatehouse/internal/apperr"
 
 	"github.com/go-sql-driver/mysql"
 	"modernc.org/sqlite"
@@ -18,20 +21,42 @@ var ErrCommitUnknown = errors.New("it is unknown whether the transaction was sto
 
 // IsDuplicate reports whether the database refused a row because a unique key has its value already.
 func IsDuplicate(err error) bool {
-	return isMySQL(err, 1022, 1062, 1586) ||
+	return isMySQL(err,
+		1022, 1062, // duplicate key, duplicate entry
+		1586, // duplicate entry, with the key's name
+	) ||
 		isSQLite(err, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+}
+
+// retryAfter is when a client may try again what the database could not do now.
+const retryAfter = time.Second
+
+// Refusal gives an error of the database the code that a client can act on: StorageFull, or ServerBusy
+// where the same may succeed later. Other errors stay as they are. Those of InTx have it already.
+func Refusal(err error) error {
+	switch {
+	case IsFull(err):
+		return apperr.Wrap(apperr.StorageFull, err)
+	case isBusy(err), errors.Is(err, ErrCommitUnknown):
+		return apperr.Busy(retryAfter, err)
+	default:
+		return err
+	}
 }
 
 // IsFull reports whether the database's disk, or the space it may use, is full.
 func IsFull(err error) bool {
-	return isMySQL(err, 20, 1021, 1114) ||
-		isSQLite(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+	return isMySQL(err,
+		20, 1021, // the disk is full, as MariaDB and MySQL say it
+		1114, // the table is full
+	) ||
+		isSQLite(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE,
+			sqlite3.SQLITE_IOERR_WRITE) // which is what SQLite makes of a quota that is spent
 }
 
-// IsBusy reports whether others were in the way (deadlock, lock timeout, write conflict, busy)
+// isBusy reports whether others were in the way (deadlock, lock timeout, write conflict, busy)
 // or the connection was lost, so that the same may succeed later.
-// InTx returns such an error when it has tried often enough.
-func IsBusy(err error) bool {
+func isBusy(err error) bool {
 	return !errors.Is(err, ErrCommitUnknown) && (isConflict(err) || isLost(err))
 }
 
@@ -60,7 +85,7 @@ func isLost(err error) bool {
 
 // isDefinite reports that a COMMIT failed in a way that certainly stored nothing.
 func isDefinite(err error) bool {
-	return isConflict(err) || errors.Is(err, driver.ErrBadConn) || isSQLite(err, sqlite3.SQLITE_FULL)
+	return isConflict(err) || errors.Is(err, driver.ErrBadConn) || isSQLite(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 }
 
 func isMySQL(err error, numbers ...uint16) bool {

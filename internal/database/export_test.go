@@ -20,6 +20,8 @@ func (d *Database) LimitSize(ctx context.Context, pages int) error {
 
 const MaxTries = maxTries
 
+var IsBusy = isBusy
+
 // Waiting returns how many transactions wait for SQLite's writer.
 func (d *Database) Waiting() int {
 	return int(d.engine.(*sqliteEngine).writer.waiting.Load())

@@ -181,7 +181,7 @@ func mysqlLock() (locker, error) {
 		lock.WithTableHeartbeatInterval(3*time.Second),
 		lock.WithTableRetryPolicy(func(err error) bool {
 			var refused *mysql.MySQLError
-			return !errors.As(err, &refused) || IsBusy(err)
+			return !errors.As(err, &refused) || isBusy(err)
 		}),
 	)
 }

@@ -11,6 +11,7 @@ import (
 
 const (
 	maxTries   = 10
+	retryFor   = 3 * time.Second // a try under way is not cut off
 	firstPause = 2 * time.Millisecond
 	maxPause   = 250 * time.Millisecond
 )
@@ -18,28 +19,29 @@ const (
 // InTx runs fn in a transaction and stores what it wrote, unless fn returns an error or panics.
 //
 // Where the database reports a deadlock, a lock timeout, a write conflict, that it is busy, or a
-// lost connection, InTx runs fn again, up to ten times within a few seconds. So fn must touch
-// nothing but the database, through q alone, and must return each error that it doesn't
+// lost connection, InTx runs fn again, up to ten times and for up to three seconds. So fn must
+// touch nothing but the database, through q alone, and must return each error that it doesn't
 // understand; after a duplicate (see IsDuplicate) it may go on. It must not call InTx.
 //
 // A context that ends makes InTx give up before the commit, never during it: the error is then
-// the context's and nothing was stored. See ErrCommitUnknown for the one doubtful outcome.
+// the context's and nothing was stored. See ErrCommitUnknown for the one doubtful outcome,
+// and Refusal for the codes that its errors bear.
 func (d *Database) InTx(ctx context.Context, fn func(q *db.Queries) error) error {
-	return retry(ctx, func() error { return d.engine.transact(ctx, fn) })
+	return Refusal(retry(ctx, func() error { return d.engine.transact(ctx, fn) }))
 }
 
 // retry calls f until it returns something other than a busy database, or was called often enough.
 func retry(ctx context.Context, f func() error) error {
-	pause := firstPause
+	pause, start := firstPause, time.Now()
 	for try := 1; ; try++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		err := f()
-		if !IsBusy(err) {
+		if !isBusy(err) {
 			return err
 		}
-		if try == maxTries {
+		if try == maxTries || time.Since(start) > retryFor {
 			return fmt.Errorf("tried %d times: %w", try, err)
 		}
 		if err := sleep(ctx, rand.N(pause)); err != nil {

@@ -36,7 +36,6 @@ type SigningKey struct {
 
 type Ticket struct {
 	Hash      []byte
-	UserID    string
 	SessionID string
 	ExpiresAt time.Time
 }

@@ -35,38 +35,27 @@ func (q *Queries) DeleteTicket(ctx context.Context, hash []byte) (int64, error) 
 }
 
 const getTicket = `-- name: GetTicket :one
-SELECT hash, user_id, session_id, expires_at FROM tickets WHERE hash = ?
+SELECT hash, session_id, expires_at FROM tickets WHERE hash = ?
 `
 
 func (q *Queries) GetTicket(ctx context.Context, hash []byte) (Ticket, error) {
 	row := q.queryRow(ctx, q.getTicketStmt, getTicket, hash)
 	var i Ticket
-	err := row.Scan(
-		&i.Hash,
-		&i.UserID,
-		&i.SessionID,
-		&i.ExpiresAt,
-	)
+	err := row.Scan(&i.Hash, &i.SessionID, &i.ExpiresAt)
 	return i, err
 }
 
 const insertTicket = `-- name: InsertTicket :exec
-INSERT INTO tickets (hash, user_id, session_id, expires_at) VALUES (?, ?, ?, ?)
+INSERT INTO tickets (hash, session_id, expires_at) VALUES (?, ?, ?)
 `
 
 type InsertTicketParams struct {
 	Hash      []byte
-	UserID    string
 	SessionID string
 	ExpiresAt time.Time
 }
 
 func (q *Queries) InsertTicket(ctx context.Context, arg InsertTicketParams) error {
-	_, err := q.exec(ctx, q.insertTicketStmt, insertTicket,
-		arg.Hash,
-		arg.UserID,
-		arg.SessionID,
-		arg.ExpiresAt,
-	)
+	_, err := q.exec(ctx, q.insertTicketStmt, insertTicket, arg.Hash, arg.SessionID, arg.ExpiresAt)
 	return err
 }

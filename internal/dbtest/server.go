@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -150,6 +151,20 @@ func (s *Server) await() error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// CreateDatabase makes an empty database that goes with the server, and returns its URL.
+func (s *Server) CreateDatabase(tb testing.TB) string {
+	tb.Helper()
+	admin, err := openAdmin(s.URL)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer admin.pool.Close()
+	if err := admin.exec(tb.Context(), "CREATE DATABASE gatehouse CHARACTER SET utf8mb4"); err != nil {
+		tb.Fatal(err)
+	}
+	return admin.url.JoinPath("gatehouse").String()
 }
 
 // Stop ends the server and removes its files.

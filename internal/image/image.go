@@ -178,7 +178,7 @@ func (s *Service) insert(ctx context.Context, batch *storage.Batch, images []Ima
 	if errors.Is(err, database.ErrCommitUnknown) || database.IsDuplicate(err) {
 		return s.settle(ctx, batch, images, err)
 	}
-	return databaseError(err)
+	return err
 }
 
 // settle finds out how a commit ended whose answer was lost.
@@ -188,10 +188,10 @@ func (s *Service) settle(ctx context.Context, batch *storage.Batch, images []Ima
 	stored, err := s.stored(ctx, images[0].Name)
 	if err != nil {
 		batch.Leave()
-		return databaseError(errors.Join(lost, err))
+		return errors.Join(lost, err)
 	}
 	if !stored {
-		return databaseError(lost)
+		return lost
 	}
 	return nil
 }
@@ -220,11 +220,7 @@ var errFree = errors.New("the name is free")
 func (s *Service) stored(ctx context.Context, name string) (bool, error) {
 	probe := db.InsertImageParams{Name: name, Sha256: make([]byte, 32), CreatedAt: s.timestamp()}
 	err := s.database.InTx(ctx, func(q *db.Queries) error {
-		id, err := uuid.NewV7()
-		if err != nil {
-			return err
-		}
-		probe.ID = id.String()
+		probe.ID = uuid.Must(uuid.NewV7()).String()
 		if err := q.InsertImage(ctx, probe); err != nil {
 			return err
 		}
@@ -242,7 +238,7 @@ func (s *Service) stored(ctx context.Context, name string) (bool, error) {
 
 // timestamp is the present time as both databases keep it.
 func (s *Service) timestamp() time.Time {
-	return s.now().UTC().Truncate(time.Microsecond)
+	return database.Timestamp(s.now())
 }
 
 func paramsFromImage(image Image) db.InsertImageParams {
@@ -265,15 +261,4 @@ func diskError(err error) error {
 		return apperr.Wrap(apperr.StorageFull, err)
 	}
 	return err
-}
-
-func databaseError(err error) error {
-	switch {
-	case database.IsFull(err):
-		return apperr.Wrap(apperr.StorageFull, err)
-	case database.IsBusy(err), errors.Is(err, database.ErrCommitUnknown):
-		return fmt.Errorf("%w: %w", apperr.Busy(time.Second), err)
-	default:
-		return err
-	}
 }

@@ -363,7 +363,7 @@ func TestSettle(t *testing.T) {
 					cancel()
 				}
 				defer cancel()
-				err := s.settle(ctx, batch, []Image{image}, database.ErrCommitUnknown)
+				err := s.settle(ctx, batch, []Image{image}, database.Refusal(database.ErrCommitUnknown))
 				if !errors.Is(err, test.wantErr) {
 					t.Errorf("error is %v, want %v", err, test.wantErr)
 				}

@@ -30,12 +30,8 @@ func (s *Service) receive(batch *storage.Batch, upload *Upload, left int64) (Ima
 	if err != nil {
 		return Image{}, err
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return Image{}, err
-	}
 	return Image{
-		ID:           id.String(),
+		ID:           uuid.Must(uuid.NewV7()).String(),
 		Name:         in.name,
 		OriginalName: displayName(upload.Name),
 		Bytes:        in.bytes,

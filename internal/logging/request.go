@@ -14,7 +14,8 @@ func WithRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestKey{}, id)
 }
 
-func requestID(ctx context.Context) (id string, ok bool) {
+// RequestID returns the id that a context bears, if any.
+func RequestID(ctx context.Context) (id string, ok bool) {
 	id, ok = ctx.Value(requestKey{}).(string)
 	return id, ok
 }
@@ -28,7 +29,7 @@ type requestHandler struct {
 
 // Handle hands the record on.
 func (h requestHandler) Handle(ctx context.Context, r slog.Record) error {
-	if id, ok := requestID(ctx); ok {
+	if id, ok := RequestID(ctx); ok {
 		r.AddAttrs(slog.String(requestIDKey, id))
 	}
 	err := h.Handler.Handle(ctx, r)

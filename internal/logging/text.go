@@ -53,7 +53,7 @@ func (h *textHandler) Handle(ctx context.Context, r slog.Record) error {
 		line = appendAttr(line, h.prefix, attr, h.masked)
 		return true
 	})
-	if id, ok := requestID(ctx); ok {
+	if id, ok := RequestID(ctx); ok {
 		line = appendAttr(line, "", slog.String(requestIDKey, id), false)
 	}
 	line = append(line, '\n')

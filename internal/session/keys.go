@@ -62,14 +62,11 @@ func (k *keyring) create(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make a signing key: %w", err)
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return fmt.Errorf("make a signing key id: %w", err)
-	}
-	sealed := k.seal.Seal(nil, nil, private.Seed(), []byte(id.String()))
+	id := uuid.Must(uuid.NewV7()).String()
+	sealed := k.seal.Seal(nil, nil, private.Seed(), []byte(id))
 	err = k.database.InTx(ctx, func(q *db.Queries) error {
 		return q.InsertSigningKey(ctx, db.InsertSigningKeyParams{
-			ID: id.String(), Sealed: sealed, CreatedAt: k.now().UTC().Truncate(time.Microsecond),
+			ID: id, Sealed: sealed, CreatedAt: database.Timestamp(k.now()),
 		})
 	})
 	if err != nil {
@@ -81,7 +78,7 @@ func (k *keyring) create(ctx context.Context) error {
 func (k *keyring) reload(ctx context.Context) error {
 	rows, err := k.database.Queries().ListSigningKeys(ctx)
 	if err != nil {
-		return fmt.Errorf("list the signing keys: %w", err)
+		return fmt.Errorf("list the signing keys: %w", database.Refusal(err))
 	}
 	keys := make(map[string]ed25519.PrivateKey, len(rows))
 	newest := ""

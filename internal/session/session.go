@@ -30,7 +30,7 @@ var errNotLoggedIn = apperr.New(apperr.NotLoggedIn)
 type Session struct {
 	ID        string
 	UserID    string
-	ExpiresAt time.Time
+	ExpiresAt time.Time // of the session, or of the token that it was found by
 }
 
 // Options are what a Service stands on.
@@ -48,9 +48,9 @@ type Options struct {
 
 // Service opens sessions and recognises their callers.
 type Service struct {
-	Options
+	options  Options
 	keys     *keyring
-	verified *lru.Cache[string, verifiedToken]
+	verified *lru.Cache[string, Session]
 }
 
 // New returns the service of sessions. The first start on a database makes a signing key.
@@ -59,22 +59,18 @@ func New(ctx context.Context, options Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	verified, err := lru.New[string, verifiedToken](verifiedTokens)
+	verified, err := lru.New[string, Session](verifiedTokens)
 	if err != nil {
 		return nil, fmt.Errorf("make the cache of verified tokens: %w", err)
 	}
-	return &Service{Options: options, keys: keys, verified: verified}, nil
+	return &Service{options: options, keys: keys, verified: verified}, nil
 }
 
 // Open starts a session of a user.
 func (s *Service) Open(ctx context.Context, userID string) (Session, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return Session{}, fmt.Errorf("make a session id: %w", err)
-	}
 	now := s.now()
-	session := Session{ID: id.String(), UserID: userID, ExpiresAt: now.Add(s.SessionLifetime)}
-	err = s.Database.InTx(ctx, func(q *db.Queries) error {
+	session := Session{ID: uuid.Must(uuid.NewV7()).String(), UserID: userID, ExpiresAt: now.Add(s.options.SessionLifetime)}
+	err := s.options.Database.InTx(ctx, func(q *db.Queries) error {
 		return q.InsertSession(ctx, db.InsertSessionParams{
 			ID: session.ID, UserID: userID, CreatedAt: now, ExpiresAt: session.ExpiresAt,
 		})
@@ -87,12 +83,12 @@ func (s *Service) Open(ctx context.Context, userID string) (Session, error) {
 
 // get returns a session that has not ended, or NotLoggedIn.
 func (s *Service) get(ctx context.Context, id string) (Session, error) {
-	row, err := s.Database.Queries().GetSession(ctx, id)
+	row, err := s.options.Database.Queries().GetSession(ctx, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Session{}, errNotLoggedIn
 	}
 	if err != nil {
-		return Session{}, fmt.Errorf("get session %s: %w", id, err)
+		return Session{}, fmt.Errorf("get session %s: %w", id, database.Refusal(err))
 	}
 	if !s.now().Before(row.ExpiresAt) {
 		return Session{}, errNotLoggedIn
@@ -116,15 +112,15 @@ func (s *Service) VerifyCookie(ctx context.Context, value string) (Session, erro
 }
 
 func (s *Service) sign(id string) []byte {
-	mac := hmac.New(sha256.New, s.CookieKey)
+	mac := hmac.New(sha256.New, s.options.CookieKey)
 	mac.Write([]byte(id))
 	return mac.Sum(nil)
 }
 
-// DeleteExpired removes the sessions and tickets that time has ended, and returns how many.
+// DeleteExpired removes the sessions and tickets that have expired, and returns how many.
 func (s *Service) DeleteExpired(ctx context.Context) (int64, error) {
 	var deleted int64
-	err := s.Database.InTx(ctx, func(q *db.Queries) error {
+	err := s.options.Database.InTx(ctx, func(q *db.Queries) error {
 		sessions, err := q.DeleteExpiredSessions(ctx, s.now())
 		if err != nil {
 			return err
@@ -139,7 +135,6 @@ func (s *Service) DeleteExpired(ctx context.Context) (int64, error) {
 	return deleted, nil
 }
 
-// now is cut to what both databases keep.
 func (s *Service) now() time.Time {
-	return s.Now().UTC().Truncate(time.Microsecond)
+	return database.Timestamp(s.options.Now())
 }

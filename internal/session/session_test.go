@@ -73,7 +73,7 @@ func open(t *testing.T, s *session.Service) session.Session {
 
 func accessToken(t *testing.T, s *session.Service, of session.Session) string {
 	t.Helper()
-	token, err := s.AccessToken(of)
+	token, _, err := s.AccessToken(of)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func accessToken(t *testing.T, s *session.Service, of session.Session) string {
 
 func ticket(t *testing.T, s *session.Service, of session.Session) string {
 	t.Helper()
-	ticket, err := s.Ticket(t.Context(), of)
+	ticket, _, err := s.Ticket(t.Context(), of)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,34 +7,36 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
+	"gatehouse/internal/database"
 	"gatehouse/internal/db"
 )
 
-// Ticket returns a one-time ticket that opens H5 pages in the name of a session.
-// Only its hash is kept.
-func (s *Service) Ticket(ctx context.Context, session Session) (string, error) {
+// Ticket returns a one-time ticket that opens H5 pages in the name of a session, and how long
+// it is valid. Only its hash is kept.
+func (s *Service) Ticket(ctx context.Context, session Session) (string, time.Duration, error) {
 	ticket := rand.Text()
-	err := s.Database.InTx(ctx, func(q *db.Queries) error {
+	err := s.options.Database.InTx(ctx, func(q *db.Queries) error {
 		return q.InsertTicket(ctx, db.InsertTicketParams{
-			Hash: ticketHash(ticket), UserID: session.UserID, SessionID: session.ID,
-			ExpiresAt: s.now().Add(s.TicketLifetime),
+			Hash: ticketHash(ticket), SessionID: session.ID,
+			ExpiresAt: s.now().Add(s.options.TicketLifetime),
 		})
 	})
 	if err != nil {
-		return "", fmt.Errorf("insert a ticket of session %s: %w", session.ID, err)
+		return "", 0, fmt.Errorf("insert a ticket of session %s: %w", session.ID, err)
 	}
-	return ticket, nil
+	return ticket, s.options.TicketLifetime, nil
 }
 
 // PeekTicket returns the session that a ticket would open, without using it up, or NotLoggedIn.
 func (s *Service) PeekTicket(ctx context.Context, ticket string) (Session, error) {
-	row, err := s.Database.Queries().GetTicket(ctx, ticketHash(ticket))
+	row, err := s.options.Database.Queries().GetTicket(ctx, ticketHash(ticket))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Session{}, errNotLoggedIn
 	}
 	if err != nil {
-		return Session{}, fmt.Errorf("get a ticket: %w", err)
+		return Session{}, fmt.Errorf("get a ticket: %w", database.Refusal(err))
 	}
 	if !s.now().Before(row.ExpiresAt) {
 		return Session{}, errNotLoggedIn
@@ -50,7 +52,7 @@ func (s *Service) RedeemTicket(ctx context.Context, ticket string) (Session, err
 		return Session{}, err
 	}
 	var used int64
-	err = s.Database.InTx(ctx, func(q *db.Queries) (err error) {
+	err = s.options.Database.InTx(ctx, func(q *db.Queries) (err error) {
 		used, err = q.DeleteTicket(ctx, ticketHash(ticket))
 		return err
 	})

@@ -1,7 +1,6 @@
 -- +goose Up
 CREATE TABLE IF NOT EXISTS tickets (
     hash       BINARY(32)  NOT NULL,
-    user_id    CHAR(36)    CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     session_id CHAR(36)    CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     expires_at DATETIME(6) NOT NULL,
     PRIMARY KEY (hash),

@@ -1,8 +1,8 @@
 -- name: InsertTicket :exec
-INSERT INTO tickets (hash, user_id, session_id, expires_at) VALUES (?, ?, ?, ?);
+INSERT INTO tickets (hash, session_id, expires_at) VALUES (?, ?, ?);
 
 -- name: GetTicket :one
-SELECT hash, user_id, session_id, expires_at FROM tickets WHERE hash = ?;
+SELECT hash, session_id, expires_at FROM tickets WHERE hash = ?;
 
 -- name: DeleteTicket :execrows
 DELETE FROM tickets WHERE hash = ?;

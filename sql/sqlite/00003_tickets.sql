@@ -1,7 +1,6 @@
 -- +goose Up
 CREATE TABLE tickets (
     hash       BLOB     NOT NULL PRIMARY KEY,
-    user_id    TEXT     NOT NULL,
     session_id TEXT     NOT NULL,
     expires_at DATETIME NOT NULL
 );
