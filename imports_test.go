@@ -29,7 +29,7 @@ var mayImport = map[string]struct {
 	"internal/db":               {},
 	"internal/dbtest":           {ours: []string{"internal/database"}},
 	"internal/dbtest/withmysql": {ours: []string{"internal/dbtest"}},
-	"internal/httpapi":          {ours: []string{"internal/api", "internal/account", "internal/session", "internal/image", "internal/site", "internal/apperr"}},
+	"internal/httpapi":          {ours: []string{"internal/api", "internal/account", "internal/session", "internal/image", "internal/site", "internal/logging", "internal/apperr"}},
 	"internal/image":            {ours: []string{"internal/db", "internal/database", "internal/apperr", "internal/storage"}, closed: []string{"net/http"}},
 	"internal/logging":          {closed: []string{"net/http"}},
 	"internal/session":          {ours: []string{"internal/db", "internal/database", "internal/apperr"}, closed: []string{"net/http"}},

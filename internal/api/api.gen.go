@@ -184,14 +184,14 @@ type DoneData struct {
 // | code | HTTP | 说明 | meaning |
 // | --- | --- | --- | --- |
 // | 1001 | 400 | 入参非法 | The request is not valid |
-// | 1002 | 409 | 用户已注册，请直接登录 | This phone is registered already, please log in |
-// | 1003 | 404 | 用户尚未注册，请先注册 | This phone is not registered yet, please register first |
+// | 1002 | 409 | 用户已注册，请直接登录 | This phone number is already registered, please log in |
+// | 1003 | 404 | 用户尚未注册，请先注册 | This phone number is not registered yet, please register first |
 // | 1004 | 422 | 验证码错误 | The verification code is wrong |
 // | 1005 | 401 | 密码错误 | The password is wrong |
 // | 1006 | 401 | 请先登录 | Please log in first |
 // | 1007 | 403 | 拒绝跨站请求 | Requests from other sites are refused |
 // | 2001 | 400 | 上传图片不能为空 | The uploaded picture is empty |
-// | 2002 | 415 | 只支持 JPEG、PNG、GIF 和 WebP 图片 | Only JPEG, PNG, GIF and WebP pictures are taken |
+// | 2002 | 415 | 只支持 JPEG、PNG、GIF 和 WebP 图片 | Only JPEG, PNG, GIF and WebP pictures are accepted |
 // | 2003 | 413 | 上传内容过大 | The upload is too large |
 // | 2004 | 400 | 一次上传的图片过多 | Too many pictures in one upload |
 // | 2005 | 404 | 图片不存在 | There is no such picture |
@@ -201,9 +201,9 @@ type DoneData struct {
 // | 9002 | 503 | 服务器繁忙，请稍后再试 | The server is busy, please try again later |
 // | 9003 | 429 | 请求过于频繁，请稍后再试 | Too many requests, please try again later |
 // | 9004 | 404 | 路径不存在 | There is nothing at this path |
-// | 9005 | 405 | 不支持该请求方法 | This path does not take this method |
+// | 9005 | 405 | 不支持该请求方法 | This path does not support this method |
 // | 9006 | 507 | 存储空间不足 | The storage is full |
-// | 9007 | 415 | 不支持该内容类型 | This content type is not taken here |
+// | 9007 | 415 | 不支持该内容类型 | This content type is not supported |
 // | 9008 | 413 | 请求体过大 | The request body is too large |
 // | 9009 | 403 | 开发模式只接受来自本机的请求 | Development mode only answers requests from this machine |
 type ErrorCode int32
@@ -451,6 +451,9 @@ type Conflict = ErrorResult
 // CrossOrigin The answer of every failure
 type CrossOrigin = ErrorResult
 
+// DatabaseFull The answer of every failure
+type DatabaseFull = ErrorResult
+
 // ImageNotFound The answer of every failure
 type ImageNotFound = ErrorResult
 
@@ -483,6 +486,9 @@ type PageBusy = ErrorResult
 
 // PageCrossOrigin The answer of every failure
 type PageCrossOrigin = ErrorResult
+
+// PageDatabaseFull The answer of every failure
+type PageDatabaseFull = ErrorResult
 
 // PageInternalError The answer of every failure
 type PageInternalError = ErrorResult
@@ -1221,6 +1227,8 @@ type ConflictJSONResponse ErrorResult
 
 type CrossOriginJSONResponse ErrorResult
 
+type DatabaseFullJSONResponse ErrorResult
+
 type ImageNotFoundJSONResponse ErrorResult
 
 type ImageRefusedJSONResponse ErrorResult
@@ -1280,6 +1288,13 @@ type PageBusyTextHTMLResponse struct {
 
 type PageCrossOriginJSONResponse ErrorResult
 type PageCrossOriginTextHTMLResponse struct {
+	Body io.Reader
+
+	ContentLength int64
+}
+
+type PageDatabaseFullJSONResponse ErrorResult
+type PageDatabaseFullTextHTMLResponse struct {
 	Body io.Reader
 
 	ContentLength int64
@@ -1432,6 +1447,37 @@ func (response GetHomePage303Response) VisitGetHomePageResponse(w http.ResponseW
 	return nil
 }
 
+type GetHomePage400JSONResponse struct{ PageBadRequestJSONResponse }
+
+func (response GetHomePage400JSONResponse) VisitGetHomePageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHomePage400TextHTMLResponse struct{ PageBadRequestTextHTMLResponse }
+
+func (response GetHomePage400TextHTMLResponse) VisitGetHomePageResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(400)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
 type GetHomePage500JSONResponse struct{ PageInternalErrorJSONResponse }
 
 func (response GetHomePage500JSONResponse) VisitGetHomePageResponse(w http.ResponseWriter) error {
@@ -1457,6 +1503,76 @@ func (response GetHomePage500TextHTMLResponse) VisitGetHomePageResponse(w http.R
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
 	w.WriteHeader(500)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetHomePage503JSONResponse struct{ PageBusyJSONResponse }
+
+func (response GetHomePage503JSONResponse) VisitGetHomePageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHomePage503TextHTMLResponse struct{ PageBusyTextHTMLResponse }
+
+func (response GetHomePage503TextHTMLResponse) VisitGetHomePageResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetHomePage507JSONResponse struct{ PageDatabaseFullJSONResponse }
+
+func (response GetHomePage507JSONResponse) VisitGetHomePageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHomePage507TextHTMLResponse struct {
+	PageDatabaseFullTextHTMLResponse
+}
+
+func (response GetHomePage507TextHTMLResponse) VisitGetHomePageResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(507)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
 		defer closer.Close()
@@ -1814,6 +1930,39 @@ func (response SubmitLoginPage503TextHTMLResponse) VisitSubmitLoginPageResponse(
 	return err
 }
 
+type SubmitLoginPage507JSONResponse struct{ PageDatabaseFullJSONResponse }
+
+func (response SubmitLoginPage507JSONResponse) VisitSubmitLoginPageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SubmitLoginPage507TextHTMLResponse struct {
+	PageDatabaseFullTextHTMLResponse
+}
+
+func (response SubmitLoginPage507TextHTMLResponse) VisitSubmitLoginPageResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(507)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
 type SwitchSessionRequestObject struct {
 	Body *SwitchSessionFormdataRequestBody
 }
@@ -2000,6 +2149,76 @@ func (response SwitchSession500TextHTMLResponse) VisitSwitchSessionResponse(w ht
 	return err
 }
 
+type SwitchSession503JSONResponse struct{ PageBusyJSONResponse }
+
+func (response SwitchSession503JSONResponse) VisitSwitchSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SwitchSession503TextHTMLResponse struct{ PageBusyTextHTMLResponse }
+
+func (response SwitchSession503TextHTMLResponse) VisitSwitchSessionResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type SwitchSession507JSONResponse struct{ PageDatabaseFullJSONResponse }
+
+func (response SwitchSession507JSONResponse) VisitSwitchSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SwitchSession507TextHTMLResponse struct {
+	PageDatabaseFullTextHTMLResponse
+}
+
+func (response SwitchSession507TextHTMLResponse) VisitSwitchSessionResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(507)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
 type CreateHomeTicketRequestObject struct {
 }
 
@@ -2048,6 +2267,37 @@ func (response CreateHomeTicket500JSONResponse) VisitCreateHomeTicketResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateHomeTicket503JSONResponse struct{ BusyJSONResponse }
+
+func (response CreateHomeTicket503JSONResponse) VisitCreateHomeTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateHomeTicket507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response CreateHomeTicket507JSONResponse) VisitCreateHomeTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2812,6 +3062,20 @@ func (response LoginForHomePage401JSONResponse) VisitLoginForHomePageResponse(w 
 	return err
 }
 
+type LoginForHomePage403JSONResponse struct{ CrossOriginJSONResponse }
+
+func (response LoginForHomePage403JSONResponse) VisitLoginForHomePageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type LoginForHomePage404JSONResponse struct{ NotRegisteredJSONResponse }
 
 func (response LoginForHomePage404JSONResponse) VisitLoginForHomePageResponse(w http.ResponseWriter) error {
@@ -2870,6 +3134,20 @@ func (response LoginForHomePage503JSONResponse) VisitLoginForHomePageResponse(w 
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
 	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginForHomePage507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response LoginForHomePage507JSONResponse) VisitLoginForHomePageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3000,6 +3278,20 @@ func (response LoginUser503JSONResponse) VisitLoginUserResponse(w http.ResponseW
 	return err
 }
 
+type LoginUser507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response LoginUser507JSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetCurrentUserRequestObject struct {
 }
 
@@ -3048,6 +3340,23 @@ func (response GetCurrentUser500JSONResponse) VisitGetCurrentUserResponse(w http
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCurrentUser503JSONResponse struct{ BusyJSONResponse }
+
+func (response GetCurrentUser503JSONResponse) VisitGetCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3174,6 +3483,20 @@ func (response RegisterUser503JSONResponse) VisitRegisterUserResponse(w http.Res
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
 	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterUser507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response RegisterUser507JSONResponse) VisitRegisterUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3770,144 +4093,146 @@ func (sh *strictHandler) RegisterUser(w http.ResponseWriter, r *http.Request) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H17cyPHfeBX6ZpzlXblAQiAb7BcKWofWq73QZNc0dZiL2jMNDAtznSPp3sWhHZZJTnWI4ke55ydRIqc",
-	"i69OycbJZeOz6yTLdvxdfEty9dd9hav+dc8LGIAASUmrK//DIoDp169/79c8sBwehJwRJoXVfGB5BLsk",
-	"gn/XfZ/31T8uEU5EQ0k5s5rWjkdQQKTHXYGkhyWSHhUoxNJDEu8RYdmWcDwSYDVUDkJiNS0hI8p61sGB",
-	"bd3gDtYzDU+865GIIMlRjyNG9uUJE20RGQ3Wu5JEo1PB18jjfRRgNkCCOJyp7XIkowHCPUxZYfaAMhrE",
-	"gdWs28lKlEnSIxEstU2EoJxd4nyPknKICP0I4l2EGbq2iELcIyecYHd3dz2WHmGSOliWTLyNBwbGGHUI",
-	"jkiEJN8jDFGBsNgjLuryaOIiB7YVERFyJgjc6QvY3SLfj4mQ6pPDmSQM/sVh6FN9M3OvCH09ZB8Hoa/3",
-	"hSXWI1xiNeu1Wt22XCIx9YXVvPvA6lLiu1bTmgs9ztS5I4JhFuvw928c/uxfrIN7thWInvrijY8P3//B",
-	"5z/9+6Nf/gTAkO3+GxHpWk3rP81lODmnfxVzV6KIR1tExL7U5yqCSm2piaRHUKTPp2DEuET3sU/dNdQ2",
-	"u20jhgOC+oC4HAWEudaBreByJ/Q5ds8ClsZ4sNAA98hcLQ+YJ5/+xZPf/sPh3/3H8Z+/9eTTd5/+2e+e",
-	"fPrZ8T9/lgPV+EfOF2yMK0QKUJ9KD2EEu0Zt2HN7DTXgGYxC6sg4IgqwJAjlAH5ZaCLJuSYz84AAgHJ3",
-	"sMP5DRz1yFlgulqrrSTgePr4k6Nf/ODJ7/7r09+/dfg//un8oKAW0cjT4e5AHdBX+44U7TG0tIC+/QKc",
-	"KRaDM56lkZzl6KN3D//iZ4cfPDr+9euHv//g//72naePPzl+9O7hf3nv8M13nz7+ybmerqFPJ0h0n0Tq",
-	"fJ1YDBCPgEIigt3BWsYZEQbu2QYGWwFW2rbsvGTI/TJub+bpuRyXhq1d4qzrU+es7CeF4/GPHx29/cnh",
-	"J//r6JePDt98x8Dx73519N7Hxx/85vB358tiDByBySkwRqRHhSQRcRH2DRx93kOUIcqEJBiYy6WIC3E7",
-	"oj3Kznjs5RR9/vKvjn/z06efPDr+lw80WZzrOZcVvXci3hckQoIwI+QNf3BADqJuxAOEGZeeeohKos66",
-	"oZjGLS6v8pidlZkupiIj4YCH//NvDz96dH5HVYvAlWq2xjgSseMljCw9zxbpxoKc9ThL08uG7MD/9s7R",
-	"T3519PZfKwx/978d/vT9vCSd9NQ5gmhpiPs7sUS821X8w8Vq8y6IguX8Yx4WecGwT3wQCxtMkohhHxY9",
-	"Iy+tj/DSwzff+PzPHn3+4w+ePn58rvyz3kSCK6WXsh7qK3roR5z1EGc5vrqGqBRA/nB4jyAHx4KgmLkg",
-	"SnKqCbCFm6BE3+ISFO2zoddqjlqefPru0Y8fH73z+tPHH2vecPTXvz5XZWsVyEbJDji5q/gdMIiAu2QN",
-	"qUO3N29v76C5WCgh4PMeZUMyJLUuJkkP/RDsQMGJATWekQwbM5Dh+z/XkETXN6+8+H9ee33zlvr74sZV",
-	"dPhX76Bd0tlEmgjzVDnDoHMk0kYTNDc/YWRqcRtt3nrRRmppHsHKa2gVCDWv6zCOgtiXNMSRBD3Q0uC+",
-	"wXs94m6cVWYt5dS3wzfe/gKk8hJosKDoI+w4RAhjJvEosctSsZzYfjlM3N3drQzbYZOQcthsS9BzK1UG",
-	"zgix+SHl5t8/PPro53n95vCNt/XHcwXj/JByo3XD9EwHtrWJe2QmC/I0W7MtSfblnCcDf/op1M4mm4Vg",
-	"4ORtwvRAs1kqX/mRMmMlOVKpsQJHm85geRaOVGqhfFlGidrXbEr6s4DYyzks6BCfsx54uIY1cjXDrGrX",
-	"s4ARU+lcyQFnZb/Pwv1Nx2/vMBGHIY8kcW8Sl+Id8PB9LW5wVM9ItAs1aFfd5iYWos+jr8uVLZorM7tW",
-	"pwKktMBJTG4rwht1477IFdJiidqJ87u9hnDqMjbmtMMDIhBWdIz6YJEqvOhjgXhIGHGL3C7vRp/E6tLn",
-	"YIeykvmwJ40qOrwBFtuSR7hHrsa+f0ZDJVUIlTX/g0fH//zZ53/zqyefvvv0f//yXE2UpaJlH3EeIJ90",
-	"QcfV12j8lWuK9DSbwQLtkVAqaJ2S8CadfLnc9LikZ6zACnnz47MfP/n0MzS8il34Zr/S7/crirAqceQT",
-	"phZzCz7kzBo8fPONw3/79fEvfnP49395rqDOU7oyfjEyUEJyEBIdwjAcTmKlmat7ASCD0/08HMWNnN5s",
-	"/OZw2vP2FTcyxm3QB+GIFHSwxRq6+QIYG76PLmCGOAxGvJuTXBfV8YEHXoL9n8liWEhO/vnP33n6+PXj",
-	"f3j9vJ0gde3q9wi6TyLaNZtDagcFLjgrV590qsz/9/jNL+ZI4/l5uogOm1GGo0F55K8zkERA3C/1G9qW",
-	"okcsrabV0SPt4cgceMJlhLUnHLsuVVNifzPiIYkkJcJqyigm9siKVCCXO3GggJpOyzuvEEfmp90h+7Js",
-	"w7nhCkW/t37zxpT7jYirbF7si7LYraJwTd2ghWpz27KtMHegB1aYw4zJMtg8d2BbOqR40gB4SMc7vx9T",
-	"0ALvWkk0Ml32XgnELpvpyy+hi31RcgsEYSb6JDIBX/W8pgjgdYoHJjKF+AKi2gIPRsCRoPykk6ntXVbP",
-	"DR8OBo870GUz8wyH2tU7DxNto7hVx3Ap7Pu3uyC+Jm16OwY/DLA2JYv2KzxylW7UODBEPRKy9/t4IFCb",
-	"77VHsC83vj4MBTWZrXdXBgvgAQmHnXBeG4HYYnHQ0WxcIkaUKep4mPWIAN9uQDCjrFdF9f39fWD7uMNj",
-	"icDLaaMGfKu+abFEONhoNf02x/2rLdZiDzX7fIiu7exsoofo6eNfHf3te+hhsg56qJ6pVCqo5K/6qV6r",
-	"1dFDtFCroYcoH1dHD9HOmFB4OrIBI1fRQ3RiDA2mo2JS3MtGoU+wIImfLVllHlZZyFYZ78waWaVoEKEB",
-	"kekqydeoSyMh09XUOgsNdbIhQWgAMl52pVMswoYVWPNSx4wfERTpsKV0WN7NiR6izQJYittdhkEKRKPx",
-	"PPQQGT+b0JG2zKrXGkekg1J6skYeE8alDZhDxKBzEXckoJ9OBahRV5CY3pmNHqLbzB8M+50xc/VTBW1J",
-	"K4HJcoAj9fls5znFrbBntVPJuVa20uELuYO/dvSvP9OTHH/4Q70xmOdDNc9wnoK6EIVqZvJkvsUUZYfi",
-	"jnovpaHCdPBSioETonMJNk0KqaUzLg/NePjvnx0+/rQAnQlBNz3NqkaPRYBSabgMPUTbY7wtPFZo55J0",
-	"qgZMNZ+falwWg9lg0a2XUnHm3fOxIuZkAUCIxqompqNf/ODp79968tl7n//3Hx3/+vXyNZJDG44nTlxi",
-	"Ib3kp588PvyPH465ZA2PQpJbMoNGk0VAu/KAW8rQ1DCXk8wAMtEyCACmEy4BWNV1jxrGCRy1Ea721o19",
-	"Px26nBLsOHMv2UvBLhsxydIJV1KSHEq6GZIsiW9niCpXayBYNG87/O1rh+//6OjRzw5/+77iJ+99fPj+",
-	"3xz99OOnb/386KN/Pfros+MPf5jyvMvkPvF5COppoBg0V0xF61oivV7NETUQseNRButatkVYHFjNu5Cg",
-	"BmkiEE4BCwkMCohHQSIFJGtBOBAsR8VHbMg5gEi9ojsbYsyQtKNwUv1ZsCHQCk6MVfPIivqzei+nQ1Mm",
-	"5xvWSCah0mLU/ir3ccRwoNSqu9YGA6m8wcJYqfPrWprmfJnDoaW80ThsbhXDdsXEE9u6oni8yXIrxFNH",
-	"zHDb2uH8JmYD+F1Yw2kd5vNlzamyxzd1nD8L81u2tQ2kD5GI9LlEsFm2tYmll5t3JCZedDyN8coMpZsZ",
-	"MDjYt+4lKuBXrA9nauiINpx6hEb1U6oEDI6kSFwHCdn1SaYA2CBj+56CL5UkEFOZxZdhVaUhGyzFUQQG",
-	"Srq3+bGaOpJkX3vRQsJDn9g6/k+Qj1kvVvzJ5AUT5PhUUXIYkS6JxLkr9uYUs93rbZYpTxDzBtvdgHbN",
-	"qP0RCQmWQieK9rGALKgRJDAevFEIXd++fQuFXJF+hCiTPPWP2ch4HyEPVbsNcIQDIoFFpP6QLJV2Asgy",
-	"Z+GXc0mN4UvSAEi3MfaijBfmLFa2upYB6mLqaxfL7JZ0xgimNqWv8YDsUGePzLr3dXRn64YGsc97yrTc",
-	"JZ2XKOmXeUXIfkgjIjZK7vEqL8tj9whMT4UJZReFz9JCufDJMR2PB+RO5I+udzskTC+gHoEsdhtx5hSc",
-	"WnFEZyLlZDU7d9LJ0D4Fu17PdqyA8yU4MKabKYdChYlmZXjZPGclJpPGORlc0xDU0H1NTVVam8DB2FoK",
-	"pTI8JxDvszybTL2rGZPcm7///eV+I1jcZwvOkmy8utyZdxe6iz2v+krYK3NjwtpZrv8wDmV58HkX/wh0",
-	"aJKINipakjQqRHAulTQnm6fwtQZ4f0M/vmpbAWXmQ31IWg8DXO+qDOI3uMlrmFX/wQiS91CP3i8Bg862",
-	"2uF7hJVf5fXdHfB9EuYiLFB7PZYej+ir4IFpohd0UcsfXvvH9kmC7jQ8spAMdjpmOT8ds7y2mCMnyjJ2",
-	"r5mnDSgF3weUxXIWbrqgdDR1giQAWe431aBsZzaQpb/JoUOZPLetWOiY9XTc7I56usDHFoexMI8U+a3n",
-	"79DOyQTYwFikPZUkAJx9ZiSAJr4zMX+Y4hyUKDwGNNNw++w6pmb0m6Vccp2hazs3byQlciPcLx8+HD1M",
-	"4oO10YpiLfXGCnI8HGFHkkhUwYuFcBgKw3QYunl5Ebm0p+wm3jWVXx4Bpz24QdwWu6C1c77nE4lE3OuB",
-	"k4HKi1W0w7WfwbiwQKMzswkahL52f+T21URUIipazMPCI66RtlGPswZ1kU/31H0MtDtX225U6d5cEkeK",
-	"dGfPCa3Ag/uDm/TqPh6stdi1nZ3NbfBAq70URvbxoKr9IKmEdEnA6435hcUlC+TKDcJ60rOa9cYKiJbk",
-	"80rZRSSRt2H60i56HSypol0qPR6DrCDYpayH2t9sw8kcHjMZDYyrXerQAQZRoCbgXRRgynzM3Ba75FGG",
-	"15AIsUOEjbxB6CnuqqbpRFgpGQK5nD0nUYClhBBK4aD1lZWlpaWllZWVleJJGwuFgy7aVggTqKP851br",
-	"m39yt1ZZvXBP/UUXLlbuPf+NMqTULphobO3qUPwzCVCMZUKTKO2lXJhC8x/7K4+cTmBOJltou0+l45UT",
-	"rcOZLiNSkAl97BATDNMpUCAZTb3RCMRkan+NzssZqUgaEKQfymxaEMRZ8hRQ4ei1Dh3arFR6Rskj4qb1",
-	"BzNJIwFjc6pg8XyQQFBS/EtfBVVC/zyT0rJ4YCd5F+VKg67hdinO5efINJcBvEtdHjNX3Vdnog9iSelH",
-	"hPa8kgu6Bt+rM4SJY3CGQyi9h46TARqUzwlEXXThzp2Ny/eXLxZ0qhgUvYkaJRtrgGiHiDFAoKZCPWuD",
-	"Vu9SEfp4sJa3DxJHuomrdQaIykmrLyu1q0yh1CXwmA3Ar66mE/l1TIURFlJbGUbygIkEd9juEQk42k5r",
-	"8adVM5VW06euLCHgXfX1aa9xfsRIURcTg+an10sRyLYSXM8jr7moUqLMqWjjFONaphHXTuukv70HjuTM",
-	"apzZimJJkLHcjgLDrdTE2DGuHt4t2JOpNw+gnLiH48S5P2prlt3+BOevog+qnf8jW7pStg8BZjoMntIN",
-	"neeoE3bSKDVyteVgdliGGvquTmM8sAyMz4b5YNDuTPaDnuM8DIix4JnGhMjdytQ2xJ3EPp1F5ObSRuIy",
-	"ncKJCJbEXZelPJhlBkKUj7yl1ORiqfWOE0UjD8hLVFBZQkfXeB/xrjSrZe6DQsr3OQlMY1KcQVoqqQMW",
-	"4MkwAwHlQxgSUbaGcAd0vw7p8kjrfToNxgBwNqgq3YZRZ69cegO3VVAUyMG+n+5p0ozzeU25RNfI2TqK",
-	"212p1uEiMsvjmytLReNj+vgJwD3RtdNjFfDGziHrOPo4lZOknDC+KiY34leamcUJEp2TZ7wUMlPxt+Qu",
-	"puZuI6ZeuUec7iOX9qg07YBAQ08MqrSIqGgOJzZ/zthVJu69B0sH3yi1hARx4ojKwbY6jDFNwIW4Hmut",
-	"UH+6mpDr9d0dqwyW7ZwDsJ2GwJSJB0A2xtiaSUdUOnV90bhF0+ZRamt6uWyrnpShBfs8sRuTKamBtU0v",
-	"JoE87rtr6JqU4W3mD2y0jQOyTSX51g28b6NtdXplUEI25rbSLtRseqZECW1aPSyJx2NB/tRsI9sfDum3",
-	"yUBnmlPW5Un2u8nxNhOo7b2YTALuD4kp03FXsAmsOZc7Ys46KINtN+JMIpfzRBjjMGzq/NMsJxIz1+Qb",
-	"2onaqb/CqREq7BZT3/XAZiY0UmC6EPCOMnb6pHNRwwzSVJ9/fl2n31Sffx6tI6FpXhkf7QctwOyW1XzQ",
-	"UvTZspp/eO0f7RZQactq1g4O2rapZmoHotdOTJY0X1obWS2mYFhF6wyRKOLRuMlbViuu1eYdSfYl/Eda",
-	"Vraa/i1NtdAP6B0ous5aQOkNQXFQi1GRqzPUedomXdd0QqpCxhPk6AqJZSyQJL6vzyGjWHrai9dWu2ir",
-	"4QKRfexIf9Bi/XwOyRrqRJg5nkIy/bSNhMf7GjRVtEP2pc6PvORRRgTRE19hPZ8KT++6xdrrjkNCWblh",
-	"4vjtJHCPqKwiUM6zbHSfCuMaVOsZ7kElcnBCjro9RYu19ysA+go82K6iO2yPKfs3IEryiUKWBGyS9pjS",
-	"4OHWYvMwpLol2VqQMNVi2KQSmnQ3SJ3TFwJJPm19SozcXOpX3tuaNTuLeADp9Pr+Vmu1VYOgW2ljDUDS",
-	"K5AqYM6n2IhA7e9WzEOVjcvtKlpPjwJrdBQXFAijPvF9qKYiLuKMtNiFukKKpQXkE8VHhW0YsY3a1baN",
-	"2n+q/lTaF9EeIaG+g+/EXIK7s6/UogGP1f4TnErgbna+63HI/8S+T1lPbX4z4r0IB8Z/PRLGmhxFq6IX",
-	"tBdNIM5arMD7Ch43zde0D9WnDmGC5JjUeogdj1Qa1VrKlRT3Fc25uX6/X8Xwc5VHvTkzVszd2Lh05db2",
-	"FRijzDkqQQylrM6yrfskEqb0plrTjyk9F4fUalrz1Vp1XosrD2TPnLc4BzBTH3plDkBoj9dPWxDiMERU",
-	"VC2YVeP/hqtYNpHrap5NHW4o9MNr1GpDRUrnWDC6Y/yQ6qCLeqGyadINzY2WauflstW8e8+2RBwEUIsE",
-	"0UeNH4BZSTQF98Bn4S1aoE3liNpq3l2t1er31KQKukrJHAvcXa0KaZdoE8k4YgJc+Ezy0eJVRcERcWmk",
-	"QxE8TVHpm9gAMEuYq9pi62lvKcpQH9LcFAsGpxeUy1CR2Q85+ldWgw43GJam1m6m/l4j06BITenOQFg8",
-	"ZlIxKRjFCFVcvzm6V62hqFk0TYyg0DUeEINBab6WLuM82SvNIbsbtU3Ms11Q1L69sPOd5ZcvNW7ufvfW",
-	"4ua1F+avv/S9raXL61evJDrI92MCaQKGOI2XelLbx3tfFZrP1+ZPRvO0Uvrc6OLBsFJ4996B/eCgnFxS",
-	"S3s2avGTFIpScjGZI0qb7SQcGCSLo1brpxEyQwNlGAbW9f+3TCojsCnBblshFyWQvsF7WqPJ8ZBS9pNP",
-	"YItA0RJZwwxdEwBqiJIgLdbHpqSnipSFA/rOmJKbMg4h4k5Ah64Q9IsXuDupB0t5+XaxMDYL/RWjucZp",
-	"UYh8Tl0cmy/nPCiaqzKKyXDj2JkJe2FaXMo1FIJh9emGFTPfYeT8dCPzWfEwbmG6ccU8fDWyPuWKhex0",
-	"GLg43cDSbPczEKoaOe2eYzGYSNk3TEWbrsSYicCT8oz5tChjqNhCF1akrDcxtRUtlPIEE7Rz9rIwWCKv",
-	"20p5EJoxawdkwoSTSLRIW+YYL6lZrtpiW5N5yojugGg3p+ko/QOyzONQP80R98u5B4TOt1OPwvnxjiR4",
-	"PknNmJpnFAP9zxTXOCXtf+0oeBJBEjmC28NZFmAoZYkW05FpRpxDdJllZpST5VUeGR9Vaslnar0pHG6m",
-	"7gLjfB2fN2/orcUg2Igd0O3HJFiWUZn2o+fysU/Us2bqWFFLXd65XNWlWi5/FIzo5txcvbGsDOBqvblS",
-	"q9USU+xPNDi/NYlSp29+MZIuPkb3u7N1Y2q5m68umxaHT9Db8x7mu/eKGvuLgNDdiAgviYHPpr/XTZ1e",
-	"osQT7Evv1fE6vEFErNCU9ZDp4hpGHPwv4JPK1SBiibDvryHJY8cjxYYPpQr+NVj/C8I6i+/N0Brlss75",
-	"GsGIdZ/eJxO5zLrYQ32PgLwsduzDMDa7E9OhreRe9HUY3081OWJvXJIXkHvStERn4Wz3ca9HInRnA3T/",
-	"rhavvrG5IMeQcWhuUnoTSZOU68KI25nvY0olO+nxMob4nOz38RB/kRgHV/K0Qszr27dvnQLWA6xtxrGw",
-	"TnvDpDlh2QX3CFNwNJ5YcxGXv518zyMxEdjfU2vPBOxkt7MBGzrfnDvATaOcaQEOsm08q9lSP0OfD5FB",
-	"WhF2BwvTYQM7HtGBm4D2AOxVtD7sGBeSh6FiOjoDrcVMMw7Bk/eGQNSng33MHDUO3Hi4jweJNkwl6nGI",
-	"9JTd3RYk9BIhnmmupaEJdSbRfTK1mXOiiTOe1wGYp0IHZdJolBASS+qYPtMPGA7IwYmiKK1E0pmZWiIN",
-	"dPw36eOh0CJJRCz2rNGdx6kUJn9R8BbTuY0CBXgAIQuFAIqQMRoQHFXRlh6qs7dZEkTPpF6fR3tjkCWp",
-	"Jj8BUTQAerQ7PWmb/lsHSVba3Csh6Z1heMjOMrpPOuEphpe73tKk4HxvdB3h01cxvuQHcKJ9wkuGLkEk",
-	"B3gj98fPFcYdnzo2CvB+BffIt+bri/NLtVrNRjQIYok7PjlppSs7uKRa/BYOIO5IRILECtvaG93KLc5I",
-	"5SaWjqeLBdR3cOTJC6mlGrWlPyKVGZ72bp9T4I1SnDkX7DTl8flcZ+1h0RdVeAvVHxF4egSe107HCann",
-	"Dg/T0iJG+jpSrfvSTO21LHbtALdFY0zOnNp7cpTkTpO0dsH12KWyKEToYzqkEZe8hGws4zOt8nQzJUDe",
-	"NdROGqIaJNMRfCXGBH2VnI/lOeTKxG6hwDgR61mC8bBYb5g+MBCoUJg/XoZDyVeWmW8XYqKAUaNqs5px",
-	"kjgdD0+NMn+UKKeTKJPxFFqwqPlMFh4Wf2SAXzEDHJmgvD3bBUWvF8+JBc7AzHLMaih35cTW9uiCYi8X",
-	"TzRQkly1U3OvE9MZsmorbUboLjJJERLvAmvWPSRm6MwAqQ0hBoeYyWwwyc/FmMK0xmHWVOLgQB1rTttH",
-	"c11qoqjlkSMo2IQcr9WsMeCFYhdDG1oY2khyH6q7dMYk0MJFu9Duec04qNMOFqH2jEDCneNxLoiJKvs0",
-	"oFJU0RXISIFW0VrRCiDUvEdCqV/QxwgkIGYtRSFpE2qTih2ldSrlWq6lz3Miq14T2bS5MrZqi23mGzNq",
-	"JqKg0fc42JJ7zMTNaaTu2Db5Og5mii46BPViIsYExfUNpE3Exke1Mh0WolmJr2CGi0+KZE6OSZ2blz8r",
-	"2ro7xrFfsPhPIIh7WcHV3bQmdGGlUZ8fquXMGytZ7eVyo6arP6xafRWvuotOZaVT71aW3YVGZQXXO5UF",
-	"suI2nPnOYneplpHc0ds/Ov7wh8dv/NPxn79lCDOeEKqY5URpPWG9tlI7uDdD7KJQrTRZf9Roqytspw4g",
-	"Zm97PWXkY6p442lijUON+KaNNOaa+akhjcaUtkHyYsNTqtQz+dnUw8tTRINz7f5OihbZZXlfBQGp4Znv",
-	"43OycEzCnpMbRZb1iNRNIbW3L/fmu4KXL4yIg2Um3E7w++W6ykhB/K7JlR5K40VJIkzSIkG/D0gJpTtb",
-	"N4TdYpprp6lpEdFp3TBdGPF9SiA221Sqlm6fMeYtflW0nbzzr8Xc4W6d0IoQcrsrFXW9WCZtNdrQymIt",
-	"l79NZT5TfLFMgMCSV3k0S/JloV4r1dMLdXzjmkaUZVtmL7Q+jVKSNleY1MnkxF0Wsr5KN5l1aTjlPtNE",
-	"qi8/dzSXU2NSAIrYXbSszvQSm2mlw6wJaSXJaAtTce2hhLLaFLx+pEXql8G8T84Dy1UTFbth5XvrPAc9",
-	"bC7m2DCwlilyxAp8dnF8dugljzh7xYY8mmUWkkxYsaYieSHQ+uaG4a9pEgoPCRMtNnyqGbJOgIfd0fk2",
-	"0+V1leigX0IKqP21zEs9N22+0MrOIoPrXudFh96m16++fGVr5zvbG2IjkOHLlzaWNl5Z37+9e2Xx5csv",
-	"vbLBalUyuP6qu7tBb9ON/s0d37u9+5369wbXV6tOw2ed4GrN/e71Yu/L5mrtXNOCCg3ikr5vWWe3XLG7",
-	"1ag1lir1eqVR26ktNxdXm7Xay8V64+aIIbGMG6Sy7MzXK6vdGq7Mu8tOvdPAC2Sxaw0VhhfmX2nWamb+",
-	"rGLbvNTUSNwEVYZKqA9mMBbyrdFKJMyNJOHM+hrw/2lMhFOlIp4pDfELFRxnlQX5lEStp04oahpRr3UT",
-	"uCQBoyAUlD5GhYiJiyQvT2yJo4gwmfL2L4ItfS1pd2o7PyvZH6MbAgt7htMTUxzq6zrONL11SrTOpydq",
-	"7NUmwHiH5SVACGG6FJjUjbzNY5tX5Za/q01htW7tFdGep4vx9OgkpWj03T6p8gRvVECmxo6lZcVISDxQ",
-	"BiPu+EoFGnmHg+mKlzyuFQXdIxcqdWEDZbpTspezqk+aqvI9Eb4AzaXQIfA0+tRXscsvS8E6n0SvhCUM",
-	"4ylzwcFuXrLEeP/Uwn51Cr8eZ12f6vYdX77Ensq5l70i5CuW8VtpT4q0Dc+0wr6hX9tSLuxhyej+eC9Q",
-	"Pk9SFl562If0bmjU1414kLXdgPYzZnuj+Zr6HHbaWEPhnCCkjPEbYalPOOr6GfJJZr05pEeCbLhxUJa7",
-	"jpLC/pQbm7oPkVmtOpYE5VmJlQqlGNkK3uKY2dO8V+1zTN4wMjbp29Rf6pRIM3nyfu57B/8vAAD//w==",
+	"7H17cxzHde9X6ZrrKpHy7GJ38V6UKwXxIYLmAyZAwRaXN9s707vbwmz3eLqHixWJKsmxHkn0uM61k0iR",
+	"c+NbVwnj5IbxtetKlu3ou+QSAPXX/QqpPt09j93ZxS4AUVRK/7AIYKYfp8/7/PrMfcfjvZAzwqRw6ved",
+	"LsE+ieC/60HA++o/PhFeRENJOXPqznaXoB6RXe4LJLtYItmlAoVYdpHEu0Q4riO8Lulh9aochMSpO0JG",
+	"lHWc/X3XucY9rEcaHninSyKCJEcdjhjZk8cMdIvIaLDeliQaHQp+jbq8j3qYDZAgHmdquRzJaIBwB1OW",
+	"G71HGe3FPadede1MlEnSIRFMtUWEoJxd4HyXkmKKCP0I4m2EGbqyiELcIcfsYGdnZz2WXcIk9bAsGHgL",
+	"DwyNMWoRHJEISb5LGKICYbFLfNTm0cRJ9l0nIiLkTBA40xewf4v8MCZCqp88ziRh8F8chgHVJzP3itDH",
+	"Q/ZwLwz0urDE+g2fOPVqpVJ1HZ9ITAPh1O/cd9qUBL5Td+bCLmdq3xHBMIpz8PkbB7/4J2f/ruv0REf9",
+	"4o2PD97/0Rc//9vDX/8MyJCu/lsRaTt157/MpTw5p/8q5i5FEY9uEREHUu8rTyq1pDqSXYIivT9FI8Yl",
+	"uocD6q+hplltEzHcI6gPjMtRm+45+64iy+0w4Ng/DVVq46lCe7hD5ipZujz+9M8e//7vDv7m347+9K3H",
+	"n7775E/+8PjTz47+8bMMpcY/crZUY1zxUQ/1qewijGDVqAlrbq6hGjyDUUg9GUdE0ZX0QjmAvyzUkeRc",
+	"S5l5QABBuT/Y5vwajjrkNDRdrVRWLDmePPrk8Fc/evyH//7k87cO/tc/nB0V1CSad1rcH6gNBmrdkRI9",
+	"hpYW0HfpC7CpWAxOuZma3czhR+8e/NkvDj54ePTb1w8+/+D///6dJ48+OXr47sF/e+/gzXefPPrZmW6v",
+	"prcnSHSPRGqDrVgMEI9AQiKC/cFaqhkRBu3ZBAVbAlXadNysZcj8ZdzazNNzGS0NS7vAWTug3mnVT0LH",
+	"o58+PHz7k4NP/s/hrx8evPmOoePf/ObwvY+PPvjdwR/OVsUYOoKSU2SMSIcKSSLiIxwYOga8gyhDlAlJ",
+	"sK/45kLEhbgZ0Q5lp9z2csI+f/4XR7/7+ZNPHh790wdaLs50n8tK4FsR7wsSIUGYMfJGQXhgB1E74j2E",
+	"GZdd9RCVRO31Ipa4hQW5HAfBKWVlKbEY//uvD3708OgfP/vir36j9OD//fWZCscSHKrWbIyjiPMeCkhb",
+	"qlNUp+2bLa0paelS1kF9LNAuCaXa8IZSkze4vMxjdlrzsZjs2Op8tfWPHp7ddtUk+e2K2Ota1Z3s5xZp",
+	"x4KcdjtL01vDdMP/8s7hz35z+PZfKpF+938c/Pz9rOsw6akzJNHSkL3zYol4u60Upo/V4n0wfsvZx7pY",
+	"ZE3hHgnAEG4wSSKGA5j0lAJRHTEeB2++8cWfPPzipx88efToTGWiWkeCKy8f2F0pgH7EWQdxljEka4hK",
+	"AfoONt8lyMOxIChmPhjPjC8GevA6RA03uITI4nTstZqRlsefvnv400eH77z+5NHHWhke/uVvz9S7XAWx",
+	"UcYSdu5r1UAF6nGfrCG16ebmza1tNBcLZfUC3qFsyGgm4dQkc6kfghUoOjGQxlOKYW0GMXz/l5qS6Orm",
+	"pRf/32uvb95Q/764cRkd/MU7aIe0NpEWwqxUzvDSGQpprQ6+amAVmZrcRZs3XnSRmppHMPMaWgVBzXp3",
+	"jKNeHEga4kiC5+tocl/jnQ7xN05rpJcyDuvBG29/CW7IEvjsENkg7HlECBMX8sgGookfYoPdDCfu7OyU",
+	"hgPPSUw5HKda9ryVeD+npNj8kDf3rx8efvTLrEN38Mbb+sczJeP8kDenneFkT/uus4k7ZKaQ+SRLcx1J",
+	"9uRcV/aC6YdQK5scB0NIlw2Ckw3NFpt95VtKwzO7peLwDPY2XYj2LOypMCZ7WmGYWtdsYcmzwNnLGTZo",
+	"kYCzDuT0hmMQNcKMccizwBCni0PUwLM6m8/CrqfyNO0GZzU6zwLTTmdlbjMRhyGPJPGvE5/ibUjkfi1O",
+	"cNS7sj6VemlHneYmFqLPo6/LkS2aIzOrVrsCpnSgFkBuKjEdzda/yBXTYomatsbRXEM4qQyYrInHe0Qg",
+	"rJQX6oO4K75QksxDwoifV/HZaskk/Z48ByuUpbRUMemtfF0DaLEleYQ7/ynSN22ug1Cbly7WmycUvEk7",
+	"Xy4OuC7oEUswQzbo+uynjz/9DA3P4uZ+s1fq9/slJVilOAoIU5P5uVpBGgMfvPnGwb/89uhXvzv42z8/",
+	"U1JnJV2F/BgZKiE5CImuVBkNJ7GKR9S5AJGhuHIWBYFaJlow9RHY7VnXBGqp4jbsg3BEcp7nYgVdpy9A",
+	"jBUE6BxmiMPbiLczpuu82j8owQuwgVMFSgt261/88p0nj14/+rvXzzr3U9U1nS5B90hE22ZxSK0gpwZn",
+	"VeuTdpWmPR+9+eVsabxCTybR5VHKcDQorvC2BpIIqO8m6VLXUQKJpVN3WvpNd7gCCxUPGWFd8cC+T9WQ",
+	"ONiMeEgiSYlw6jKKiTsyIxXI517cU0RNhuWtV4gns8Nukz1ZtODM64pFf7B+/dqU642Ir0J9HIiiGr0S",
+	"cS3e4HvrLIPjOmFmQ/edMMMZk42weW7fdXTp+LgX4CFd1/5hTMENvOPYqnMy7d0Cil00wxcfQhsHouAU",
+	"CMJM9ElkCvvqeS0RoOyUErRGhQQC0AsCD0bIYVl+0s7U8lTUMrI5eHnchi6akWfY1I5eeWjdjfxSPaOl",
+	"cBDcbIP9mrTorRjST6DalDHaK/HIV85Rbd8I9Qg0I+jjgUBNvtsc4b7M+9VhKqjBXL26IlqADrAadsJ+",
+	"XQR2i8W9ltbjEjGiAnCvi1mHCEhp9whmlHXKqLq3twd6H7d4LBEkd11Ug9+q3zSYtQ4uWk1+m9H+5QZr",
+	"sAdafT5AV7a3N9ED9OTRbw7/+j30wM6DHqhnSqUSKvhX/alaqVTRA7RQqaAHKIufQA/Q9hjIQ/JmDd5c",
+	"RQ/QsbVSGI4KE6sYGlFha5uZsMVFYUCwIDbLaCebh8kW0snGp/LGTZaPj9CAyGQy+2vUppGQyaRquoWa",
+	"2ueQWTTkGW/JkiEWYd2KyFkbZN4fMRvJa0vJa9lcL3qANnPUyS93GV5SlBqt4qIHyCQbha6vppkN7YBE",
+	"ujKnB6tl+WIcWsRsIgYXjPgjOI5kKGCUqqLE9Bl99ADdZMFgOPmOma+fyjlP2PNIKDOLB26pzqeLz7hy",
+	"uWWrxUrOtfuVvL6Q2ftrh//8Cz3I0Yc/1muDcT5U4wwjVNSZKKYzg9vxFhPmHaq/6rUUlkyTl5cSJpxQ",
+	"pbQMNam0mIy4PDTiwb9+dvDo0xx1JhQf9TCrmkMWgUqFZUP0AG2Nyb/wWHGeT5KhajDUfHaocfAVs8B8",
+	"djMR5DTJGWAlz3YCYIjaqpanw1/96Mnnbz3+7L0v/udPjn77evEcdtNGBYpjp1hIDvnJJ48O/u3HYw5Z",
+	"0yOHbrQjaDZZBLYrLjwmqk295nOilZqJM03hEGqhyZhLQFl14qPRsiWljszV8tpxECSvLidiOy4GtMvJ",
+	"BWs0tyiSLmUlEcohwNWQsbH5niG5XK2ArdEK7uD3rx28/5PDh784+P37Sqm89/HB+391+POPn7z1y8OP",
+	"/vnwo8+OPvxxovguknsk4CF4rD2lpbnSLNr9EskBa7WoaYi9LmUwr+M6hMU9p34HsImAEILCEgRNEGNA",
+	"ZQ4wNADUg8IoRJNKk7iAvgDMgpI8F6rtgNdSXKn+WXCh5AyJjVXzyIr6Z/Vuxq2mTM7XnBEQqXJs1PpK",
+	"93DEcE95WnecDQaGeoOFsfLw17WRzeQ3h4ts2ThyOALLFzDzmCPXuaQUvUE45irLI6G562xzfh2zAfxd",
+	"OMMAF/PzRa2r0sc3NeIhBTw4rrMFwg8lmeQ5a90c19nEspsZdwQdkE9GjcnUDEENDRk8HDh3rVf4FbvI",
+	"qWc64iAnWaJRl5UqE4MjKWw2wYpdn6RegAuGtt9V9KWS9MRUkfJFmFU5zYZLcRRBzJKsbX6s844k2dOZ",
+	"tZDwMCCuLU4EmHVipZ4MJJwgL6BKksOItEkkztzXN7uY7VxvstSDguo/hPOGtGsmEohISLAUGiPcxwIA",
+	"cCNMYLJ6oxS6unXzBgq5Ev0IUSZ5kjNzkclIAgRZZxJwhHtEgopIUiQpinoCydIE4tM5pNrwIWkCJMsY",
+	"e1AmMXOawFsdywC1MQ101mX24DpVBFNH11d4j2xTb5fMuvZ1dPvWNU3igHdUtLlDWi9R0i9KlJC9kEZE",
+	"bBSc42VedIWhS2B4KkxRP298lhaKjU9G6XR5j9yOgtH5boaE6QnUI3CBwUWcebk8VxzRmUTZzuZmdjqZ",
+	"2idQ1+vpihVxnkJOY7qRMiyUG2hWhZeOc1phMgjeyeSaRqCGzmtqqdLeBO6NvUajXIbnBOJ9llWTScI1",
+	"VZK78/d+uNyv9Rb32IK3JGuvLrfm/YX2YqdbfiXsFGU2Ye70nscwD6V3ILJp/xHqUAvJGzUtFlCGCM6A",
+	"ajO2eYr0aw/vbejHV12nR5n5oTpkrYcJrldVRPFr3AA8ZvV/MAIYI+rQewVk0Lizbb5LWPFRXt3ZhnQo",
+	"YT7CAjXXY9nlEX0V0jB19IK+z/Tvr/198zhDdxIdmYPFnUxZzk+nLK8sZsSJslTda+XpAkvB73uUxXIW",
+	"bbqgfDS1A1uULE6lalI20xjI0b/JsEORPXedWOg69nTa7LZ6OqfHFoe5MMsU2aVnz9DN2ARYwFimPZEl",
+	"AJ59ZiyAFr5TKX8Y4gycKDyGNNNo+/Q4plb0m4Vacp2hK9vXr9nbkSPaL1tRHN2MTcS6aEWplmptBXld",
+	"HGFPkkiUIY+FcBgKo3QYun5xEfm0o+Im3jaX/roE8viQBfEb7Jz2zvluQCQScacDSQYqz5fRNtd5BpPE",
+	"Ao/OjCZoLwx0+iOzrjqiElHRYF0susQ31jbqcFajPgrorjqPgc7p6tiNKt+bS+JJkazsOaEdeEh/cAM0",
+	"7+PBWoNd2d7e3II0tFpL7s0+HpR1HiSxkD7p8WptfmFxyQG7co2wjuw69WptBUyL/Xml6CBsMW5YvrLp",
+	"+jLaobLLY7AVBPuUdVDz203YmcdjJqOBybdLfVsKgylQA/A26mHKAsz8BrvQpQyvIRFijwgXdQdhV2lX",
+	"NUwrwsrJEMjn7DmJelhKqKrkNlpdWVlaWlpaWVlZye+0tpDb6KLrhDCA2sp/bTS+/Ud3KqXVc3fVv+jc",
+	"+dLd579VxJQ6BRONvbY8VBK1VYqxSmiSpL2UqVVo/eN+5cXUCcrJIIi2+lR63WKh9TjTN8gUZcIAe8TU",
+	"xzQsCiyjuWo2QjGZxF+j43JGSpL2CNIPpTEtGOIUUAVSOHqsQ5s2MxXuUfKI+MlNjJmskYB3M65gfn+A",
+	"KSi4901fBVdC/3kmp2Vx37VQjGKnQV/f9ynOYHZkAm+A7FKbx8xX59WamINYUv4RoZ1uwQFdgd+rPYQ2",
+	"MTjDJpTfQ8fZAE3K5wSiPjp3+/bGxXvL53M+VQyO3kSPko0NQHRCxAQgcLtEPeuCV+9TEQZ4sJaND2we",
+	"3RTXWgNE5aTZl5XbVeRQ6u4HmA0gr66GE9l5zF0rLKSOMozlgRAJzrDZIRJ4tJm0YZjWzVReTZ/6skCA",
+	"d9SvT3qM8yNBijqYGDw/PV/CQK5jeT3LvOagCoUy46KNc4wrqUdcOWmS/uYuJJLTqHHmKIrZMmNxHAWB",
+	"W2GIsW1SPbydiyeTbB5Q2aaHY5vcH401i05/QvJXyQfVyf+RJV0qWoeAMB1enjINndWoE1ZSKwxydeRg",
+	"VljEGvqsThI8sJSMz0b4YNjuVPGDHuMsAoix5JkmhMicytQxxG0bn85icjPYkbjIp/AigiXx12WhDmZp",
+	"gBBlK2+JNPlYar/jWNPIe+QlKqgskKMrvI94W5rZ0vRBDgZ+RgbThBSnsJbK6kAEeDzNwEAFUIZElK0h",
+	"3ALfr0XaPNJ+n8bCGALORlXl2zDq7RZbb9C2iooCeTgIkjVNGnE+6ykX+Bo5aBJDl8pVOIg08vj2ylI+",
+	"+Ji+fgJ0t752sq0c37gZZh0nHydKkhQLxlel5EbySjOrOEGiM8qMF1JmKv1mz2Jq7TYS6hVnxOke8mmH",
+	"StMJCjx0G1AlF4vy4bCN+TPBrgpx795f2v9WYSQkiBdHVA621GZMaAIpxPVYe4X6p8tWXK/ubDtFtGxm",
+	"EoDNpASmQjwgsgnG1gxCUfnU1UWTFhUoZgGkbJVrAzBbHiGvywXRCZM+FUlDLbV8vaR0O10pQwf2cmyz",
+	"LnMVB9ZnWnUJ1OWBv4auSBneZMHARVu4R7aoJN+5hvdctKUopIJOAHFuKQ9EjaZHso5q3elgSbo8FuSP",
+	"zTLS9eGQfpcMNECdsja3oHkDDTcDqOW9aAeBFInElOnaLMQNzpzPPTHn7BfRvx1xJpHPuTXYOAzrGraa",
+	"gicx8w0w0bWuqf4VTgJV4TaY+l0H4mpCI0Wmcz3eUgFRn7TOa5oBuvX559c1RKf8/PNoHQmtF1SA0rzf",
+	"AO5vOPX7DSXDDaf+76/9vdsASW449cr+ftM1t6CaPdFp2rAmgVnrQKzBFA3LaJ0hEkU8Gjd4w2nElcq8",
+	"J8mehP+RhpPOpv+WwDH0A3oFSvbTDmF6QXCpqMGoyNxP1PBug/I1nbLKgIoCaK+QWMYCSRIEeh8yimVX",
+	"Z/qaahVN9bpAZA97Mhg0WD+LM1lDrQgzr6uYTD/tItHlfU2aMtome1IDKS90KSOC6IEvsU5ARVevusGa",
+	"64CyLF0ztf6mLe4jKssIHPgUxB5QYdKHaj6jYahEHrYiq5t5NFhzrwSkL8GDzTK6zXaZipF7RFlHkUNS",
+	"wCJphykvH04tNg8DIM4iugBU1WDYAA4NIg4AdvpAAAjU1LvEyM/Aw7IZ2bQXXsR7gMLX57daqawaBr2V",
+	"tCEBJr0EcAKzP6VGBGp+v2QeKm1cbJbRerIVmKOlNKVAGPVJEMAtLOIjzkiDnasqplhaQAFRula4Rlm7",
+	"qFluuqj5x+qfUvM82iUk1GfwvZhLSIn2les04LFav+UpS3ez8p0uB5QoDgLKOmrxmxHvRLhnctwjpa7J",
+	"lbYyekFn2gTirMFyui+XldN6TedZA+oRJkhGSa2H2OuSUq1cSbSS0r6iPjfX7/fLGP5c5lFnzrwr5q5t",
+	"XLh0Y+sSvKNCPirBVCWqznGdeyQS5sZOuaIfU74wDqlTd+bLlfK8NmldsE9z3cU5oJn6oVOUJITuif2k",
+	"QyUOQ0RF2YFRNf9v+EplE7muxtnUJYlcu8RapTJ0t+kML5pum1yl2uiinqhomGRBc6NXvLO226nfues6",
+	"Iu714AoTVCg1fwBn2YoL7kBeo7vogMeVEWqnfme1UqneVYMq6ipHdCxxd7S7pNOmdSTjiAlI8zPJRy+9",
+	"KgmOiE8jXa7gCYylb+oHoCxhrHKDrSetxyhDfYDCKRUMiTG4ZUNFGmNk5F9FFrokYVSamrue5ISNTYO7",
+	"bcq/BsHiMZNKScFbjFCl9euja9VejBpFy8QIC13hPWI4KMF06eufx2euOWDAUdPURZs5Z+67C9vfW375",
+	"Qu36zvdvLG5eeWH+6ks/uLV0cf3yJeuD/DAmACUwwmky2ZO6gt79qth8vjJ/PJsnN6z3XWdhWrnIdGk5",
+	"hTipN+ennDAWA/3C8nQv5DpSDAnu/WGv9c7dfff+frE8J+mCY8W5alDMKZR5KZHuwMJCCsXboGGUh96y",
+	"FgMsoacm7ydVPyOzRRIBGYP/tEo1VQhTKlXXCbkooPQ13tEeWEbnFarLLCgvAsdQpN1Q9E0HcJuUxWuw",
+	"PjZ3lcpIRW3gn425S1Sk0UTc6tGhIwTpeoH7kxrsFF9Tz9//TcuZ+Qq1ScTkqrlT3wHO3lrdz4fgMorJ",
+	"cB/kp6WIFirV6V7Lo/nhzSkVURbpD+8tTPde/m6BerM6rerLIu7hxcXpXixE8H8N1XVOJVwzd/z0tZSZ",
+	"NIO9qzKf3FAZunmSuWqSKG6bWFCSVKhRTBnT200Lg9Y7aSpXSWi1rlOyVoXb2rxIuimZvLGZrtxgtyZo",
+	"JO2ldTgRgFgZdpoQbWdcPOV4AQQ/DgERzzniga+9M8aTHszWwyvUTwA42EpyLGennSzkYJLjNbVWysMj",
+	"nim9dELt8o2OOJGOIHJE0oZRMBCkpkCY6TTHFPoixdAUq4vLPDKZwiSfkgZX5uZ3PUnamDT5+BsORvgb",
+	"DMrC2IMIawwUtkiydcUjg5w/1nucqd1IJSlOZFDFS5UM0hdSGfW5uWptuVwpV8rV+kqlUrEB8R9pcn5n",
+	"knaYvnPJCLB/jEd7+9a1qb2J7D3AaeXmZDIzk7xMDn+y1YY7d/OBz4sgPO2IiK7FQ8wcBi0Vh0EEB7L7",
+	"6vgoyDA9ViLBOsh0OQ4jDhk3yEJmbqZiiXAQrCHJY69L8p1BCkOkKzD/l8ThDt+doYfORY0EHOG+9YDe",
+	"IxN127rYRf0uAZ8h39ASw7vp6ZhefgUnpI/DZPvKdoudcdA/UC22u43GZm31cadDInR7A6KntvYrAhO1",
+	"AvKUceiCU3gStpvOVWHciZnPY8owxTYDGiPoXvr38RR/kZiUpn1aMebVrZs3TkDrAdZR91haJ02EEqRg",
+	"esAdwhQdTe7dHMTF79rf80hMJPYP1NwzEduudjZiQ4ukMye46ag0LcHBjo5XNbegwUqPYCZSStuOnwY8",
+	"7XWJLtX1aAfIXkbrw6UQIXkYKqWjcYkNBvO6SHD7ISGo87VwgJmn3oPELe7jgY0IqAQ/fkye8xbAvIkQ",
+	"z7TW0tSE20fRPTKjQTuRrgMyT8UOygZplhASS+qZPuz3Ge6R/WNNUXI/TeN1tUUaaFSAbfGi2MLCU/PN",
+	"jXRnfiqFQbUK3mAa8SpQDw+gSKUYQAkyRgOCozK6pV/VmH5moRWp1evzaHcMs9geA8cwiiZAh7anF23T",
+	"qG3fYhXnXglJ5xSvh+w0b/dJKzzB68XJywQqnv12gK7p6qMYfxEMeKJ5zFfHLkDtDnQjD8aPFcatgHou",
+	"6uG9Eu6Q78xXF+eXKpWKi2ivF0vcCshxM13axgU9BG7gHlSaibBMrLitudEu3eCMlK5j6XX1FRL1O9jy",
+	"5InUVLXK0jdMZV5Pvm0wp8gbJTxzJtxpmiZkEfA6y6QPKvdZum8YeHoGntdp2wkXEjweJhfOGOlrbILu",
+	"VzR13jffywXSMrUxSEq1drsVe6ZJ0yCu310qquOEAaZDHnHBVwnHKj7TU1E32QLmXUNN2zrXMJnGbCgz",
+	"Juir5KRR7sScLvZz186tWU9h58NmvWa6A0GpR3H+eBsOFwHT+xpurgoOHDXqNqsRJ5nT8fTULPONRTmZ",
+	"RZnMp9CYR41nsJlYfKMAv2IFODJAcdu+c0pez5+RCpxBmWWU1RBa6diPIKBzSr2cPzZAsejEE2uvYwEs",
+	"6R08HUbo3kL2ahpvg2rWnUVm6NcBYJYQQ0LMYFkMJD5fM5k2OExbjezvq23N6fhork1NHbq4egbXeAHV",
+	"t5o2jDyXb3DpQndLF0kewJ0/jZEFWTjv5huDr5lseNLYJIE2Y4a8Lk/wzSigPSpFGV0CEBI0FdeeVg+q",
+	"9bsklPqTnYwA5jRtPgs4Xbiylu89rtGza5lOT8+J9FKjSIfN3G4sN9hmtmmn1iKKHP0uh2BylxnoAY3U",
+	"Idvin4eZEowWQZ2YiDG4An0ESW+58WW71ImFcp1NFsxw8vbu1PFFtzMrKaR3+e6MqSLkQv5jJOJueg/v",
+	"TnJVeGGlVp0fuuKbjVbSK7nLtYq+FORUqqt41V/0Siutaru07C/USiu42iotkBW/5s23FttLlVTmDt/+",
+	"ydGHPz564x+O/vQtI5nxhLrILDtKrplWKyuV/bszFEpyl9gmO5CabfXF66krpOkHoE9YZpmqoHqSYupQ",
+	"f8ZpS6mZHo/qlVptyuDAfvnzGaocZbtAHlc4couQdDkLqemZbe90vHW01dbJ/UOLWofqgqxO92U+DZlL",
+	"84UR8bBMrdsxib9MsyEpSNA28Pgh5DayWCLbOUN/L0sZpdu3rgm3wbTWTtB9EdFIfhgujPgeJVAIritf",
+	"S3dVGfOZyzLash/FbDB/uIkrdKgEOH+ppI4XS9ttpQkdTtYykH0qs5cDFosMCEx5mUez4G1z1/gSRz13",
+	"vXNcL5EigG36ifuTeCVJz41JDW6OXWUOOFe4yLR5xwnXmWDRnj5cOAss0niDPHfnQ6tTfe9oWuswK6bv",
+	"ZHi+k2D5RnF8lSnsw0i33a8JVKAIepe5qZbvxpbt7fQc9FA6n9H3oMNOBMtbNBiCcZjeC13i7eZbQ2kt",
+	"nQPRsPzNHfu5qvXNDaPSE5ANDwkTDTa8vxlQNaA2b2tk0XRYuQK39ykAd92vJZr4zAKIXFNFhwyudlsv",
+	"evQmvXr55Uu3tr+3tSE2ejJ8+cLG0sYr63s3dy4tvnzxpVc2WKVMBldf9Xc26E260b++HXRv7nyv+oPB",
+	"1dWyVwtYq3e54n//ar4La321cqawp1yrQtuBMO0xmGm74NQqtaVStVqqVbYry/XF1Xql8nL+5nt9JHZZ",
+	"xjVSWvbmq6XVdgWX5v1lr9qq4QWy2HaGWhTkxl+pVypm/LR3gPnQsDHyllWGLvPvzxCfZJv0FRi1axZQ",
+	"5zxdk3Mi8zFNVHIieOepoJ3Pnt05gSmZDNbUTvWES3cjsYBuZGjhIjlzopxHKkRMfCR5MQwnjiLCZGIV",
+	"vgyF9rWU+qmTEmnbiTGOLCi/ZxW4OSsGM2G4vr6UnKCEpxSEDAYzy+86whmfkL0ALCRMbw4DTcmGdK75",
+	"UnbxRwuVHOiGdhHtdPX1Uv22hUxlGgbZD11ZRw2+I4LMrVGWXJRHQuKBiodxK1Du1siXS0wvSPu4dkp0",
+	"Z2i4ew4LKPLT7FpO66ppOcx2AvkSvKRcX8yT+G5fxSqfljN3NkA2q0SG+ZT5UD8w3xdjvH9ix2J1iqiU",
+	"s3ZAddOap+8dTJW7TD+M83X0J24lrVmSjlXTOhY1/YWjCY4FzBvdG58eyyJIZe67oX0AvkNjy3bEe2kL",
+	"GmjXZNY4imTVm3GTJjOKWwUhRXbDGGa9zdGc2FCyNu1TI7ukl75uMrfFOTXb5CLR4+Yejkhja11kgxt8",
+	"NpaGCzHpDN3FMaMniGCdjLVf5BkLhzd3ezVY1Axuv3F/d/8/AgAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -84,7 +84,7 @@ func (s *server) checkOrigin(r *http.Request) error {
 func (s *server) cookieOf(c *call, current session.Session) *string {
 	cookie := http.Cookie{
 		Name: sessionCookie, Value: s.Sessions.Cookie(current), Path: "/",
-		MaxAge:   int(time.Until(current.ExpiresAt) / time.Second),
+		MaxAge:   int(current.ExpiresAt.Sub(s.Now()) / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(s.baseURL(c), "https:"),
 	}
 	header := cookie.String()

@@ -83,7 +83,7 @@ func (s *testServer) foreignToken(t testing.TB, u user) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := foreign.AccessToken(session.Session{ID: u.id, UserID: u.id})
+	token, _, err := foreign.AccessToken(session.Session{ID: u.id, UserID: u.id})
 	if err != nil {
 		t.Fatal(err)
 	}

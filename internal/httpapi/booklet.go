@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"io"
+	"mime"
 	"net/http"
 )
 
@@ -13,7 +15,7 @@ func (s *server) acceptBookletBodies(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost && r.URL.Path == "/users/regist" {
 			body := bufio.NewReader(r.Body)
-			if start, _ := body.Peek(1); !isForm(r, start) {
+			if !isForm(r, body) {
 				r.Header.Set("Content-Type", "application/json")
 			}
 			r.Body = readCloser{body, r.Body}
@@ -22,16 +24,17 @@ func (s *server) acceptBookletBodies(next http.Handler) http.Handler {
 	})
 }
 
-func isForm(r *http.Request, start []byte) bool {
-	return r.Header.Get("Content-Type") == "application/x-www-form-urlencoded" && !bytes.HasPrefix(start, []byte("{"))
+// isForm reports whether a body is called a form and does not begin like JSON.
+func isForm(r *http.Request, body *bufio.Reader) bool {
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	start, _ := body.Peek(64) // a shorter body has an error, and a start all the same
+	return err == nil && mediaType == "application/x-www-form-urlencoded" && !bytes.HasPrefix(bytes.TrimSpace(start), []byte("{"))
 }
 
 type readCloser struct {
 	*bufio.Reader
-	closer interface{ Close() error }
+	io.Closer
 }
-
-func (r readCloser) Close() error { return r.closer.Close() }
 
 // bookletUpload answers an upload with URLs only.
 type bookletUpload struct{ urls []string }

@@ -56,6 +56,8 @@ func TestBookletUsers(t *testing.T) {
 		{"again without a type", post("/users/regist", "", bookletRegistration), bookletRegistered},
 		{"again with a broken type", post("/users/regist", ";;", bookletRegistration), bookletRegistered},
 		{"again as a form", post("/users/regist", formType, "phone=18866668888&password=demo123456&code=123456"), bookletRegistered},
+		{"again as a form with a charset", post("/users/regist", formType+"; charset=UTF-8", "phone=18866668888&password=demo123456&code=123456"), bookletRegistered},
+		{"again behind blanks", post("/users/regist", formType, " \r\n"+bookletRegistration), bookletRegistered},
 		{"again on an English phone", post("/users/regist", jsonType, bookletRegistration, with("Accept-Language", "en")), bookletRegistered},
 		{"an argument is missing", get("/users/login?phone=18866668888"), bookletInvalid},
 		{"all arguments are missing", get("/users/login"), bookletInvalid},

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/text/language"
 
 	"gatehouse/internal/apperr"
+	"gatehouse/internal/logging"
 	"gatehouse/internal/session"
 )
 
@@ -22,6 +23,7 @@ type call struct {
 	scheme    string
 	operation *operation      // nil outside the contract
 	session   session.Session // zero where nobody is logged in
+	upload    *uploadBody     // nil where nothing is uploaded
 }
 
 type callKey struct{}
@@ -44,7 +46,8 @@ func (s *server) identify(next http.Handler) http.Handler {
 			c.id = uuid.NewString()
 		}
 		w.Header().Set("X-Request-ID", c.id)
-		c.request = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+		ctx := logging.WithRequestID(r.Context(), c.id)
+		c.request = r.WithContext(context.WithValue(ctx, callKey{}, c))
 		next.ServeHTTP(w, c.request)
 	})
 }

@@ -19,11 +19,12 @@ import (
 	"gatehouse/internal/site"
 )
 
-// writeError is the one door by which every failure leaves. Only http.ServeContent answers
-// for itself: 304, 412 and 416 of a picture.
+// writeError is the one door by which every failure leaves. Others answer in two places only:
+// http.ServeContent a picture's 304, 412 and 416, and net/http itself what is no request that
+// it could hand on (400, 417, 431, 505).
 func (s *server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
-		return // nobody is there to read an answer
+		panic(http.ErrAbortHandler) // the client has gone, or half of it: it must not take silence for a 200
 	}
 	e := apperr.From(err)
 	s.logFailure(r, e)
@@ -40,12 +41,12 @@ func (s *server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 
 // logFailure tells what the client did wrong at Info, and what we did wrong at Error, each once.
 func (s *server) logFailure(r *http.Request, e *apperr.Error) {
-	level := slog.LevelInfo
+	level, message := slog.LevelInfo, "request refused"
 	if e.Code.Status() >= http.StatusInternalServerError && e.Code != apperr.ServerBusy {
-		level = slog.LevelError
+		level, message = slog.LevelError, "request failed"
 	}
-	s.Logger.LogAttrs(r.Context(), level, "refused", slog.Int("error_code", int(e.Code)),
-		slog.String("error", e.Error()), slog.String("route", route(r)), slog.String("request_id", callFrom(r.Context()).id))
+	s.Logger.LogAttrs(r.Context(), level, message, slog.Int("error_code", int(e.Code)),
+		slog.String("error", e.Error()), slog.String("route", route(r)))
 }
 
 func (s *server) setErrorHeaders(w http.ResponseWriter, r *http.Request, e *apperr.Error) {
@@ -66,7 +67,7 @@ func (s *server) allowedMethods(r *http.Request) []string {
 	path := cmp.Or(r.URL.RawPath, r.URL.Path) // as chi matches
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		match := chi.NewRouteContext()
-		if !chi.RouteContext(r.Context()).Routes.Match(match, method, path) || s.contract.hides(method, match.RoutePattern()) {
+		if !chi.RouteContext(r.Context()).Routes.Match(match, method, path) || s.contract.hidden[operationKey{method, match.RoutePattern()}] {
 			continue
 		}
 		allowed = append(allowed, method)
@@ -77,10 +78,12 @@ func (s *server) allowedMethods(r *http.Request) []string {
 	return allowed
 }
 
-// wantsPage tells browsers from programs; operations of the API answer programs only.
+// wantsPage tells browsers from programs; the API answers programs only.
 func (s *server) wantsPage(r *http.Request) bool {
 	operation := callFrom(r.Context()).operation
-	return (operation == nil || operation.isPage) && strings.Contains(r.Header.Get("Accept"), "text/html")
+	isAPI := operation != nil && !operation.isPage ||
+		strings.HasPrefix(r.URL.Path, "/users/") || strings.HasPrefix(r.URL.Path, "/upload/")
+	return !isAPI && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 func (s *server) writeErrorEnvelope(w http.ResponseWriter, r *http.Request, e *apperr.Error) {
@@ -118,7 +121,7 @@ func (s *server) writeErrorPage(w http.ResponseWriter, r *http.Request, e *apper
 	c := callFrom(r.Context())
 	page, err := s.errorPage(c, e)
 	if err != nil {
-		s.Logger.ErrorContext(r.Context(), "render an error page", "error", err, "request_id", c.id)
+		s.Logger.ErrorContext(r.Context(), "render an error page", "error", err)
 		s.writeErrorEnvelope(w, r, e)
 		return
 	}

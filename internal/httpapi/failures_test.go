@@ -1,7 +1,10 @@
 package httpapi
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -54,6 +57,56 @@ func TestDatabaseIsGone(t *testing.T) {
 			t.Errorf("the page tells the cause:\n%s", page.body)
 		}
 	})
+}
+
+// TestDatabaseServerIsGone stops the database's server: clients are asked to come back.
+func TestDatabaseServerIsGone(t *testing.T) {
+	mariadb, err := dbtest.StartServer()
+	if errors.Is(err, dbtest.ErrNotInstalled) && !dbtest.NoSkip() {
+		withoutServer = true
+		t.Skip(dbtest.Banner)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = mariadb.Stop() }) // fails where it has stopped already
+	s := newServer(t, mariadb.CreateDatabase(t), inDevelopment)
+	u := s.newUser(t)
+	ours, token, ticket := cookie(s.newCookie(t, u)), bearer(u.token), []string{"ticket", s.ticketOf(t, u)}
+	if err := mariadb.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []*http.Request{
+		get("/readyz"), registration("18866668888"), credentials(u.phone, password), get("/users/me", token),
+		newRequest(http.MethodPost, "/h5/ticket", "", nil, token), get(homePath, ours), get(u.homePath),
+		upload([]file{{"a.png", tinyPNG(t)}}, token), postForm("/h5/session", ticket),
+	} {
+		s.send(t, r).want(t, apperr.ServerBusy).wantHeader(t, "Retry-After", "1")
+	}
+}
+
+// TestHalfClosedConnection sends a whole request and closes its half of the connection: the answer
+// is a true one, or none.
+func TestHalfClosedConnection(t *testing.T) {
+	s := newServer(t, "")
+	conn, err := net.Dial("tcp", s.base.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	body := `{"phone":"18866668888","password":"` + password + `","code":"` + code + `"}`
+	fmt.Fprintf(conn, "POST /users/regist HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	answered, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	users := s.count(t, "users")
+	if said := strings.HasSuffix(string(answered), `{"data":{"msg":"ok","code":0}}`+"\n"); said && users != 1 || !said && len(answered) > 0 {
+		t.Errorf("with %d users the answer is %q", users, answered)
+	}
 }
 
 func TestNoHashGetsItsTurn(t *testing.T) {
@@ -119,7 +172,7 @@ func TestPanics(t *testing.T) {
 			t.Errorf("the cause is told: %s", a.body)
 		}
 	}
-	if !s.logs.has("level=ERROR", "msg=refused", "nil pointer", "goroutine", "request_id=") {
+	if !s.logs.has("level=ERROR", "msg=panic", "goroutine", "request_id=") || !s.logs.has("level=ERROR", `msg="request failed"`, "nil pointer") {
 		t.Errorf("the log has no stack:\n%s", s.logs)
 	}
 	s.send(t, get("/healthz")).want(t, apperr.OK)

@@ -46,7 +46,11 @@ func FuzzUploadForm(f *testing.F) {
 // checkForm reads a form to its end.
 func checkForm(t *testing.T, boundary string, body []byte) {
 	t.Helper()
-	form := uploadForm{parts: multipart.NewReader(bytes.NewReader(body), boundary)}
+	limited := &uploadBody{
+		ReadCloser: io.NopCloser(bytes.NewReader(body)), connection: http.NewResponseController(&deadlines{}),
+		start: time.Now(), overhead: partOverhead,
+	}
+	form := uploadForm{parts: multipart.NewReader(limited, boundary), body: limited}
 	content := 0
 	for {
 		upload, err := form.next()

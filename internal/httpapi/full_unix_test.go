@@ -3,6 +3,7 @@
 package httpapi
 
 import (
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -47,18 +48,24 @@ func TestDiskIsFull(t *testing.T) {
 	s.send(t, upload([]file{{"large.jpg", jpegOf(t, 1_000_000)}}, token)).want(t, apperr.OK)
 }
 
-// TestDatabaseCannotCommit leaves SQLite's log no room to grow: whether the pictures were stored
-// is not known at once, so the client is asked to come back, and nothing is left.
-func TestDatabaseCannotCommit(t *testing.T) {
-	s := newServer(t, "")
-	token := bearer(s.newUser(t).token)
+// TestDatabaseIsFull leaves SQLite's log no room to grow.
+func TestDatabaseIsFull(t *testing.T) {
+	s := newServer(t, "", inDevelopment)
+	u := s.newUser(t)
+	ours, token, ticket := cookie(s.newCookie(t, u)), bearer(u.token), []string{"ticket", s.ticketOf(t, u)}
 	log, err := os.Stat(filepath.Join(s.dataDir, "gatehouse.db-wal"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	lift := limitFiles(t, log.Size())
-	s.send(t, upload([]file{{"small.png", tinyPNG(t)}}, token)).want(t, apperr.ServerBusy).wantHeader(t, "Retry-After", "1")
-	s.send(t, registration("18866668888")).want(t, apperr.Internal)
+	for _, r := range []*http.Request{
+		upload([]file{{"small.png", tinyPNG(t)}}, token), registration("18866668888"), credentials(u.phone, password),
+		newRequest(http.MethodPost, "/h5/ticket", "", nil, token), get(homePath, ours), get(u.homePath),
+		postForm("/h5/session", ticket), postForm(loginPath, []string{"phone", u.phone, "password", password}),
+		get("/users/login?phone=" + u.phone + "&password=open+sesame+8"),
+	} {
+		s.send(t, r).want(t, apperr.StorageFull)
+	}
 	lift()
 	s.wantNoPictures(t)
 	s.send(t, upload([]file{{"small.png", tinyPNG(t)}}, token)).want(t, apperr.OK)

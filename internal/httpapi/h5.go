@@ -16,12 +16,12 @@ const (
 )
 
 func (s *server) CreateHomeTicket(ctx context.Context, _ api.CreateHomeTicketRequestObject) (api.CreateHomeTicketResponseObject, error) {
-	homeURL, err := s.homeURL(ctx, callFrom(ctx).session)
+	homeURL, lifetime, err := s.homeURL(ctx, callFrom(ctx).session)
 	if err != nil {
 		return nil, err
 	}
 	return api.CreateHomeTicket200JSONResponse{Data: api.HomeTicketData{
-		Msg: api.HomeTicket{HomeURL: homeURL, ExpiresIn: int64(s.TicketLifetime.Seconds())},
+		Msg: api.HomeTicket{HomeURL: homeURL, ExpiresIn: seconds(lifetime)},
 	}}, nil
 }
 
@@ -33,15 +33,24 @@ func (s *server) GetHomePage(ctx context.Context, request api.GetHomePageRequest
 	if c.session.ID == "" {
 		return redirect(loginPath), nil
 	}
-	user, err := s.Accounts.VisitHome(ctx, c.session.UserID)
+	page, err := s.homePage(ctx, c, c.session)
 	if apperr.Is(err, apperr.NotLoggedIn) {
 		return redirect(loginPath), nil
 	}
+	return htmlPage{body: page}, err
+}
+
+// homePage renders the page and counts the visit; one that only asks for the headers is none.
+func (s *server) homePage(ctx context.Context, c *call, current session.Session) ([]byte, error) {
+	visit := s.Accounts.VisitHome
+	if c.request.Method == http.MethodHead {
+		visit = s.Accounts.Get
+	}
+	user, err := visit(ctx, current.UserID)
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.Site.Home(c.language(), site.Home{Nickname: user.Nickname, Visits: user.HomeVisits})
-	return htmlPage{body: page}, err
+	return s.Site.Home(c.language(), site.Home{Nickname: user.Nickname, Visits: user.HomeVisits})
 }
 
 // openWithTicket turns a ticket into a cookie, unless that would replace another user's session.
@@ -50,8 +59,8 @@ func (s *server) openWithTicket(ctx context.Context, c *call, ticket string) (ap
 		return redirect(homePath), nil
 	}
 	next, err := s.Sessions.PeekTicket(ctx, ticket)
-	if apperr.Is(err, apperr.NotLoggedIn) {
-		return redirect(loginPath), nil
+	if apperr.Is(err, apperr.NotLoggedIn) { // used, or too old: whoever is logged in goes on, others log in there
+		return redirect(homePath), nil
 	}
 	if err != nil {
 		return nil, err
@@ -86,11 +95,11 @@ func (s *server) SwitchSession(ctx context.Context, request api.SwitchSessionReq
 	return s.redeem(ctx, c, request.Body.Ticket)
 }
 
-// redeem goes on to the home page with a session, or to the login page if the ticket is no good any more.
+// redeem goes on to the home page, with a new session if the ticket is still good.
 func (s *server) redeem(ctx context.Context, c *call, ticket string) (redirection, error) {
 	opened, err := s.Sessions.RedeemTicket(ctx, ticket)
 	if apperr.Is(err, apperr.NotLoggedIn) {
-		return redirect(loginPath), nil
+		return redirect(homePath), nil
 	}
 	if err != nil {
 		return redirection{}, err

@@ -25,10 +25,7 @@ func TestTicketOpensTheHomePageOnce(t *testing.T) {
 		s.send(t, get(homePath, ours)).wantText(t, "<b>2</b>")
 		s.send(t, get(homePath, ours, with("Accept-Language", "en"))).wantText(t, "Welcome back").wantText(t, "<b>3</b>")
 
-		again := s.send(t, get(u.homePath)).wantRedirect(t, loginPath)
-		if again.sessionCookie() != "" {
-			t.Error("a ticket that was used has opened a session")
-		}
+		s.wantNothingOpened(t, get(u.homePath))
 	})
 }
 
@@ -49,9 +46,9 @@ func TestOfManyUsesOfATicketOneWins(t *testing.T) {
 	dbtest.RunURL(t, func(t *testing.T, url string) {
 		s := newServer(t, url)
 		ticket := s.ticketOf(t, s.newUser(t))
-		opened := atOnce(rivals, func() string { return s.send(t, get("/h5/home?ticket="+ticket)).header.Get("Location") })
-		if opened[homePath] != 1 || opened[loginPath] != rivals-1 {
-			t.Errorf("redirections and how often: %v", opened)
+		opened := atOnce(rivals, func() bool { return s.send(t, get("/h5/home?ticket="+ticket)).sessionCookie() != "" })
+		if opened[true] != 1 || opened[false] != rivals-1 {
+			t.Errorf("cookies given, and how often: %v", opened)
 		}
 	})
 }
@@ -61,17 +58,45 @@ func TestTicketsThatOpenNothing(t *testing.T) {
 		s := newServer(t, url)
 		u := s.newUser(t)
 		for _, ticket := range []string{"", marker, strings.Repeat("A", 26), strings.Repeat("A", 10_000), "%00", "%ff", u.token} {
-			s.send(t, get("/h5/home?ticket="+ticket)).wantRedirect(t, loginPath)
-			s.send(t, postForm("/h5/session", []string{"ticket", ticket})).wantRedirect(t, loginPath)
+			s.wantNothingOpened(t, get("/h5/home?ticket="+ticket))
+			s.wantNothingOpened(t, postForm("/h5/session", []string{"ticket", ticket}))
 		}
 		s.send(t, get("/h5/home?ticket=%zz")).wantStatus(t, http.StatusSeeOther)
 		s.clock.advance(time.Minute - time.Second)
 		late := s.ticketOf(t, u)
 		s.send(t, get(u.homePath)).wantRedirect(t, homePath) // in its last second
 		s.clock.advance(time.Minute)
-		s.send(t, get("/h5/home?ticket="+late)).wantRedirect(t, loginPath)
-		s.send(t, postForm("/h5/session", []string{"ticket", late})).wantRedirect(t, loginPath)
+		s.wantNothingOpened(t, get("/h5/home?ticket="+late))
+		s.wantNothingOpened(t, postForm("/h5/session", []string{"ticket", late}))
+		s.send(t, get("/h5/home?ticket=a&ticket=b")).want(t, apperr.InvalidInput)
+		s.send(t, get(homePath)).wantRedirect(t, loginPath)
 	})
+}
+
+// wantNothingOpened sends on to the home page, which knows who is logged in already.
+func (s *testServer) wantNothingOpened(t testing.TB, r *http.Request) {
+	t.Helper()
+	if a := s.send(t, r).wantRedirect(t, homePath); a.sessionCookie() != "" {
+		t.Errorf("%s %s opens a session", r.Method, r.URL)
+	}
+}
+
+// TestHeadOfTheHomePageIsNoVisit asks as link previews do.
+func TestHeadOfTheHomePageIsNoVisit(t *testing.T) {
+	s := newServer(t, "", inDevelopment)
+	u := s.newUser(t)
+	ours := cookie(s.newCookie(t, u))
+	s.send(t, head(homePath, ours)).wantStatus(t, http.StatusOK)
+	byURL := "/users/login?phone=" + u.phone + "&password=open+sesame+8"
+	s.send(t, head(byURL)).wantStatus(t, http.StatusMethodNotAllowed)
+	s.send(t, get(homePath, ours)).wantText(t, "首次到访")
+}
+
+func TestLoginByURLFromAnotherSite(t *testing.T) {
+	s := newServer(t, "", inDevelopment)
+	byURL := "/users/login?phone=" + s.newUser(t).phone + "&password=open+sesame+8"
+	s.send(t, get(byURL, with("Sec-Fetch-Site", "cross-site"))).want(t, apperr.CrossOrigin)
+	s.send(t, get(byURL, with("Sec-Fetch-Site", "none"))).wantStatus(t, http.StatusOK)
 }
 
 func TestTicketReplacesNoSessionWithoutAClick(t *testing.T) {
@@ -93,7 +118,7 @@ func TestTicketReplacesNoSessionWithoutAClick(t *testing.T) {
 
 		switched := s.send(t, postForm("/h5/session", form, ours, with("Sec-Fetch-Site", "same-origin"))).wantRedirect(t, homePath)
 		s.send(t, get(homePath, cookie(switched.sessionCookie()))).wantText(t, nicknameOf(comes))
-		s.send(t, postForm("/h5/session", form, ours)).wantRedirect(t, loginPath) // used up
+		s.wantNothingOpened(t, postForm("/h5/session", form, ours)) // used up
 
 		own := s.send(t, get("/h5/home?ticket="+s.ticketOf(t, here), ours)).wantRedirect(t, homePath) // nobody is replaced
 		s.send(t, get(homePath, cookie(own.sessionCookie()))).wantText(t, nicknameOf(here))

@@ -12,14 +12,14 @@ import (
 
 func (s *server) UploadImages(ctx context.Context, request api.UploadImagesRequestObject) (api.UploadImagesResponseObject, error) {
 	c := callFrom(ctx)
-	form := uploadForm{parts: request.Body}
+	form := uploadForm{parts: request.Body, body: c.upload}
 	images, err := s.Images.Upload(ctx, c.session.UserID, form.next)
 	if err != nil {
 		return nil, err
 	}
 	upload := api.Upload{ImageURL: make([]string, len(images)), Images: make([]api.StoredImage, len(images))}
 	for i, stored := range images {
-		upload.Images[i] = s.imageFromNoun(c, stored)
+		upload.Images[i] = s.storedImageFromImage(c, stored)
 		upload.ImageURL[i] = upload.Images[i].URL
 	}
 	if s.Booklet {
@@ -68,7 +68,7 @@ func (i imageResponse) VisitHeadImageResponse(w http.ResponseWriter) error {
 	return i.VisitGetImageResponse(w)
 }
 
-func (s *server) imageFromNoun(c *call, stored image.Image) api.StoredImage {
+func (s *server) storedImageFromImage(c *call, stored image.Image) api.StoredImage {
 	return api.StoredImage{
 		ID: uuid.MustParse(stored.ID), URL: s.baseURL(c) + "/static/image/" + stored.Name,
 		Width: int64(stored.Width), Height: int64(stored.Height), Bytes: stored.Bytes,

@@ -10,8 +10,14 @@ import (
 
 func TestMain(m *testing.M) { dbtest.Main(m, reportUnseen) }
 
+// withoutServer is set where no database server can be had, whose loss some answers tell of.
+var withoutServer bool
+
 // reportUnseen fails a run of all tests that has left out an answer or an example of the contract.
 func reportUnseen() error {
+	if withoutServer {
+		return nil // dbtest says loudly what did not run
+	}
 	for _, filter := range []string{"test.run", "test.skip", "test.list", "test.fuzz"} {
 		if flag.Lookup(filter).Value.String() != "" {
 			return nil

@@ -20,6 +20,8 @@ import (
 // statusClientGone is logged where the client went away before it had an answer.
 const statusClientGone = 499
 
+const maxLoggedPath = 64 // bytes
+
 // logRequests writes a line for each request. Queries, bodies and headers never reach it.
 func (s *server) logRequests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -33,18 +35,20 @@ func (s *server) logRequests(next http.Handler) http.Handler {
 			s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "request",
 				slog.String("method", r.Method), slog.String("route", route(r)), slog.Int("status", status(answer, r)),
 				slog.Duration("duration", time.Since(start)), slog.Int("bytes", answer.BytesWritten()),
-				slog.String("client", c.client.String()), slog.String("request_id", c.id))
+				slog.String("client", c.client.String()))
 		}()
 		next.ServeHTTP(answer, r)
 	})
 }
 
-// route is the pattern that a request matched, or its path where there is none.
+// route is the pattern that a request matched, or the start of its path where there is none,
+// without what might be an escaped query.
 func route(r *http.Request) string {
 	if pattern := chi.RouteContext(r.Context()).RoutePattern(); pattern != "" {
 		return pattern
 	}
-	return r.URL.Path
+	path, _, _ := strings.Cut(r.URL.Path, "?")
+	return path[:min(len(path), maxLoggedPath)]
 }
 
 func status(answer middleware.WrapResponseWriter, r *http.Request) int {
@@ -64,7 +68,8 @@ func (s *server) recoverPanics(next http.Handler) http.Handler {
 			if err, ok := failure.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(failure)
 			}
-			s.writeError(w, r, fmt.Errorf("panic: %v\n%s", failure, debug.Stack()))
+			s.Logger.ErrorContext(r.Context(), "panic", "stack", string(debug.Stack()))
+			s.writeError(w, r, fmt.Errorf("panic: %v", failure))
 		}()
 		next.ServeHTTP(w, r)
 	})
@@ -89,7 +94,7 @@ var forwardingHeaders = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwa
 // published by a proxy on the same machine, and from pages that rebind their name to it.
 func (s *server) refuseForeign(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.isLocalHost(r.Host) || (isForwarded(r) && !s.fromTrustedProxy(r)) {
+		if !s.isLocalHost(r.Host) || !s.fromTrustedProxy(r) && (isForwarded(r) || !s.isLocal(peerAddress(r))) {
 			s.writeError(w, r, apperr.New(apperr.NotLocal))
 			return
 		}
@@ -119,5 +124,9 @@ func (s *server) isLocalHost(hostPort string) bool {
 		return s.LAN
 	}
 	address, err := netip.ParseAddr(host)
-	return err == nil && (address.IsLoopback() || s.LAN && (address.IsPrivate() || address.IsLinkLocalUnicast()))
+	return err == nil && s.isLocal(address)
+}
+
+func (s *server) isLocal(address netip.Addr) bool {
+	return address.IsLoopback() || s.LAN && (address.IsPrivate() || address.IsLinkLocalUnicast())
 }

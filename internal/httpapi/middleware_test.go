@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ func TestRequestIDs(t *testing.T) {
 
 func TestUnknownPathsAndMethods(t *testing.T) {
 	s := newServer(t, "")
-	for _, path := range []string{"/nowhere", "/users", "/users/", "/users/me/", "/h5", "/h5/nowhere", "/static/", "/static/image", "/assets/nowhere.css", "/.git/config", "/%2e%2e/etc", "/a%00b", "//users/me"} {
+	for _, path := range []string{"/nowhere", "/users", "/h5", "/h5/nowhere", "/static/", "/static/image", "/assets/nowhere.css", "/.git/config", "/%2e%2e/etc", "/a%00b", "//users/me"} {
 		t.Run(path, func(t *testing.T) {
 			s.send(t, get(path)).want(t, apperr.PathNotFound).wantHeader(t, "Content-Type", jsonType)
 			s.send(t, get(path, browser)).wantStatus(t, http.StatusNotFound).wantText(t, "<html").wantText(t, "路径不存在")
@@ -232,12 +233,51 @@ func registrationWith(change change) *http.Request {
 	return r
 }
 
+// TestEscapedQueryIsNotLogged hides a query in what is a path to the server.
+func TestEscapedQueryIsNotLogged(t *testing.T) {
+	s := newServer(t, "")
+	s.send(t, get("/users%2Flogin%3Fphone=1&password="+marker)).want(t, apperr.PathNotFound)
+	s.send(t, get("/"+strings.Repeat("x", 10_000))).want(t, apperr.PathNotFound)
+	if !s.logs.has("route=/users/login ") {
+		t.Errorf("the start of the path is not logged:\n%s", s.logs)
+	}
+	if log := s.logs.String(); strings.Contains(log, "phone") || len(log) > 5_000 {
+		t.Errorf("%d bytes are logged:\n%.5000s", len(log), log)
+	}
+}
+
+func TestUnderTheAPINobodyGetsAPage(t *testing.T) {
+	s := newServer(t, "")
+	for _, path := range []string{"/users/", "/users/me/", "/users/nowhere", "/upload/"} {
+		s.send(t, get(path, browser)).want(t, apperr.PathNotFound).wantHeader(t, "Content-Type", jsonType)
+	}
+	s.send(t, get("/users/regist", browser)).want(t, apperr.MethodNotAllowed).wantHeader(t, "Content-Type", jsonType)
+	s.send(t, newRequest("FOO", "/nowhere", "", nil)).want(t, apperr.PathNotFound)
+}
+
+// TestLANIsLocal lets private networks in, and nobody from elsewhere who says "localhost".
+func TestLANIsLocal(t *testing.T) {
+	s := newServer(t, "", inDevelopment, func(s *setup) { s.api.LAN = true })
+	for peer, want := range map[string]int{
+		"192.168.1.7:5000": http.StatusOK, "127.0.0.1:5000": http.StatusOK, "[fe80::1]:5000": http.StatusOK,
+		"203.0.113.7:5000": http.StatusForbidden, "[2001:db8::1]:5000": http.StatusForbidden,
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/healthz", nil)
+		r.Host, r.RemoteAddr = "localhost", peer
+		w := httptest.NewRecorder()
+		s.handler.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("%s is answered %d, want %d", peer, w.Code, want)
+		}
+	}
+}
+
 func TestRequestLine(t *testing.T) {
 	s := newServer(t, "")
 	s.send(t, get("/static/image/x.jpg?password="+marker, with("X-Request-ID", "line"), with("User-Agent", marker)))
 	for _, line := range [][]string{
 		{"level=INFO msg=request method=GET route=/static/image/{name} status=404 bytes=", "client=127.0.0.1 request_id=line"},
-		{"level=INFO msg=refused", "2005", "request_id=line"},
+		{`level=INFO msg="request refused"`, "2005", "request_id=line"},
 	} {
 		if !s.logs.has(line...) {
 			t.Errorf("no line has %q:\n%s", line, s.logs)

@@ -31,6 +31,7 @@ func (p htmlPage) write(w http.ResponseWriter) error {
 func setPageHeaders(header http.Header, policy string) {
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Security-Policy", policy)
+	header.Set("Referrer-Policy", "same-origin") // with none, older browsers post forms as from nowhere
 	header.Set("Vary", "Accept-Language")
 }
 
@@ -49,5 +50,5 @@ func (s *server) docs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	setPageHeaders(w.Header(), site.DocsPolicy)
-	_, _ = w.Write(page) // a client that is gone has no use for an error
+	_, _ = w.Write(page) // a client that is gone has no use for the rest
 }

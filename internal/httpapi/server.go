@@ -35,9 +35,7 @@ func (s *server) GetHealth(context.Context, api.GetHealthRequestObject) (api.Get
 
 func (s *server) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObject) (api.GetReadinessResponseObject, error) {
 	if err := s.Ready(ctx); err != nil {
-		notReady := apperr.Wrap(apperr.ServerBusy, err)
-		notReady.RetryAfter = time.Second
-		return nil, notReady
+		return nil, apperr.Busy(time.Second, err)
 	}
 	return api.GetReadiness200JSONResponse(done()), nil
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"fmt"
 	"io/fs"
@@ -24,6 +25,7 @@ import (
 	"gatehouse/internal/api"
 	"gatehouse/internal/database"
 	"gatehouse/internal/image"
+	"gatehouse/internal/logging"
 	"gatehouse/internal/session"
 	"gatehouse/internal/site"
 	"gatehouse/internal/storage"
@@ -68,7 +70,7 @@ func newServer(t testing.TB, databaseURL string, changes ...func(*setup)) *testS
 		url: databaseURL, dataDir: t.TempDir(), imageDir: filepath.Join(t.TempDir(), "image"),
 		clock: &clock{now: time.Now()}, logs: newLogBuffer(t),
 	}
-	logger := slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTimes}))
+	logger := slog.New(requestHandler{slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTimes})})
 	s.database = openDatabase(t, databaseURL, s.dataDir, logger)
 	stood := s.defaults(t, logger)
 	for _, change := range changes {
@@ -118,7 +120,7 @@ func (s *testServer) defaults(t testing.TB, logger *slog.Logger) setup {
 		},
 		api: Options{
 			Logger: logger, Contract: contract, Ready: s.database.Ready, UploadLimit: 1 << 20,
-			AccessTokenLifetime: 15 * time.Minute, TicketLifetime: time.Minute,
+			Now: s.clock.Now,
 		},
 	}
 }
@@ -362,4 +364,14 @@ func withoutTimes(_ []string, a slog.Attr) slog.Attr {
 		return slog.Attr{}
 	}
 	return a
+}
+
+// requestHandler shows the request id that logging takes from the context.
+type requestHandler struct{ slog.Handler }
+
+func (h requestHandler) Handle(ctx context.Context, r slog.Record) error {
+	if id, ok := logging.RequestID(ctx); ok {
+		r.AddAttrs(slog.String("request_id", id))
+	}
+	return h.Handler.Handle(ctx, r)
 }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"io"
+	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
@@ -15,8 +16,9 @@ import (
 const (
 	imageField      = "image"
 	maxOtherFields  = 100      // an upload has no use for more, and each costs time
-	formOverhead    = 64 << 10 // bytes of boundaries and headers that an upload may have besides its pictures
-	uploadPatience  = 30 * time.Second
+	formOverhead    = 1 << 20  // bytes that an upload may have besides its pictures
+	partOverhead    = 64 << 10 // of them, before a picture; multipart holds headers in memory
+	uploadTimeout   = 30 * time.Second
 	slowestTransfer = 16 << 10 // bytes a second below which a client is given up
 )
 
@@ -24,52 +26,71 @@ var errNoImageField = apperr.New(apperr.InvalidInput, apperr.Detail{
 	Field: "/" + imageField, Reason: apperr.Text{Chinese: "必填", English: "is required"},
 })
 
-// limitUpload bounds the size of an upload, and how slowly it may come.
+// limitUpload bounds the size of an upload, what it may have besides its pictures, and how slowly it may come.
 func (s *server) limitUpload(w http.ResponseWriter, r *http.Request) {
-	limited := http.MaxBytesReader(w, r.Body, s.UploadLimit+formOverhead)
-	r.Body = &pacedBody{ReadCloser: limited, connection: http.NewResponseController(w), start: time.Now()}
+	body := &uploadBody{
+		ReadCloser: http.MaxBytesReader(w, r.Body, s.UploadLimit+formOverhead),
+		connection: http.NewResponseController(w), start: time.Now(), overhead: partOverhead,
+	}
+	callFrom(r.Context()).upload, r.Body = body, body
 }
 
-// pacedBody gives a client time in proportion to what it has sent, so that one that
+// uploadBody gives a client time in proportion to what it has sent, so that one that
 // drips bytes does not hold its connection for long and a large upload is not cut off.
-type pacedBody struct {
+type uploadBody struct {
 	io.ReadCloser
 	connection *http.ResponseController
 	start      time.Time
 	received   int64
 	granted    time.Duration
+
+	inPicture bool
+	overhead  int64 // bytes that may still come before the next picture
 }
 
-func (b *pacedBody) Read(p []byte) (int, error) {
-	earned := uploadPatience + time.Duration(b.received/slowestTransfer)*time.Second
-	if earned > b.granted {
-		b.granted = earned
-		deadline := b.start.Add(earned)
-		if err := errors.Join(b.connection.SetReadDeadline(deadline), b.connection.SetWriteDeadline(deadline.Add(answerPatience))); err != nil {
-			return 0, err
-		}
+var errTooMuchOverhead = errors.New("the form has too much besides its pictures")
+
+func (b *uploadBody) Read(p []byte) (int, error) {
+	if err := b.grantTime(); err != nil {
+		return 0, err
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.received += int64(n)
+	if !b.inPicture {
+		if b.overhead -= int64(n); b.overhead < 0 {
+			return 0, errTooMuchOverhead
+		}
+	}
 	return n, err
 }
 
-// answerPatience is how long a client may take over an answer of no great size.
-const answerPatience = 60 * time.Second
+func (b *uploadBody) grantTime() error {
+	earned := uploadTimeout + time.Duration(b.received/slowestTransfer)*time.Second
+	if earned <= b.granted {
+		return nil
+	}
+	b.granted = earned
+	deadline := b.start.Add(earned)
+	return errors.Join(b.connection.SetReadDeadline(deadline), b.connection.SetWriteDeadline(deadline.Add(answerTimeout)))
+}
+
+// answerTimeout is how long a client may take over an answer of no great size.
+const answerTimeout = 60 * time.Second
 
 // allowSlowReader gives the client of a large file time in proportion to its size.
 func allowSlowReader(w http.ResponseWriter, size int64) {
 	extra := time.Duration(size/slowestTransfer) * time.Second
-	if extra < answerPatience {
+	if extra < answerTimeout {
 		return // the server's own limit is enough
 	}
 	// A connection that knows no deadlines has none to extend.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerPatience + extra))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout + extra))
 }
 
 // uploadForm finds the pictures in a multipart form as it streams in. Other fields are ignored.
 type uploadForm struct {
 	parts  *multipart.Reader
+	body   *uploadBody // that the parts are read from
 	images int
 	others int
 }
@@ -85,15 +106,34 @@ func (f *uploadForm) next() (*image.Upload, error) {
 		if err != nil {
 			return nil, refusalFromForm(err)
 		}
-		if part.FormName() == imageField {
+		name, err := fieldName(part)
+		if err != nil {
+			return nil, err
+		}
+		if name == imageField {
 			f.images++
-			return &image.Upload{Name: part.FileName(), Content: formContent{part}}, nil
+			f.body.overhead = partOverhead
+			return &image.Upload{Name: part.FileName(), Content: formContent{part, f.body}}, nil
 		}
 		if f.others++; f.others > maxOtherFields {
 			return nil, errTooManyFields
 		}
 	}
 }
+
+// fieldName returns InvalidInput for a part that names no field in a way that can be read:
+// it might be a picture.
+func fieldName(part *multipart.Part) (string, error) {
+	disposition, params, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
+	if err != nil || disposition != "form-data" || params["name"] == "" {
+		return "", errNamelessField
+	}
+	return params["name"], nil
+}
+
+var errNamelessField = apperr.New(apperr.InvalidInput, apperr.Detail{
+	Field: "", Reason: apperr.Text{Chinese: "有一个字段的 Content-Disposition 无法解析", English: "has a field whose Content-Disposition cannot be read"},
+})
 
 var errTooManyFields = apperr.New(apperr.InvalidInput, apperr.Detail{
 	Field: "", Reason: apperr.Text{Chinese: "表单字段过多", English: "has too many fields"},
@@ -107,10 +147,15 @@ func (f *uploadForm) end() error {
 }
 
 // formContent is the content of a part. What goes wrong while it is read is the client's doing, and is told so.
-type formContent struct{ part *multipart.Part }
+type formContent struct {
+	part *multipart.Part
+	body *uploadBody
+}
 
 func (c formContent) Read(p []byte) (int, error) {
+	c.body.inPicture = true
 	n, err := c.part.Read(p)
+	c.body.inPicture = false
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = refusalFromForm(err)
 	}

@@ -116,7 +116,7 @@ func TestOddUploads(t *testing.T) {
 		{"10,000 fields behind", plain, part(named, png) + strings.Repeat(part(`Content-Disposition: form-data; name="x"`, ""), 10_000) + formEnd, apperr.InvalidInput},
 		{"10,000 pictures without a byte", plain, strings.Repeat(part(named, ""), 10_000) + formEnd, apperr.EmptyUpload},
 		{"10,000 headers", plain, part(named+strings.Repeat("\r\nX: y", 10_000), png) + formEnd, apperr.InvalidInput},
-		{"header of 2 MB", plain, part(named+"\r\nX: "+strings.Repeat("y", 2<<20), png) + formEnd, apperr.UploadTooLarge},
+		{"header of 2 MB", plain, part(named+"\r\nX: "+strings.Repeat("y", 2<<20), png) + formEnd, apperr.InvalidInput},
 		{"header without colon", plain, part(named+"\r\n"+marker, png) + formEnd, apperr.InvalidInput},
 		{"no end", plain, part(named, png), apperr.InvalidInput},
 		{"cut off in a picture", plain, whole[:len(whole)-30], apperr.InvalidInput},
@@ -133,6 +133,9 @@ func TestOddUploads(t *testing.T) {
 		{"two boundaries", "multipart/form-data; boundary=limit; boundary=other", whole, apperr.UnsupportedMediaType},
 		{"another field", plain, part(`Content-Disposition: form-data; name="file"; filename="a.png"`, png) + formEnd, apperr.InvalidInput},
 		{"field in upper case", plain, part(`Content-Disposition: form-data; name="IMAGE"; filename="a.png"`, png) + formEnd, apperr.InvalidInput},
+		{"quotes in a file name", plain, part(named, png) + part(`Content-Disposition: form-data; name="image"; filename="b "x".gif"`, png) + formEnd, apperr.InvalidInput},
+		{"two file names", plain, part(`Content-Disposition: form-data; name="image"; filename="a"; filename="b"`, png) + formEnd, apperr.InvalidInput},
+		{"no name", plain, part(named, png) + part(`Content-Disposition: form-data; filename="a.png"`, png) + formEnd, apperr.InvalidInput},
 		{"no disposition", plain, part("Content-Type: image/png", png) + formEnd, apperr.InvalidInput},
 		{"attachment", plain, part(`Content-Disposition: attachment; name="image"; filename="a.png"`, png) + formEnd, apperr.InvalidInput},
 		{"encoded in base64", plain, part(named+"\r\nContent-Transfer-Encoding: base64", "iVBORw0KGgo=") + formEnd, apperr.NotAnImage},
@@ -272,23 +275,23 @@ type deadlines struct {
 func (d *deadlines) SetReadDeadline(t time.Time) error  { d.read = t; d.calls++; return nil }
 func (d *deadlines) SetWriteDeadline(t time.Time) error { d.write = t; return nil }
 
-func TestPacedBodyGrantsTimeForWhatHasCome(t *testing.T) {
+func TestUploadBodyGrantsTimeForWhatHasCome(t *testing.T) {
 	start := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
 	connection := &deadlines{}
-	body := &pacedBody{
+	body := &uploadBody{
 		ReadCloser: io.NopCloser(strings.NewReader(strings.Repeat("x", 10*slowestTransfer))),
-		connection: http.NewResponseController(connection), start: start,
+		connection: http.NewResponseController(connection), start: start, overhead: 1 << 20,
 	}
 	for i, test := range []struct {
 		read         int
 		wantDeadline time.Duration // after the start, when the bytes are asked for
 		wantCalls    int
 	}{
-		{1, uploadPatience, 1},
-		{slowestTransfer - 2, uploadPatience, 1}, // a byte is missing for a second more
-		{1, uploadPatience, 1},
-		{9 * slowestTransfer, uploadPatience + time.Second, 2},
-		{1, uploadPatience + 10*time.Second, 3},
+		{1, uploadTimeout, 1},
+		{slowestTransfer - 2, uploadTimeout, 1}, // a byte is missing for a second more
+		{1, uploadTimeout, 1},
+		{9 * slowestTransfer, uploadTimeout + time.Second, 2},
+		{1, uploadTimeout + 10*time.Second, 3},
 	} {
 		if n, err := body.Read(make([]byte, test.read)); n != test.read && err != io.EOF {
 			t.Fatalf("read %d: %d, %v", i, n, err)
@@ -296,8 +299,8 @@ func TestPacedBodyGrantsTimeForWhatHasCome(t *testing.T) {
 		if got := connection.read.Sub(start); got != test.wantDeadline || connection.calls != test.wantCalls {
 			t.Errorf("read %d: deadline %s after %d calls, want %s after %d", i, got, connection.calls, test.wantDeadline, test.wantCalls)
 		}
-		if got := connection.write.Sub(connection.read); got != answerPatience {
-			t.Errorf("read %d: %s are left to answer, want %s", i, got, answerPatience)
+		if got := connection.write.Sub(connection.read); got != answerTimeout {
+			t.Errorf("read %d: %s are left to answer, want %s", i, got, answerTimeout)
 		}
 	}
 }
@@ -306,11 +309,11 @@ func TestPacedBodyGrantsTimeForWhatHasCome(t *testing.T) {
 func TestClientThatDripsIsGivenUp(t *testing.T) {
 	server, client := net.Pipe()
 	defer client.Close()
-	body := &pacedBody{ReadCloser: server, connection: http.NewResponseController(pipeWriter{Conn: server}), start: time.Now().Add(-uploadPatience)}
+	body := &uploadBody{ReadCloser: server, connection: http.NewResponseController(pipeWriter{Conn: server}), start: time.Now().Add(-uploadTimeout), overhead: 1 << 20}
 	if _, err := body.Read(make([]byte, 1)); !os.IsTimeout(err) {
 		t.Errorf("error is %v, want a timeout", err)
 	}
-	form := uploadForm{parts: multipart.NewReader(body, "limit")}
+	form := uploadForm{parts: multipart.NewReader(body, "limit"), body: body}
 	if _, err := form.next(); !apperr.Is(err, apperr.InvalidInput) {
 		t.Errorf("error is %v, want InvalidInput", err)
 	}

@@ -1,23 +1,23 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/google/uuid"
 
 	"gatehouse/internal/account"
 	"gatehouse/internal/api"
+	"gatehouse/internal/apperr"
 	"gatehouse/internal/session"
-	"gatehouse/internal/site"
 )
 
 func (s *server) RegisterUser(ctx context.Context, request api.RegisterUserRequestObject) (api.RegisterUserResponseObject, error) {
-	body := request.JSONBody
-	if body == nil {
-		body = request.FormdataBody
-	}
+	body := cmp.Or(request.JSONBody, request.FormdataBody)
 	err := s.Accounts.Register(ctx, account.Registration{Phone: body.Phone, Password: body.Password, Code: body.Code})
 	if err != nil {
 		return nil, err
@@ -26,42 +26,48 @@ func (s *server) RegisterUser(ctx context.Context, request api.RegisterUserReque
 }
 
 func (s *server) LoginUser(ctx context.Context, request api.LoginUserRequestObject) (api.LoginUserResponseObject, error) {
-	body := request.JSONBody
-	if body == nil {
-		body = request.FormdataBody
-	}
+	body := cmp.Or(request.JSONBody, request.FormdataBody)
 	user, opened, err := s.login(ctx, body.Phone, body.Password)
 	if err != nil {
 		return nil, err
 	}
-	token, err := s.Sessions.AccessToken(opened)
+	token, lifetime, err := s.Sessions.AccessToken(opened)
 	if err != nil {
 		return nil, err
 	}
-	homeURL, err := s.homeURL(ctx, opened)
+	homeURL, _, err := s.homeURL(ctx, opened)
 	if err != nil {
 		return nil, err
 	}
 	return api.LoginUser200JSONResponse{Data: api.LoginData{Msg: api.Login{
-		AccessToken: token, TokenType: api.LoginTokenTypeBearer, ExpiresIn: int64(s.AccessTokenLifetime.Seconds()),
+		AccessToken: token, TokenType: api.LoginTokenTypeBearer, ExpiresIn: seconds(lifetime),
 		HomeURL: homeURL, User: userFromAccount(user),
 	}}}, nil
 }
 
 func (s *server) LoginForHomePage(ctx context.Context, request api.LoginForHomePageRequestObject) (api.LoginForHomePageResponseObject, error) {
-	user, opened, err := s.login(ctx, request.Params.Phone, request.Params.Password)
-	if err != nil {
-		return nil, err
-	}
-	if user, err = s.Accounts.VisitHome(ctx, user.ID); err != nil {
-		return nil, err
-	}
 	c := callFrom(ctx)
-	page, err := s.Site.Home(c.language(), site.Home{Nickname: user.Nickname, Visits: user.HomeVisits})
+	if err := checkLoginByURL(c.request); err != nil {
+		return nil, err
+	}
+	_, opened, err := s.login(ctx, request.Params.Phone, request.Params.Password)
 	if err != nil {
 		return nil, err
 	}
-	return htmlPage{page, s.cookieOf(c, opened)}, nil
+	page, err := s.homePage(ctx, c, opened)
+	return htmlPage{page, s.cookieOf(c, opened)}, err
+}
+
+// checkLoginByURL keeps links of other sites from logging visitors in as somebody else,
+// and link previews from logging in at all.
+func checkLoginByURL(r *http.Request) error {
+	if r.Method == http.MethodHead {
+		return apperr.New(apperr.MethodNotAllowed)
+	}
+	if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		return apperr.New(apperr.CrossOrigin)
+	}
+	return nil
 }
 
 func (s *server) GetCurrentUser(ctx context.Context, _ api.GetCurrentUserRequestObject) (api.GetCurrentUserResponseObject, error) {
@@ -81,13 +87,17 @@ func (s *server) login(ctx context.Context, phone, password string) (account.Use
 	return user, opened, err
 }
 
-// homeURL makes a ticket and returns the URL that it opens the home page with.
-func (s *server) homeURL(ctx context.Context, current session.Session) (string, error) {
-	ticket, err := s.Sessions.Ticket(ctx, current)
+// homeURL makes a ticket and returns the URL that it opens the home page with, and for how long.
+func (s *server) homeURL(ctx context.Context, current session.Session) (string, time.Duration, error) {
+	ticket, lifetime, err := s.Sessions.Ticket(ctx, current)
 	if err != nil {
-		return "", fmt.Errorf("make a home URL: %w", err)
+		return "", 0, fmt.Errorf("make a home URL: %w", err)
 	}
-	return s.baseURL(callFrom(ctx)) + "/h5/home?ticket=" + url.QueryEscape(ticket), nil
+	return s.baseURL(callFrom(ctx)) + homePath + "?ticket=" + url.QueryEscape(ticket), lifetime, nil
+}
+
+func seconds(d time.Duration) int64 {
+	return int64(d / time.Second)
 }
 
 func userFromAccount(user account.User) api.User {

@@ -1,0 +1,60 @@
+// Package httpapi serves the contract: it turns requests into calls of the nouns and results into
+// responses, and owns the one door by which every failure leaves.
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"gatehouse/internal/account"
+	"gatehouse/internal/image"
+	"gatehouse/internal/session"
+	"gatehouse/internal/site"
+)
+
+// Options are what the API stands on.
+type Options struct {
+	Accounts *account.Service
+	Sessions *session.Service
+	Images   *image.Service
+	Site     *site.Site
+	Logger   *slog.Logger
+
+	Now      func() time.Time
+	Contract []byte                      // api/openapi.yaml as people wrote it
+	Ready    func(context.Context) error // nil while the server can serve
+
+	PublicURL      string         // where clients reach the server; empty: where the request says
+	TrustedProxies []netip.Prefix // whose word on a client's address and scheme counts
+	CORSOrigins    []string
+	UploadLimit    int64 // bytes of pictures in one upload
+
+	Dev     bool // show causes of errors, serve the booklet's login by URL, refuse callers from elsewhere
+	LAN     bool // development mode for the local network too
+	Booklet bool // answer like the booklet's server
+}
+
+type server struct {
+	Options
+	contract    contract
+	crossOrigin *http.CrossOriginProtection
+}
+
+// New returns the handler of everything that the server serves.
+func New(options Options) (http.Handler, error) {
+	contract, err := loadContract(options)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{Options: options, contract: contract, crossOrigin: http.NewCrossOriginProtection()}
+	if options.PublicURL != "" {
+		if err := s.crossOrigin.AddTrustedOrigin(options.PublicURL); err != nil {
+			return nil, fmt.Errorf("trust the public URL: %w", err)
+		}
+	}
+	return s.routes(), nil
+}
