@@ -82,10 +82,6 @@ func (a *app) build(ctx context.Context, logs *logging.Logs) (err error) {
 	if a.sessions, err = a.newSessions(ctx); err != nil {
 		return err
 	}
-	hasher, err := newHasher(a.options)
-	if err != nil {
-		return err
-	}
 	pages, err := site.New(site.Options{Dir: a.options.WebDir, Reload: a.options.Mode == config.Dev})
 	if err != nil {
 		return err
@@ -95,7 +91,7 @@ func (a *app) build(ctx context.Context, logs *logging.Logs) (err error) {
 		MaxFiles: a.options.UploadFiles, MaxBytes: int64(a.options.UploadLimit),
 	})
 	accounts := account.New(account.Options{
-		Database: a.database, Hasher: hasher, Logger: logs.Module(logging.Account), Now: time.Now,
+		Database: a.database, Hasher: newHasher(a.options), Logger: logs.Module(logging.Account), Now: time.Now,
 		Code: acceptedCode(a.options.SMS),
 	})
 	handler, err := httpapi.New(httpapi.Options{
@@ -117,6 +113,9 @@ func (a *app) newSessions(ctx context.Context) (*session.Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	if othersMayRead(a.options.SecretFile) {
+		a.log.Warn("other users of this machine may read the secret; run chmod 600 on it", "file", a.options.SecretFile)
+	}
 	sealKey, err := secret.key("signing keys")
 	if err != nil {
 		return nil, err
@@ -132,12 +131,12 @@ func (a *app) newSessions(ctx context.Context) (*session.Service, error) {
 	})
 }
 
-// newHasher also gives the runtime a thread for each hash besides those for the cores, so that
-// the operating system lets short requests through while all hashers are at work.
-func newHasher(options config.Options) (*account.Hasher, error) {
+// newHasher also gives the runtime more threads than cores and hashes need together, so that the
+// operating system lets short requests through while all hashers are at work.
+func newHasher(options config.Options) *account.Hasher {
 	cores := runtime.GOMAXPROCS(0)
 	concurrency := cmp.Or(options.PasswordConcurrency, cores)
-	runtime.GOMAXPROCS(cores + concurrency)
+	runtime.GOMAXPROCS(2 * (cores + concurrency))
 	return account.NewHasher(account.HasherOptions{
 		Memory: options.PasswordMemory, Iterations: options.PasswordIterations, Parallelism: options.PasswordParallelism,
 		Concurrency: concurrency, Wait: options.PasswordWait,

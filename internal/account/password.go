@@ -26,27 +26,25 @@ type HasherOptions struct {
 // so that a flood of logins costs neither memory nor the other requests.
 type Hasher struct {
 	params argon2id.Params
+	memory memory
 	turns  *semaphore.Weighted
 	wait   time.Duration
 	decoy  string
 }
 
 // NewHasher returns a hasher, after it tried its parameters on a hash that belongs to nobody.
-func NewHasher(options HasherOptions) (*Hasher, error) {
+func NewHasher(options HasherOptions) *Hasher {
 	h := &Hasher{
 		params: argon2id.Params{
 			Memory: options.Memory, Iterations: options.Iterations, Parallelism: options.Parallelism,
 			SaltLength: 16, KeyLength: 32,
 		},
-		turns: semaphore.NewWeighted(int64(options.Concurrency)),
-		wait:  options.Wait,
+		memory: make(memory, options.Concurrency),
+		turns:  semaphore.NewWeighted(int64(options.Concurrency)),
+		wait:   options.Wait,
 	}
-	decoy, err := argon2id.CreateHash("nobody's password", &h.params)
-	if err != nil {
-		return nil, fmt.Errorf("hash a password: %w", err)
-	}
-	h.decoy = decoy
-	return h, nil
+	h.decoy = h.memory.hash("nobody's password", h.params)
+	return h
 }
 
 // Hash returns the hash of a password in PHC form, or ServerBusy.
@@ -55,11 +53,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer h.turns.Release(1)
-	hash, err := argon2id.CreateHash(normalize(password), &h.params)
-	if err != nil {
-		return "", fmt.Errorf("hash a password: %w", err)
-	}
-	return hash, nil
+	return h.memory.hash(normalize(password), h.params), nil
 }
 
 // Matches reports whether a password has a hash, and whether that hash was made with
@@ -69,11 +63,11 @@ func (h *Hasher) Matches(ctx context.Context, password, hash string) (matches, o
 		return false, false, err
 	}
 	defer h.turns.Release(1)
-	matches, params, err := argon2id.CheckHash(normalize(password), hash)
+	matches, params, err := h.memory.check(normalize(password), hash)
 	if err != nil {
 		return false, false, fmt.Errorf("read a password hash: %w", err)
 	}
-	return matches, *params != h.params, nil
+	return matches, params != h.params, nil
 }
 
 // Waste spends the time of one check on nobody's password.

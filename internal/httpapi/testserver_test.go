@@ -127,10 +127,8 @@ func (s *testServer) defaults(t testing.TB, logger *slog.Logger) setup {
 
 func (s *testServer) build(t testing.TB, stood setup) Options {
 	t.Helper()
-	hasher, err := account.NewHasher(stood.hasher)
-	if err != nil {
-		t.Fatal(err)
-	}
+	hasher := account.NewHasher(stood.hasher)
+	var err error
 	if s.sessions, err = session.New(t.Context(), stood.sessions); err != nil {
 		t.Fatal(err)
 	}
