@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -13,25 +14,31 @@ import (
 	"gatehouse/internal/config"
 )
 
+const loopback = "127.0.0.1"
+
 // announce tells the person who started the server where everything is.
 func announce(w io.Writer, options config.Options, address *net.TCPAddr) error {
 	dataDir, err := filepath.Abs(options.DataDir)
 	if err != nil {
 		return fmt.Errorf("find the data folder: %w", err)
 	}
-	base := string(options.PublicURL)
-	if base == "" {
-		base = "http://" + net.JoinHostPort(reachableHost(address, options.LAN), strconv.Itoa(address.Port))
-	}
+	host := reachableHost(address, options.LAN)
+	base := cmp.Or(string(options.PublicURL), "http://"+net.JoinHostPort(host, strconv.Itoa(address.Port)))
 	var text strings.Builder
 	fmt.Fprintf(&text, "Gatehouse %s, %s mode, on %s\n", version, options.Mode, address)
 	fmt.Fprintf(&text, "  home page  %s/h5/home\n", base)
 	fmt.Fprintf(&text, "  API docs   %s/docs/\n", base)
 	fmt.Fprintf(&text, "  data       %s (%s)\n", dataDir, databaseName(options))
-	if options.SMS == config.SMSDev {
+	switch options.SMS {
+	case config.SMSDev:
 		fmt.Fprintf(&text, "  NOTE: development mode takes the verification code %s from everyone\n", devCode)
+	case config.SMSNone:
+		text.WriteString("  NOTE: verification codes are not sent (--sms none): anyone can register any phone number\n")
 	}
-	if options.LAN {
+	switch {
+	case options.LAN && options.PublicURL == "" && host == loopback:
+		text.WriteString("  NOTE: this machine has no private IPv4 address that a phone could reach\n")
+	case options.LAN:
 		text.WriteString("  open to the local network; scan this with a phone:\n")
 		qrterminal.GenerateHalfBlock(base+"/h5/home", qrterminal.L, &text)
 	}
@@ -54,7 +61,7 @@ func reachableHost(address *net.TCPAddr, lan bool) string {
 	case lan:
 		return lanHost()
 	default:
-		return "127.0.0.1"
+		return loopback
 	}
 }
 
@@ -62,12 +69,12 @@ func reachableHost(address *net.TCPAddr, lan bool) string {
 func lanHost() string {
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
-		return "127.0.0.1"
+		return loopback
 	}
 	for _, address := range addresses {
 		if network, ok := address.(*net.IPNet); ok && network.IP.IsPrivate() && network.IP.To4() != nil {
 			return network.IP.String()
 		}
 	}
-	return "127.0.0.1"
+	return loopback
 }

@@ -25,7 +25,7 @@ func (s secret) key(purpose string) ([]byte, error) {
 	return key, nil
 }
 
-// readSecret reads the secret file; where none is there and it may, it makes one.
+// readSecret reads the secret file, and makes one first if it is missing and mayCreate is set.
 func readSecret(path string, mayCreate bool) (secret, error) {
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) && mayCreate {
@@ -52,8 +52,17 @@ func createSecret(path string) error {
 		return err
 	}
 	defer os.Remove(unfinished)
-	if err := os.Link(unfinished, path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	err := os.Link(unfinished, path)
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) { // no hard links here
+		return os.Rename(unfinished, path)
 	}
-	return nil
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+func othersMayRead(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().Perm()&0o044 != 0
 }
