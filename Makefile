@@ -33,7 +33,7 @@ test-all: setup-all ## run the slow tests too, with the race detector
 fuzz: ## run every fuzz test: make fuzz FUZZTIME=5m
 	@set -e; for package in $$($(GO) list ./...); do \
 		for fuzz in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
-			echo "== $$package $$fuzz"; $(GO) test -run '^$$' -fuzz "^$$fuzz\$$" -fuzztime $(FUZZTIME) $$package; \
+			echo "== $$package $$fuzz"; $(GO) test -run '^$$' -fuzz "^$$fuzz\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
 		done; done
 
 bench: build ## measure the server beside its yardsticks
