@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/sha256"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"path"
 	"path/filepath"
 	"slices"
@@ -20,8 +18,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/go-sql-driver/mysql"
 
 	"gatehouse/internal/dbtest"
 )
@@ -318,8 +314,8 @@ type imageRow struct {
 // imageRows returns the rows by the names of their files.
 func (c *crash) imageRows(t *testing.T) map[string]imageRow {
 	t.Helper()
-	pool := openPool(t, c.databaseURL, c.dataDir)
-	defer pool.Close()
+	pool := dbtest.OpenPool(t, c.databaseURL, c.dataDir)
+	defer pool.Close() // a connection of ours would keep SQLite from recovering after the next crash
 	result, err := pool.QueryContext(t.Context(), "SELECT name, original_name, bytes, sha256 FROM images")
 	if err != nil {
 		t.Fatal(err)
@@ -340,27 +336,6 @@ func (c *crash) imageRows(t *testing.T) map[string]imageRow {
 		t.Fatal(err)
 	}
 	return rows
-}
-
-// openPool opens the database of a server, beside it.
-func openPool(t *testing.T, databaseURL, dataDir string) *sql.DB {
-	t.Helper()
-	driver, source := "sqlite", filepath.Join(dataDir, "gatehouse.db")
-	if databaseURL != "" {
-		u, err := url.Parse(databaseURL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		config := mysql.NewConfig()
-		config.User, config.Net, config.Addr, config.DBName = u.User.Username(), "tcp", u.Host, u.Path[1:]
-		config.Passwd, _ = u.User.Password()
-		driver, source = "mysql", config.FormatDSN()
-	}
-	pool, err := sql.Open(driver, source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pool
 }
 
 // imageFiles returns the sizes of all files that are served, by name. Beside them there may be

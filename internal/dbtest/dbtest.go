@@ -7,6 +7,8 @@
 package dbtest
 
 import (
+	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -45,19 +47,21 @@ func RunURL(t *testing.T, test func(t *testing.T, url string)) {
 	t.Run("mysql", func(t *testing.T) { test(t, MySQL(t)) })
 }
 
-// Open opens and migrates a database until the test ends. SQLite lies in a folder of its own.
+// Open opens and migrates a database until the test ends. SQLite gets a folder of its own.
 func Open(tb testing.TB, url string) *database.Database {
 	tb.Helper()
-	o := database.Options{URL: url, Logger: slog.New(slog.DiscardHandler)}
-	if url == "" {
-		o.DataDir = tb.TempDir()
-	}
-	d, err := database.Open(tb.Context(), o)
+	return OpenIn(tb, url, tb.TempDir(), slog.New(slog.DiscardHandler))
+}
+
+// OpenIn opens and migrates a database until the test ends, or closes it earlier. SQLite's file is in dataDir.
+func OpenIn(tb testing.TB, url, dataDir string, logger *slog.Logger) *database.Database {
+	tb.Helper()
+	d, err := database.Open(tb.Context(), database.Options{URL: url, DataDir: dataDir, Logger: logger})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		if err := d.Close(); err != nil {
+		if err := d.Close(); err != nil && !errors.Is(err, sql.ErrConnDone) {
 			tb.Error(err)
 		}
 	})

@@ -5,15 +5,12 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"errors"
-	"fmt"
 	"net/url"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"github.com/go-sql-driver/mysql"
 )
 
 // Banner is printed where the MySQL half of the tests was left out.
@@ -66,22 +63,11 @@ type admin struct {
 func openAdmin(raw string) (*admin, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "mysql" || u.Host == "" {
-		return nil, fmt.Errorf("TEST_MYSQL must look like mysql://user:password@host:3306/")
+		return nil, errors.New("TEST_MYSQL must look like mysql://user:password@host:3306/")
 	}
 	u.Path = "/"
-	config := mysql.NewConfig()
-	config.User = u.User.Username()
-	config.Passwd, _ = u.User.Password()
-	config.Net, config.Addr = "tcp", u.Host
-	config.Logger = &mysql.NopLogger{}
-	if socket := u.Query().Get("socket"); socket != "" {
-		config.Net, config.Addr = "unix", socket
-	}
-	connector, err := mysql.NewConnector(config)
-	if err != nil {
-		return nil, err
-	}
-	return &admin{u, sql.OpenDB(connector)}, nil
+	pool, err := openMySQL(u)
+	return &admin{u, pool}, err
 }
 
 func (a *admin) exec(ctx context.Context, query string) error {

@@ -19,11 +19,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-sql-driver/mysql"
-
 	"gatehouse/internal/account"
 	"gatehouse/internal/api"
 	"gatehouse/internal/database"
+	"gatehouse/internal/dbtest"
 	"gatehouse/internal/image"
 	"gatehouse/internal/logging"
 	"gatehouse/internal/session"
@@ -71,7 +70,7 @@ func newServer(t testing.TB, databaseURL string, changes ...func(*setup)) *testS
 		clock: &clock{now: time.Now()}, logs: newLogBuffer(t),
 	}
 	logger := slog.New(requestHandler{slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTimes})})
-	s.database = openDatabase(t, databaseURL, s.dataDir, logger)
+	s.database = dbtest.OpenIn(t, databaseURL, s.dataDir, logger)
 	stood := s.defaults(t, logger)
 	for _, change := range changes {
 		change(&stood)
@@ -79,19 +78,6 @@ func newServer(t testing.TB, databaseURL string, changes ...func(*setup)) *testS
 	s.options = s.build(t, stood)
 	s.start(t, s.options)
 	return s
-}
-
-func openDatabase(t testing.TB, databaseURL, dataDir string, logger *slog.Logger) *database.Database {
-	t.Helper()
-	d, err := database.Open(t.Context(), database.Options{URL: databaseURL, DataDir: dataDir, Logger: logger})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.Close() }) // fails where a test has closed it already
-	if _, err := d.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return d
 }
 
 func (s *testServer) defaults(t testing.TB, logger *slog.Logger) setup {
@@ -240,26 +226,7 @@ func (s *testServer) count(t testing.TB, table string) (rows int) {
 
 func (s *testServer) openPool(t testing.TB) *sql.DB {
 	t.Helper()
-	driver, dsn := "sqlite", "file:"+filepath.Join(s.dataDir, "gatehouse.db")
-	if s.url != "" {
-		u, err := url.Parse(s.url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		config := mysql.NewConfig()
-		config.User, config.Net, config.Addr = u.User.Username(), "tcp", u.Host
-		config.Passwd, _ = u.User.Password()
-		config.DBName = strings.TrimPrefix(u.Path, "/")
-		if socket := u.Query().Get("socket"); socket != "" {
-			config.Net, config.Addr = "unix", socket
-		}
-		driver, dsn = "mysql", config.FormatDSN()
-	}
-	pool, err := sql.Open(driver, dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pool
+	return dbtest.OpenPool(t, s.url, s.dataDir)
 }
 
 // clock is the time as a test wants it.

@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -29,16 +28,10 @@ import (
 	"gatehouse/internal/dbtest"
 	"gatehouse/internal/storage"
 
-	"github.com/go-sql-driver/mysql"
 	"github.com/google/uuid"
 )
 
-func TestMain(m *testing.M) {
-	if os.Getenv(uploaderFolder) != "" {
-		uploadUntilKilled()
-	}
-	dbtest.Main(m)
-}
+func TestMain(m *testing.M) { dbtest.Main(m) }
 
 // fixedNow has more digits than the databases keep.
 var fixedNow = time.Date(2026, 3, 4, 5, 6, 7, 123456789, time.FixedZone("CST", 8*3600))
@@ -122,7 +115,8 @@ func upload(name string, data []byte) *Upload {
 }
 
 func TestUploadKeepsPictures(t *testing.T) {
-	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+	dbtest.RunURL(t, func(t *testing.T, url string) {
+		d, pool := openDatabase(t, url)
 		s, dir := openService(t, d, Options{MaxFiles: 20})
 		owner := uuid.NewString()
 		all := pictures(t)
@@ -155,22 +149,11 @@ func TestUploadKeepsPictures(t *testing.T) {
 			if id, err := uuid.Parse(want.ID); err != nil || id.Version() != 7 {
 				t.Errorf("%s: id %s, want a UUIDv7", p.name, want.ID)
 			}
-			wantRow(t, d, want)
+			wantRow(t, pool, want)
 			wantServed(t, s, want, p.data)
 		}
 		wantFiles(t, dir, names...)
 	})
-}
-
-func wantRow(t *testing.T, d *database.Database, image Image) {
-	t.Helper()
-	row, err := d.Queries().GetImageByName(t.Context(), image.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := db.Image(paramsFromImage(image)); !reflect.DeepEqual(row, want) {
-		t.Errorf("row %+v, want %+v", row, want)
-	}
 }
 
 func wantServed(t *testing.T, s *Service, image Image, data []byte) {
@@ -191,13 +174,14 @@ func wantServed(t *testing.T, s *Service, image Image, data []byte) {
 }
 
 func TestUploadWithoutOwner(t *testing.T) {
-	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+	dbtest.RunURL(t, func(t *testing.T, url string) {
+		d, pool := openDatabase(t, url)
 		s, _ := openService(t, d, Options{})
 		images, err := s.Upload(t.Context(), "", each(upload("a.jpg", encodeJPEG(t, 8, 8))))
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantRow(t, d, images[0])
+		wantRow(t, pool, images[0])
 	})
 }
 
@@ -244,7 +228,7 @@ func refusals(t *testing.T) []refusal {
 
 func TestUploadRefusesAllOrNone(t *testing.T) {
 	dbtest.RunURL(t, func(t *testing.T, url string) {
-		d, rowNames := openDatabase(t, url)
+		d, pool := openDatabase(t, url)
 		for _, test := range refusals(t) {
 			t.Run(test.name, func(t *testing.T) {
 				s, dir := openService(t, d, Options{MaxFiles: 3, MaxBytes: 100_000})
@@ -253,9 +237,7 @@ func TestUploadRefusesAllOrNone(t *testing.T) {
 					t.Errorf("error is %v, want code %d and cause %v", err, test.wantCode, test.wantCause)
 				}
 				wantFiles(t, dir)
-				if rows := rowNames(); len(rows) > 0 {
-					t.Errorf("rows %q, want none", rows)
-				}
+				wantNoRows(t, pool)
 			})
 		}
 	})
@@ -287,7 +269,7 @@ func TestUploadTakesExactlyTheLimits(t *testing.T) {
 func TestUploadWithFailingDatabase(t *testing.T) {
 	dbtest.RunURL(t, func(t *testing.T, url string) {
 		t.Run("client goes away", func(t *testing.T) {
-			d, rowNames := openDatabase(t, url)
+			d, pool := openDatabase(t, url)
 			s, dir := openService(t, d, Options{})
 			ctx, cancel := context.WithCancel(t.Context())
 			goAway := func() (*Upload, error) { cancel(); return nil, io.EOF }
@@ -302,9 +284,7 @@ func TestUploadWithFailingDatabase(t *testing.T) {
 				t.Errorf("error is %v, want context.Canceled", err)
 			}
 			wantFiles(t, dir)
-			if rows := rowNames(); len(rows) > 0 {
-				t.Errorf("rows %q, want none", rows)
-			}
+			wantNoRows(t, pool)
 		})
 		t.Run("closed", func(t *testing.T) {
 			d, _ := openDatabase(t, url)
@@ -631,67 +611,34 @@ func TestFullDiskIsSaidSo(t *testing.T) {
 	}
 }
 
-// openDatabase opens a database of the test's own and returns what lists the names in its rows.
-func openDatabase(tb testing.TB, url string) (d *database.Database, rowNames func() []string) {
+// openDatabase opens a database of the test's own, and a pool beside it.
+func openDatabase(tb testing.TB, url string) (*database.Database, *sql.DB) {
 	tb.Helper()
 	dir := tb.TempDir()
-	d = openDatabaseIn(tb, url, dir)
-	tb.Cleanup(func() { d.Close() }) // some tests close it themselves
-	return d, func() []string { return imageRows(tb, url, dir) }
+	return dbtest.OpenIn(tb, url, dir, slog.New(slog.DiscardHandler)), dbtest.OpenPool(tb, url, dir)
 }
 
-func openDatabaseIn(tb testing.TB, url, dir string) *database.Database {
+func wantNoRows(tb testing.TB, pool *sql.DB) {
 	tb.Helper()
-	d, err := database.Open(tb.Context(), database.Options{URL: url, DataDir: dir, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
+	var rows int
+	if err := pool.QueryRowContext(tb.Context(), "SELECT COUNT(*) FROM images").Scan(&rows); err != nil {
 		tb.Fatal(err)
 	}
-	if _, err := d.Migrate(tb.Context()); err != nil {
-		tb.Fatal(err)
+	if rows > 0 {
+		tb.Errorf("%d rows, want none", rows)
 	}
-	return d
 }
 
-// imageRows reads the names behind the back of package database.
-func imageRows(tb testing.TB, mysqlURL, dir string) []string {
+func wantRow(tb testing.TB, pool *sql.DB, image Image) {
 	tb.Helper()
-	driver, source := "sqlite", filepath.Join(dir, "gatehouse.db")
-	if mysqlURL != "" {
-		driver, source = "mysql", mysqlSource(tb, mysqlURL)
-	}
-	pool, err := sql.Open(driver, source)
+	const query = "SELECT id, owner_id, name, original_name, bytes, width, height, content_type, sha256, created_at FROM images WHERE name = ?"
+	var row db.Image
+	err := pool.QueryRowContext(tb.Context(), query, image.Name).Scan(&row.ID, &row.OwnerID, &row.Name, &row.OriginalName,
+		&row.Bytes, &row.Width, &row.Height, &row.ContentType, &row.Sha256, &row.CreatedAt)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer pool.Close()
-	rows, err := pool.QueryContext(tb.Context(), "SELECT name FROM images")
-	if err != nil {
-		tb.Fatal(err)
+	if want := db.Image(paramsFromImage(image)); !reflect.DeepEqual(row, want) {
+		tb.Errorf("row %+v, want %+v", row, want)
 	}
-	defer rows.Close()
-	var names []string
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			tb.Fatal(err)
-		}
-		names = append(names, name)
-	}
-	if err := rows.Err(); err != nil {
-		tb.Fatal(err)
-	}
-	return names
-}
-
-func mysqlSource(tb testing.TB, mysqlURL string) string {
-	tb.Helper()
-	u, err := url.Parse(mysqlURL)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	password, _ := u.User.Password()
-	config := mysql.NewConfig()
-	config.User, config.Passwd = u.User.Username(), password
-	config.Net, config.Addr, config.DBName = "tcp", u.Host, strings.TrimPrefix(u.Path, "/")
-	return config.FormatDSN()
 }
