@@ -36,9 +36,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteTicketStmt, err = db.PrepareContext(ctx, deleteTicket); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteTicket: %w", err)
 	}
-	if q.getImageByNameStmt, err = db.PrepareContext(ctx, getImageByName); err != nil {
-		return nil, fmt.Errorf("error preparing query GetImageByName: %w", err)
-	}
 	if q.getSessionStmt, err = db.PrepareContext(ctx, getSession); err != nil {
 		return nil, fmt.Errorf("error preparing query GetSession: %w", err)
 	}
@@ -98,11 +95,6 @@ func (q *Queries) Close() error {
 	if q.deleteTicketStmt != nil {
 		if cerr := q.deleteTicketStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteTicketStmt: %w", cerr)
-		}
-	}
-	if q.getImageByNameStmt != nil {
-		if cerr := q.getImageByNameStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing getImageByNameStmt: %w", cerr)
 		}
 	}
 	if q.getSessionStmt != nil {
@@ -208,7 +200,6 @@ type Queries struct {
 	deleteExpiredSessionsStmt *sql.Stmt
 	deleteExpiredTicketsStmt  *sql.Stmt
 	deleteTicketStmt          *sql.Stmt
-	getImageByNameStmt        *sql.Stmt
 	getSessionStmt            *sql.Stmt
 	getTicketStmt             *sql.Stmt
 	getUserStmt               *sql.Stmt
@@ -231,7 +222,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteExpiredSessionsStmt: q.deleteExpiredSessionsStmt,
 		deleteExpiredTicketsStmt:  q.deleteExpiredTicketsStmt,
 		deleteTicketStmt:          q.deleteTicketStmt,
-		getImageByNameStmt:        q.getImageByNameStmt,
 		getSessionStmt:            q.getSessionStmt,
 		getTicketStmt:             q.getTicketStmt,
 		getUserStmt:               q.getUserStmt,

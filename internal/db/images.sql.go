@@ -10,30 +10,6 @@ import (
 	"time"
 )
 
-const getImageByName = `-- name: GetImageByName :one
-SELECT id, owner_id, name, original_name, bytes, width, height, content_type, sha256, created_at
-FROM images
-WHERE name = ?
-`
-
-func (q *Queries) GetImageByName(ctx context.Context, name string) (Image, error) {
-	row := q.queryRow(ctx, q.getImageByNameStmt, getImageByName, name)
-	var i Image
-	err := row.Scan(
-		&i.ID,
-		&i.OwnerID,
-		&i.Name,
-		&i.OriginalName,
-		&i.Bytes,
-		&i.Width,
-		&i.Height,
-		&i.ContentType,
-		&i.Sha256,
-		&i.CreatedAt,
-	)
-	return i, err
-}
-
 const insertImage = `-- name: InsertImage :exec
 INSERT INTO images (id, owner_id, name, original_name, bytes, width, height, content_type, sha256, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

@@ -1,8 +1,3 @@
 -- name: InsertImage :exec
 INSERT INTO images (id, owner_id, name, original_name, bytes, width, height, content_type, sha256, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
-
--- name: GetImageByName :one
-SELECT id, owner_id, name, original_name, bytes, width, height, content_type, sha256, created_at
-FROM images
-WHERE name = ?;
