@@ -141,58 +141,56 @@ func (o *Options) complete() {
 	}
 }
 
-// checkRules notes what is missing, and which options do not go together.
+// rule is something that must not be so, and what to tell about it.
+type rule struct {
+	broken  bool
+	option  string
+	problem string
+}
+
+// checkRules notes what is missing, and which options contradict each other.
 func (p *parser) checkRules(o Options, command string) {
-	rules := []struct {
-		broken  bool
-		option  string
-		problem string
-	}{
+	p.noteBroken([]rule{
 		{o.Mode == Dev && !o.LAN && !isLoopback(o.Addr.host()), "addr",
 			"--addr: dev mode listens on this machine only; add --lan to open it to the local network, or use --mode production"},
 		{o.Mode == Production && o.LAN, "lan",
 			"--lan: production mode serves everyone already; remove it"},
 		{o.DataDir == "", "data-dir", "--data-dir: want a folder; name one, or leave it out for ./data"},
 		{o.WebDir != "" && !isDir(o.WebDir), "web-dir",
-			fmt.Sprintf("--web-dir: %q is no folder; create it, or leave it out", o.WebDir)},
+			fmt.Sprintf("--web-dir: %q is not a folder; create it, or leave it out", o.WebDir)},
 		{o.PasswordMemory < 8*uint32(o.PasswordParallelism), "password-memory",
 			"--password-memory: argon2id needs 8 KiB for each thread; raise it, or lower --password-parallelism"},
 		{o.AccessTokenLifetime > o.SessionLifetime, "access-token-lifetime",
 			"--access-token-lifetime: a token cannot outlive its session; lower it, or raise --session-lifetime"},
-	}
-	for _, rule := range rules {
-		if rule.broken && !p.refused[rule.option] {
-			p.note(rule.option, rule.problem)
-		}
-	}
+	})
 	if o.Mode == Production && (command == Serve || command == Show) {
-		p.checkProduction(o)
+		p.noteBroken(productionRules(o))
 	}
 }
 
-// checkProduction notes what a server for everyone needs and does not have.
-func (p *parser) checkProduction(o Options) {
-	needs := []struct {
-		met     bool
-		option  string
-		problem string
-	}{
-		{o.SecretFile != "", "secret-file",
+// productionRules are about what a server for everyone needs.
+func productionRules(o Options) []rule {
+	return []rule{
+		{o.SecretFile == "", "secret-file",
 			"--secret-file: missing; make one with (umask 077 && openssl rand -base64 32 > secret), keep it, and name it"},
-		{o.SecretFile == "" || isFile(o.SecretFile), "secret-file",
+		{!isFile(o.SecretFile), "secret-file",
 			fmt.Sprintf("--secret-file: there is no file %q; make one with (umask 077 && openssl rand -base64 32 > FILE)", o.SecretFile)},
-		{o.PublicURL != "", "public-url",
+		{o.PublicURL == "", "public-url",
 			"--public-url: missing; name the address at which apps reach this server, such as https://app.example.com"},
-		{o.PublicURL == "" || o.PublicURL.safe(), "public-url",
+		{!o.PublicURL.safe(), "public-url",
 			"--public-url: passwords must not travel over plain http; use https"},
-		{o.SMS != "", "sms",
+		{o.SMS == "", "sms",
 			"--sms: missing; say how verification codes are sent (none sends nothing and only checks the form of a code)"},
-		{o.SMS != SMSDev, "sms",
+		{o.SMS == SMSDev, "sms",
 			"--sms: dev takes one code from everyone and is refused in production; use none"},
 	}
-	for _, need := range needs {
-		if !need.met && !p.refused[need.option] {
-			p.note(need.option, need.problem)
+}
+
+// noteBroken notes the first problem of each option that has none yet.
+func (p *parser) noteBroken(rules []rule) {
+	for _, rule := range rules {
+		if rule.broken && !p.refused[rule.option] {
+			p.note(rule.option, rule.problem)
 		}
 	}
 }

@@ -259,7 +259,7 @@ func TestRefused(t *testing.T) {
 		{"--database postgres://a:b@c/d", "--database: want mysql://"},
 		{"--database mysql://a:b@c", "--database: want mysql://"},
 		{"--database mysql://c/d", "--database: want mysql://"},
-		{"--web-dir /no/such/folder", `--web-dir: "/no/such/folder" is no folder`},
+		{"--web-dir /no/such/folder", `--web-dir: "/no/such/folder" is not a folder`},
 		{"--data-dir=", "--data-dir: want a folder"},
 		{"--lan=perhaps", "want true or false"},
 		{"--addr", "--addr: a value is missing"},
