@@ -98,7 +98,7 @@ func (s *testServer) defaults(t testing.TB, logger *slog.Logger) setup {
 	return setup{
 		code:   code,
 		hasher: account.HasherOptions{Memory: 64, Iterations: 1, Parallelism: 1, Concurrency: 4, Wait: time.Minute},
-		images: image.Options{Database: s.database, Disk: disk, Logger: logger, Now: s.clock.Now, MaxBytes: 1 << 20},
+		images: image.Options{Database: s.database, Disk: disk, Logger: logger, Now: s.clock.Now, MaxFiles: 9, MaxBytes: 1 << 20},
 		sessions: session.Options{
 			Database: s.database, Now: s.clock.Now,
 			SealKey: bytes.Repeat([]byte{1}, 32), CookieKey: bytes.Repeat([]byte{2}, 32),

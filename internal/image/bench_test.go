@@ -30,7 +30,7 @@ func BenchmarkReceive(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			batch := s.disk.NewBatch()
-			if _, err := s.receive(batch, upload("照片.jpg", data), DefaultMaxBytes); err != nil {
+			if _, err := s.receive(batch, upload("照片.jpg", data), s.maxBytes); err != nil {
 				b.Error(err)
 			}
 			if err := batch.Place(); err != nil {

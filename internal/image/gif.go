@@ -10,12 +10,12 @@ const (
 )
 
 // inspectGIF walks the blocks to the trailer.
-func inspectGIF(s *scanner, maxPixels int64) (dimensions, error) {
+func inspectGIF(s *scanner) (dimensions, error) {
 	size, err := s.gifScreen()
 	if err != nil {
 		return size, err
 	}
-	if err := size.check(maxPixels); err != nil {
+	if err := size.check(); err != nil {
 		return size, err
 	}
 	for frames := 0; ; {

@@ -10,7 +10,6 @@
 package image
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,14 +23,6 @@ import (
 	"gatehouse/internal/storage"
 
 	"github.com/google/uuid"
-)
-
-// The limits that hold where Options say nothing.
-const (
-	DefaultMaxFiles = 9
-	DefaultMaxBytes = 50 << 20
-	// DefaultMaxPixels lets the cameras pass that are sold as 50 megapixels (8192 × 6144).
-	DefaultMaxPixels = 50 << 20
 )
 
 // Image describes a picture that is kept.
@@ -54,43 +45,36 @@ type Upload struct {
 	Content io.Reader // read to its end before the next picture is asked for
 }
 
-// Options of a Service. A limit that is zero is the default.
+// Options of a Service. All are needed.
 type Options struct {
-	Database  *database.Database
-	Disk      *storage.Disk
-	Logger    *slog.Logger     // nil is slog.Default()
-	Now       func() time.Time // nil is time.Now
-	MaxFiles  int              // most pictures in one upload
-	MaxBytes  int64            // most bytes of the pictures of one upload together
-	MaxPixels int64            // most pixels of one picture
+	Database *database.Database
+	Disk     *storage.Disk
+	Logger   *slog.Logger
+	Now      func() time.Time
+	MaxFiles int   // most pictures in one upload
+	MaxBytes int64 // most bytes of the pictures of one upload together
 }
 
 // Service takes and finds pictures. Its methods may be called by several goroutines at once.
 type Service struct {
-	database  *database.Database
-	disk      *storage.Disk
-	log       *slog.Logger
-	now       func() time.Time
-	maxFiles  int
-	maxBytes  int64
-	maxPixels int64
+	database *database.Database
+	disk     *storage.Disk
+	log      *slog.Logger
+	now      func() time.Time
+	maxFiles int
+	maxBytes int64
 }
 
 // New returns a service.
 func New(o Options) *Service {
-	s := &Service{
-		database:  o.Database,
-		disk:      o.Disk,
-		log:       cmp.Or(o.Logger, slog.Default()),
-		now:       o.Now,
-		maxFiles:  cmp.Or(o.MaxFiles, DefaultMaxFiles),
-		maxBytes:  cmp.Or(o.MaxBytes, DefaultMaxBytes),
-		maxPixels: cmp.Or(o.MaxPixels, DefaultMaxPixels),
+	return &Service{
+		database: o.Database,
+		disk:     o.Disk,
+		log:      o.Logger,
+		now:      o.Now,
+		maxFiles: o.MaxFiles,
+		maxBytes: o.MaxBytes,
 	}
-	if s.now == nil {
-		s.now = time.Now
-	}
-	return s
 }
 
 // Upload keeps all pictures that next returns, until it returns io.EOF, or none of them.
@@ -166,19 +150,36 @@ func pictureError(index int, err error) error {
 
 // insert stores the rows of pictures whose files are in place.
 func (s *Service) insert(ctx context.Context, batch *storage.Batch, images []Image) error {
-	err := s.database.InTx(ctx, func(q *db.Queries) error {
-		for _, image := range images {
-			if err := q.InsertImage(ctx, paramsFromImage(image)); err != nil {
-				return fmt.Errorf("insert image %s: %w", image.Name, err)
-			}
-		}
-		return nil
-	})
+	err := s.insertRows(ctx, images)
 	// A name is never given twice, so a duplicate is our own row of a commit that seemed to fail.
 	if errors.Is(err, database.ErrCommitUnknown) || database.IsDuplicate(err) {
 		return s.settle(ctx, batch, images, err)
 	}
 	return err
+}
+
+// insertRows needs a transaction only for several rows.
+func (s *Service) insertRows(ctx context.Context, images []Image) error {
+	if len(images) == 1 {
+		return s.database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
+			return insertRow(ctx, q, images[0])
+		})
+	}
+	return s.database.InTx(ctx, func(q *db.Queries) error {
+		for _, image := range images {
+			if err := insertRow(ctx, q, image); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func insertRow(ctx context.Context, q *db.Queries, image Image) error {
+	if err := q.InsertImage(ctx, paramsFromImage(image)); err != nil {
+		return fmt.Errorf("insert image %s: %w", image.Name, err)
+	}
+	return nil
 }
 
 // settle finds out how a commit ended whose answer was lost.

@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -36,15 +37,22 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 // fixedNow has more digits than the databases keep.
 var fixedNow = time.Date(2026, 3, 4, 5, 6, 7, 123456789, time.FixedZone("CST", 8*3600))
 
-// openService returns a service on a fresh disk, whose folder it returns too.
+// openService returns a service on a fresh disk, whose folder it returns too. Limits that are zero do not matter.
 func openService(tb testing.TB, d *database.Database, o Options) (*Service, string) {
 	tb.Helper()
 	dir := tb.TempDir()
 	o.Database, o.Disk, o.Logger = d, openDisk(tb, dir), slog.New(slog.DiscardHandler)
-	if o.Now == nil {
-		o.Now = func() time.Time { return fixedNow }
-	}
+	o.Now = func() time.Time { return fixedNow }
+	o.MaxFiles, o.MaxBytes = cmp.Or(o.MaxFiles, 9), cmp.Or(o.MaxBytes, 50<<20)
 	return New(o), dir
+}
+
+// besides returns a service as another process has it, on the same folder.
+func besides(tb testing.TB, s *Service, dir string) *Service {
+	tb.Helper()
+	other := *s
+	other.disk = openDisk(tb, dir)
+	return &other
 }
 
 func openDisk(tb testing.TB, dir string) *storage.Disk {
@@ -257,7 +265,7 @@ func TestRefusalNamesThePicture(t *testing.T) {
 func TestUploadTakesExactlyTheLimits(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		data := encodeJPEG(t, 24, 16)
-		s, _ := openService(t, d, Options{MaxFiles: 2, MaxBytes: 2 * int64(len(data)), MaxPixels: 24 * 16})
+		s, _ := openService(t, d, Options{MaxFiles: 2, MaxBytes: 2 * int64(len(data))})
 		images, err := s.Upload(t.Context(), "", each(upload("", data), upload("", data)))
 		if err != nil || len(images) != 2 {
 			t.Errorf("%d images, %v", len(images), err)
@@ -336,7 +344,7 @@ func TestSettle(t *testing.T) {
 				s, dir := openService(t, d, Options{})
 				batch, image := placed(t, s)
 				if test.committed {
-					insertRow(t, d, image)
+					addRow(t, d, image)
 				}
 				ctx, cancel := context.WithCancel(t.Context())
 				if test.cancelled {
@@ -370,7 +378,7 @@ func TestInsertFindsItsOwnRow(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		s, _ := openService(t, d, Options{})
 		batch, image := placed(t, s)
-		insertRow(t, d, image)
+		addRow(t, d, image)
 		if err := s.insert(t.Context(), batch, []Image{image}); err != nil {
 			t.Error(err)
 		}
@@ -396,8 +404,10 @@ func TestSettleLater(t *testing.T) {
 		if visible, incoming := files(t, dir); len(visible) != 1 || len(incoming) != 1 {
 			t.Fatalf("files %q, incoming %q, want both to wait for the sweep", visible, incoming)
 		}
-		insertRow(t, d, image)
-		sweepAfter(t, s, d, dir)
+		addRow(t, d, image)
+		killed := *s
+		killed.database = d
+		sweepAfter(t, &killed, dir)
 		wantFiles(t, dir, image.Name)
 	})
 }
@@ -416,7 +426,7 @@ func placed(t *testing.T, s *Service) (*storage.Batch, Image) {
 	return batch, images[0]
 }
 
-func insertRow(t *testing.T, d *database.Database, image Image) {
+func addRow(t *testing.T, d *database.Database, image Image) {
 	t.Helper()
 	err := d.InTx(t.Context(), func(q *db.Queries) error {
 		return q.InsertImage(t.Context(), paramsFromImage(image))
@@ -427,11 +437,10 @@ func insertRow(t *testing.T, d *database.Database, image Image) {
 }
 
 // sweepAfter ends the service's disk as a kill does, and sweeps as the next process does.
-func sweepAfter(t *testing.T, killed *Service, d *database.Database, dir string) {
+func sweepAfter(t *testing.T, killed *Service, dir string) {
 	t.Helper()
 	killed.disk.Close()
-	next := New(Options{Database: d, Disk: openDisk(t, dir), Logger: slog.New(slog.DiscardHandler)})
-	if err := next.Sweep(t.Context()); err != nil {
+	if err := besides(t, killed, dir).Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -456,12 +465,12 @@ func TestSweepAfterEachStep(t *testing.T) {
 			}, false},
 			{"committed", func(t *testing.T, s *Service) Image {
 				_, image := placed(t, s)
-				insertRow(t, d, image)
+				addRow(t, d, image)
 				return image
 			}, true},
 			{"kept", func(t *testing.T, s *Service) Image {
 				batch, image := placed(t, s)
-				insertRow(t, d, image)
+				addRow(t, d, image)
 				if err := batch.Keep(); err != nil {
 					t.Fatal(err)
 				}
@@ -472,7 +481,7 @@ func TestSweepAfterEachStep(t *testing.T) {
 			t.Run(test.name, func(t *testing.T) {
 				s, dir := openService(t, d, Options{})
 				image := test.steps(t, s)
-				sweepAfter(t, s, d, dir)
+				sweepAfter(t, s, dir)
 				if test.wantVisible {
 					wantFiles(t, dir, image.Name)
 				} else {
@@ -500,7 +509,7 @@ func TestSweepWaitsForCommitUnderWay(t *testing.T) {
 		}()
 		<-inserted
 		time.AfterFunc(50*time.Millisecond, func() { close(commit) })
-		sweepAfter(t, s, d, dir)
+		sweepAfter(t, s, dir)
 		if err := <-committed; err != nil {
 			t.Fatal(err)
 		}
@@ -512,13 +521,12 @@ func TestSweepLeavesLivingProcessesAlone(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		s, dir := openService(t, d, Options{})
 		batch, image := placed(t, s)
-		other := New(Options{Database: d, Disk: openDisk(t, dir)})
-		for _, service := range []*Service{s, other} {
+		for _, service := range []*Service{s, besides(t, s, dir)} {
 			if err := service.Sweep(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		insertRow(t, d, image)
+		addRow(t, d, image)
 		if err := batch.Keep(); err != nil {
 			t.Fatal(err)
 		}
@@ -529,7 +537,7 @@ func TestSweepLeavesLivingProcessesAlone(t *testing.T) {
 func TestUploadConcurrently(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		one, dir := openService(t, d, Options{})
-		two := New(Options{Database: d, Disk: openDisk(t, dir), Logger: slog.New(slog.DiscardHandler)})
+		two := besides(t, one, dir)
 		data := photo(t)
 		var mu sync.Mutex
 		var names []string

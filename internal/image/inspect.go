@@ -2,7 +2,6 @@ package image
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"io"
 
@@ -12,29 +11,25 @@ import (
 // maxSide is the most pixels on a side: what JPEG can express. Long screenshots stay well below.
 const maxSide = 1<<16 - 1
 
+// maxPixels lets the cameras pass that are sold as 50 megapixels (8192 × 6144).
+const maxPixels = 50 << 20
+
 // fileType is a kind of picture that is taken.
 type fileType struct {
 	extension   string
 	contentType string
-	matches     func(head []byte) bool
+	magic       string // its first bytes, where ? stands for any
 	// inspect walks the structure to the picture's end. Its error is ImageDamaged, NotAnImage for
 	// a variety that browsers don't show, TooManyPixels, or the reader's.
-	inspect func(s *scanner, maxPixels int64) (dimensions, error)
+	inspect func(s *scanner) (dimensions, error)
 }
 
 var fileTypes = []fileType{
-	{"jpg", "image/jpeg", hasPrefix("\xff\xd8\xff"), inspectJPEG},
-	{"png", "image/png", hasPrefix("\x89PNG\r\n\x1a\n"), inspectPNG},
-	{"gif", "image/gif", func(head []byte) bool {
-		return hasPrefix("GIF87a")(head) || hasPrefix("GIF89a")(head)
-	}, inspectGIF},
-	{"webp", "image/webp", func(head []byte) bool {
-		return hasPrefix("RIFF")(head) && len(head) >= 12 && string(head[8:12]) == "WEBP"
-	}, inspectWebP},
-}
-
-func hasPrefix(prefix string) func(head []byte) bool {
-	return func(head []byte) bool { return bytes.HasPrefix(head, []byte(prefix)) }
+	{"jpg", "image/jpeg", "\xff\xd8\xff", inspectJPEG},
+	{"png", "image/png", "\x89PNG\r\n\x1a\n", inspectPNG},
+	{"gif", "image/gif", "GIF87a", inspectGIF},
+	{"gif", "image/gif", "GIF89a", inspectGIF},
+	{"webp", "image/webp", "RIFF????WEBP", inspectWebP},
 }
 
 func typeOfHead(head []byte) (fileType, bool) {
@@ -46,11 +41,23 @@ func typeOfHead(head []byte) (fileType, bool) {
 	return fileType{}, false
 }
 
+func (t fileType) matches(head []byte) bool {
+	if len(head) < len(t.magic) {
+		return false
+	}
+	for i, c := range []byte(t.magic) {
+		if c != '?' && c != head[i] {
+			return false
+		}
+	}
+	return true
+}
+
 // dimensions are in pixels.
 type dimensions struct{ width, height int }
 
 // check refuses what would cost too much to show.
-func (d dimensions) check(maxPixels int64) error {
+func (d dimensions) check() error {
 	if d.width <= 0 || d.height <= 0 {
 		return damaged("a side of no pixels")
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // inspectAll inspects what the reader gives and returns how many bytes belong to the picture.
-func inspectAll(r io.Reader, maxPixels int64) (size dimensions, length int, err error) {
+func inspectAll(r io.Reader) (size dimensions, length int, err error) {
 	counted := &countingReader{r: r}
 	buffered := bufio.NewReaderSize(counted, bufferSize)
 	head, _ := buffered.Peek(12)
@@ -25,7 +25,7 @@ func inspectAll(r io.Reader, maxPixels int64) (size dimensions, length int, err 
 	if !ok {
 		return size, 0, apperr.New(apperr.NotAnImage)
 	}
-	size, err = t.inspect(&scanner{buffered}, maxPixels)
+	size, err = t.inspect(&scanner{buffered})
 	return size, counted.n - buffered.Buffered(), err
 }
 
@@ -45,7 +45,7 @@ func TestInspectAcceptsEveryFormat(t *testing.T) {
 		for _, trailer := range []string{"", "\x00", "<script>", "\xff\xd8\xff\xe0another picture"} {
 			t.Run(p.name+"/"+strconv.Quote(trailer), func(t *testing.T) {
 				data := append(bytes.Clone(p.data), trailer...)
-				size, length, err := inspectAll(bytes.NewReader(data), DefaultMaxPixels)
+				size, length, err := inspectAll(bytes.NewReader(data))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -61,7 +61,7 @@ func TestInspectRefusesEveryTruncation(t *testing.T) {
 	for _, p := range pictures(t) {
 		t.Run(p.name, func(t *testing.T) {
 			for cut := range len(p.data) {
-				_, _, err := inspectAll(bytes.NewReader(p.data[:cut]), DefaultMaxPixels)
+				_, _, err := inspectAll(bytes.NewReader(p.data[:cut]))
 				if !apperr.Is(err, apperr.ImageDamaged, apperr.NotAnImage) || cut >= 12 && !apperr.Is(err, apperr.ImageDamaged) {
 					t.Errorf("cut at %d of %d: %v", cut, len(p.data), err)
 				}
@@ -147,11 +147,13 @@ func TestInspectRefuses(t *testing.T) {
 		{"webp: no key frame", patched(lossy, 20, lossy[20]|1), apperr.ImageDamaged},
 		{"webp: short picture", webpFile(riffChunk("VP8 ", make([]byte, 9))), apperr.ImageDamaged},
 		{"webp: lossless of a later version", webpFile(riffChunk("VP8L", []byte("\x2f\x00\x00\x00\x20\x00"))), apperr.ImageDamaged},
-		{"webp: too many pixels", webpFile(riffChunk("VP8X", []byte("\x00\x00\x00\x00\x60\xea\x00\x60\xea\x00"))), apperr.TooManyPixels},
+		{"webp: too many pixels, lossy", patched(lossy, 26, 0xff, 0x3f, 0xff, 0x3f), apperr.TooManyPixels},
+		{"webp: too many pixels, lossless", webpFile(riffChunk("VP8L", []byte("\x2f\xff\xff\xff\x0f\x00"))), apperr.TooManyPixels},
+		{"webp: too many pixels, extended", webpFile(riffChunk("VP8X", []byte("\x00\x00\x00\x00\x60\xea\x00\x60\xea\x00"))), apperr.TooManyPixels},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, _, err := inspectAll(bytes.NewReader(test.data), DefaultMaxPixels)
+			_, _, err := inspectAll(bytes.NewReader(test.data))
 			if !apperr.Is(err, test.wantCode) {
 				t.Errorf("error is %v, want code %d", err, test.wantCode)
 			}
@@ -173,7 +175,7 @@ func TestInspectAcceptsOddities(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			size, length, err := inspectAll(bytes.NewReader(test.data), DefaultMaxPixels)
+			size, length, err := inspectAll(bytes.NewReader(test.data))
 			if want := (dimensions{24, 16}); err != nil || size != want || length != len(test.data) {
 				t.Errorf("%v in %d of %d bytes, %v", size, length, len(test.data), err)
 			}
@@ -181,14 +183,24 @@ func TestInspectAcceptsOddities(t *testing.T) {
 	}
 }
 
-func TestPixelLimitIsExact(t *testing.T) {
-	for _, p := range pictures(t) {
-		pixels := int64(p.width * p.height)
-		if _, _, err := inspectAll(bytes.NewReader(p.data), pixels); err != nil {
-			t.Errorf("%s at the limit: %v", p.name, err)
-		}
-		if _, _, err := inspectAll(bytes.NewReader(p.data), pixels-1); !apperr.Is(err, apperr.TooManyPixels) {
-			t.Errorf("%s over the limit: %v", p.name, err)
+func TestPixelLimits(t *testing.T) {
+	tests := []struct {
+		size     dimensions
+		wantCode apperr.Code // OK where it is taken
+	}{
+		{dimensions{1, 1}, apperr.OK},
+		{dimensions{8192, 6400}, apperr.OK},
+		{dimensions{8192, 6401}, apperr.TooManyPixels},
+		{dimensions{65535, 1}, apperr.OK},
+		{dimensions{65536, 1}, apperr.TooManyPixels},
+		{dimensions{1, 65536}, apperr.TooManyPixels},
+		{dimensions{0, 1}, apperr.ImageDamaged},
+		{dimensions{1, 0}, apperr.ImageDamaged},
+	}
+	for _, test := range tests {
+		err := test.size.check()
+		if test.wantCode == apperr.OK && err != nil || test.wantCode != apperr.OK && !apperr.Is(err, test.wantCode) {
+			t.Errorf("%v: %v, want code %d", test.size, err, test.wantCode)
 		}
 	}
 }
@@ -200,8 +212,8 @@ func FuzzInspect(f *testing.F) {
 		f.Add(p.data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		size, length, err := inspectAll(bytes.NewReader(data), DefaultMaxPixels)
-		slowSize, slowLength, slowErr := inspectAll(iotest.OneByteReader(bytes.NewReader(data)), DefaultMaxPixels)
+		size, length, err := inspectAll(bytes.NewReader(data))
+		slowSize, slowLength, slowErr := inspectAll(iotest.OneByteReader(bytes.NewReader(data)))
 		if size != slowSize || length != slowLength || (err == nil) != (slowErr == nil) {
 			t.Fatalf("at once %v %d %v, byte by byte %v %d %v", size, length, err, slowSize, slowLength, slowErr)
 		}
@@ -218,7 +230,7 @@ func FuzzInspect(f *testing.F) {
 		if want := (dimensions{config.Width, config.Height}); size != want {
 			t.Fatalf("size %v, want %v", size, want)
 		}
-		if _, _, err := inspectAll(bytes.NewReader(data[:length-1]), DefaultMaxPixels); err == nil {
+		if _, _, err := inspectAll(bytes.NewReader(data[:length-1])); err == nil {
 			t.Fatal("taken without its last byte")
 		}
 	})
@@ -242,7 +254,7 @@ func BenchmarkInspect(b *testing.B) {
 			for b.Loop() {
 				r.Reset(p.data)
 				buffered.Reset(r)
-				if _, err := fileTypes[i].inspect(&scanner{buffered}, DefaultMaxPixels); err != nil {
+				if _, err := fileTypes[i].inspect(&scanner{buffered}); err != nil {
 					b.Fatal(err)
 				}
 			}

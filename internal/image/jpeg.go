@@ -27,7 +27,7 @@ const (
 )
 
 // inspectJPEG walks the segments and the scans between them to the end-of-image marker.
-func inspectJPEG(s *scanner, maxPixels int64) (size dimensions, err error) {
+func inspectJPEG(s *scanner) (size dimensions, err error) {
 	if err := s.skip(2); err != nil { // start of image
 		return size, err
 	}
@@ -47,7 +47,7 @@ func inspectJPEG(s *scanner, maxPixels int64) (size dimensions, err error) {
 				return size, damaged("jpeg: a second frame")
 			}
 			if size, err = s.jpegFrame(marker); err == nil {
-				err = size.check(maxPixels)
+				err = size.check()
 			}
 		case marker == markerSOS && size == dimensions{}:
 			return size, damaged("jpeg: a scan before the frame")

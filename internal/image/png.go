@@ -19,12 +19,12 @@ var pngDepths = map[byte]string{
 }
 
 // inspectPNG walks the chunks to IEND and checks their sums.
-func inspectPNG(s *scanner, maxPixels int64) (dimensions, error) {
+func inspectPNG(s *scanner) (dimensions, error) {
 	png, err := s.pngHeader()
 	if err != nil {
 		return dimensions{}, err
 	}
-	if err := png.size.check(maxPixels); err != nil {
+	if err := png.size.check(); err != nil {
 		return dimensions{}, err
 	}
 	for !png.ended {

@@ -26,7 +26,7 @@ func (s *Service) receive(batch *storage.Batch, upload *Upload, left int64) (Ima
 	in := incomingPool.Get().(*incoming)
 	defer in.release()
 	in.reset(batch, upload.Content, left)
-	size, err := in.inspect(s.maxPixels)
+	size, err := in.inspect()
 	if err != nil {
 		return Image{}, err
 	}
@@ -74,19 +74,19 @@ func (in *incoming) release() {
 }
 
 // inspect reads the picture and what follows it to the end.
-func (in *incoming) inspect(maxPixels int64) (dimensions, error) {
-	size, err := in.walk(maxPixels)
+func (in *incoming) inspect() (dimensions, error) {
+	size, err := in.walk()
 	if in.file != nil {
 		err = errors.Join(err, diskError(in.file.Close()))
 	}
 	return size, err
 }
 
-func (in *incoming) walk(maxPixels int64) (dimensions, error) {
+func (in *incoming) walk() (dimensions, error) {
 	if _, err := in.reader.Peek(1); err != nil {
 		return dimensions{}, in.failure(err)
 	}
-	size, err := in.fileType.inspect(&scanner{in.reader}, maxPixels)
+	size, err := in.fileType.inspect(&scanner{in.reader})
 	for err == nil {
 		_, err = in.reader.Discard(bufferSize)
 	}

@@ -3,13 +3,13 @@ package image
 import "encoding/binary"
 
 // inspectWebP walks the chunks to the end of the RIFF container.
-func inspectWebP(s *scanner, maxPixels int64) (dimensions, error) {
+func inspectWebP(s *scanner) (dimensions, error) {
 	p, err := s.next(12)
 	if err != nil {
 		return dimensions{}, err
 	}
 	length := int64(binary.LittleEndian.Uint32(p[4:])) - 4
-	w := webp{maxPixels: maxPixels}
+	var w webp
 	if err := s.riffChunks(length, w.takeChunk); err != nil {
 		return dimensions{}, err
 	}
@@ -21,10 +21,9 @@ func inspectWebP(s *scanner, maxPixels int64) (dimensions, error) {
 
 // webp is what was seen of a WebP picture so far.
 type webp struct {
-	maxPixels int64
-	canvas    dimensions
-	animated  bool // then the frames lie in chunks of their own
-	frames    int
+	canvas   dimensions
+	animated bool // then the frames lie in chunks of their own
+	frames   int
 }
 
 // riffChunks calls take for each chunk in the next length bytes. take may read from the chunk's
@@ -81,7 +80,7 @@ func (w *webp) takeChunk(s *scanner, name string, length int64) (read int64, err
 			return 0, damaged("webp: bad picture")
 		}
 		w.frames++
-		return read, size.check(w.maxPixels)
+		return read, size.check()
 	}
 	if first {
 		return 0, damaged("webp: no header")
@@ -98,7 +97,7 @@ func (w *webp) takeHeader(s *scanner) error {
 	const animation = 1 << 1
 	w.animated = p[0]&animation != 0
 	w.canvas = dimensions{uint24(p[4:]) + 1, uint24(p[7:]) + 1}
-	return w.canvas.check(w.maxPixels)
+	return w.canvas.check()
 }
 
 // takeFrame reads a frame of an animation, which holds chunks itself and must lie within the canvas.
@@ -108,7 +107,7 @@ func (w *webp) takeFrame(s *scanner, length int64) error {
 		return err
 	}
 	left, top := 2*uint24(p), 2*uint24(p[3:])
-	frame := webp{maxPixels: w.maxPixels, canvas: dimensions{uint24(p[6:]) + 1, uint24(p[9:]) + 1}}
+	frame := webp{canvas: dimensions{uint24(p[6:]) + 1, uint24(p[9:]) + 1}}
 	if left+frame.canvas.width > w.canvas.width || top+frame.canvas.height > w.canvas.height {
 		return damaged("webp: a frame outside of the canvas")
 	}
