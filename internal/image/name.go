@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
 // stemLength is what rand.Text returns: 26 letters of base 32, 130 bits.
@@ -39,11 +41,11 @@ func typeOfName(name string) (fileType, bool) {
 	return fileType{}, false
 }
 
-// displayName makes a client's file name fit to be shown: without folders, without bytes that are
-// no UTF-8, without characters that control a terminal or turn the direction of text, and not
-// longer than the column. The extension survives.
+// displayName makes a client's file name fit to be shown: in UTF-8, without folders, without
+// characters that control a terminal or change the direction of text, and not longer than the
+// column. The extension survives.
 func displayName(name string) string {
-	name = strings.ToValidUTF8(name, "")
+	name = toUTF8(name)
 	name = name[strings.LastIndexAny(name, `/\`)+1:]
 	name = strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.Cc, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
@@ -56,6 +58,19 @@ func displayName(name string) string {
 		return ""
 	}
 	return cut(name, maxOriginalName)
+}
+
+// toUTF8 decodes a name that is not UTF-8 as GB18030, which includes GBK: that is what Chinese Windows programs
+// send. Of a name that is neither, the bytes that are not UTF-8 are dropped.
+func toUTF8(name string) string {
+	if utf8.ValidString(name) {
+		return name
+	}
+	decoded, err := simplifiedchinese.GB18030.NewDecoder().String(name)
+	if err != nil || strings.ContainsRune(decoded, utf8.RuneError) {
+		return strings.ToValidUTF8(name, "")
+	}
+	return decoded
 }
 
 // cut shortens a file name to so many characters, at the end of its stem.
