@@ -17,12 +17,12 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/google/uuid"
+
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
 	"gatehouse/internal/storage"
-
-	"github.com/google/uuid"
 )
 
 // Image describes a picture that is kept.
@@ -87,7 +87,7 @@ func (s *Service) Upload(ctx context.Context, ownerID string, next func() (*Uplo
 	batch := s.disk.NewBatch()
 	defer func() { // also where next panics
 		if err := batch.Discard(); err != nil {
-			s.log.ErrorContext(ctx, "remove the files of a refused upload", "err", err)
+			s.log.ErrorContext(ctx, "remove the files of a refused upload", "error", err)
 		}
 	}()
 	images, err := s.receiveAll(batch, ownerID, next)
@@ -101,9 +101,9 @@ func (s *Service) Upload(ctx context.Context, ownerID string, next func() (*Uplo
 		return nil, err
 	}
 	if err := batch.Keep(); err != nil {
-		s.log.WarnContext(ctx, "tidy up after an upload", "err", err)
+		s.log.WarnContext(ctx, "tidy up after an upload", "error", err)
 	}
-	s.log.DebugContext(ctx, "kept pictures", "count", len(images), "first", images[0].Name, "owner", ownerID)
+	s.log.DebugContext(ctx, "kept pictures", "count", len(images), "first", images[0].Name, "user", ownerID)
 	return images, nil
 }
 

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"gatehouse/internal/apperr"
-
 	_ "golang.org/x/image/webp"
+
+	"gatehouse/internal/apperr"
 )
 
 // inspectAll inspects what the reader gives and returns how many bytes belong to the picture.

@@ -10,10 +10,10 @@ import (
 	"os"
 	"sync"
 
+	"github.com/google/uuid"
+
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/storage"
-
-	"github.com/google/uuid"
 )
 
 // bufferSize lets most pictures of a phone's screen be written at once. It bounds the memory of
