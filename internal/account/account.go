@@ -90,7 +90,7 @@ func (s *Service) Register(ctx context.Context, r Registration) error {
 func (s *Service) insertUser(ctx context.Context, phone, passwordHash string) error {
 	id := uuid.Must(uuid.NewV7()).String()
 	now := s.now()
-	err := s.options.Database.InTx(ctx, func(q *db.Queries) error {
+	err := s.options.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
 		return q.InsertUser(ctx, db.InsertUserParams{
 			ID: id, Phone: phone, PasswordHash: passwordHash,
 			Nickname: defaultNickname(phone), CreatedAt: now, UpdatedAt: now,
@@ -140,7 +140,7 @@ func (s *Service) Login(ctx context.Context, rawPhone, password string) (User, e
 
 func (s *Service) noteLogin(ctx context.Context, row db.User) (User, error) {
 	now := s.now()
-	err := s.options.Database.InTx(ctx, func(q *db.Queries) error {
+	err := s.options.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
 		return q.SetUserLastLogin(ctx, db.SetUserLastLoginParams{LastLoginAt: &now, UpdatedAt: now, ID: row.ID})
 	})
 	if err != nil {
@@ -154,7 +154,7 @@ func (s *Service) noteLogin(ctx context.Context, row db.User) (User, error) {
 func (s *Service) rehash(ctx context.Context, row db.User, password string) {
 	hash, err := s.options.Hasher.Hash(ctx, password)
 	if err == nil {
-		err = s.options.Database.InTx(ctx, func(q *db.Queries) error {
+		err = s.options.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
 			return q.SetUserPasswordHash(ctx, db.SetUserPasswordHashParams{
 				NewHash: hash, OldHash: row.PasswordHash, UpdatedAt: s.now(), ID: row.ID,
 			})

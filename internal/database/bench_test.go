@@ -5,11 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
 	"gatehouse/internal/dbtest"
-
-	"github.com/google/uuid"
 )
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }

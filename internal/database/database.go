@@ -10,9 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"gatehouse/internal/db"
-
 	"github.com/pressly/goose/v3"
+
+	"gatehouse/internal/db"
 )
 
 // Options say which database is opened, and how.
@@ -40,6 +40,8 @@ type engine interface {
 	prepare(ctx context.Context) error
 	// transact runs fn once in a transaction.
 	transact(ctx context.Context, fn func(q *db.Queries) error) error
+	// exec runs fn once, which is one statement.
+	exec(ctx context.Context, fn func(ctx context.Context, q *db.Queries) error) error
 	// migration says how this database is migrated.
 	migration() migration
 	close() error

@@ -7,11 +7,11 @@ import (
 	"slices"
 	"time"
 
-	"gatehouse/internal/apperr"
-
 	"github.com/go-sql-driver/mysql"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"gatehouse/internal/apperr"
 )
 
 // ErrCommitUnknown is in the error of a transaction whose COMMIT was sent but not answered:
@@ -81,6 +81,13 @@ func isLost(err error) bool {
 			1047,             // Galera: the node is not ready
 			1053, 1927, 3169, // server shutdown, connection killed, session killed
 		)
+}
+
+// isUnsent reports that the server was not reached, or refused the statement.
+func isUnsent(err error) bool {
+	var network *net.OpError
+	var refused *mysql.MySQLError
+	return errors.As(err, &refused) || errors.As(err, &network) && network.Op == "dial"
 }
 
 // isDefinite reports that a COMMIT failed in a way that certainly stored nothing.

@@ -9,11 +9,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/go-sql-driver/mysql"
+
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
 	"gatehouse/internal/dbtest"
-
-	"github.com/go-sql-driver/mysql"
 )
 
 func TestDuplicates(t *testing.T) {

@@ -9,9 +9,9 @@ import (
 	"path"
 	"time"
 
-	migrations "gatehouse/sql"
-
 	"github.com/pressly/goose/v3"
+
+	migrations "gatehouse/sql"
 )
 
 // Migration is one step of the schema.

@@ -10,11 +10,11 @@ import (
 	"log/slog"
 	"time"
 
-	"gatehouse/internal/db"
-
 	"github.com/go-sql-driver/mysql"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"gatehouse/internal/db"
 )
 
 const (
@@ -97,7 +97,7 @@ func awaitMySQL(ctx context.Context, pool *sql.DB, config *mysql.Config, log *sl
 			return explainMySQL(last, config)
 		}
 		if try == 0 {
-			log.InfoContext(ctx, "waiting for the database", "addr", config.Addr, "err", err)
+			log.InfoContext(ctx, "waiting for the database", "addr", config.Addr, "error", err)
 		}
 		if sleep(ctx, 250*time.Millisecond) != nil {
 			return explainMySQL(last, config)
@@ -154,6 +154,14 @@ func (e *mysqlEngine) transact(ctx context.Context, fn func(q *db.Queries) error
 		return err
 	}
 	return commitError(tx.Commit())
+}
+
+func (e *mysqlEngine) exec(ctx context.Context, fn func(ctx context.Context, q *db.Queries) error) error {
+	err := fn(context.WithoutCancel(ctx), e.q)
+	if isLost(err) && !isUnsent(err) {
+		return commitError(err) // the statement may have been stored
+	}
+	return err
 }
 
 func (e *mysqlEngine) migration() migration {

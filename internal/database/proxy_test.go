@@ -16,7 +16,8 @@ type proxy struct {
 
 	refuse   atomic.Bool // close new connections at once
 	refused  atomic.Int32
-	onCommit func(commit []byte, server net.Conn) // where set, called instead of forwarding a COMMIT
+	trigger  string                               // what a packet to the server must contain …
+	onPacket func(packet []byte, server net.Conn) // … for this to be called instead of forwarding it
 	mute     atomic.Bool                          // keep the server's next answer back
 	muted    chan struct{}                        // gets a value when that was done
 
@@ -77,8 +78,8 @@ func (p *proxy) forward(client, server net.Conn) {
 		if err != nil {
 			return
 		}
-		if p.onCommit != nil && bytes.Contains(packet[:n], []byte("COMMIT")) {
-			p.onCommit(packet[:n], server)
+		if p.onPacket != nil && bytes.Contains(packet[:n], []byte(p.trigger)) {
+			p.onPacket(packet[:n], server)
 			continue
 		}
 		if _, err := server.Write(packet[:n]); err != nil {

@@ -12,11 +12,11 @@ import (
 	"runtime"
 	"time"
 
-	"gatehouse/internal/db"
-
 	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // registers the driver
+
+	"gatehouse/internal/db"
 )
 
 // sqliteFile is the database's file within the data folder.
@@ -94,6 +94,10 @@ func (e *sqliteEngine) prepare(ctx context.Context) error {
 
 func (e *sqliteEngine) transact(ctx context.Context, fn func(q *db.Queries) error) error {
 	return e.writer.transact(ctx, fn)
+}
+
+func (e *sqliteEngine) exec(ctx context.Context, fn func(ctx context.Context, q *db.Queries) error) error {
+	return e.transact(ctx, func(q *db.Queries) error { return fn(ctx, q) })
 }
 
 func (e *sqliteEngine) migration() migration {

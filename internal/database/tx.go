@@ -30,6 +30,13 @@ func (d *Database) InTx(ctx context.Context, fn func(q *db.Queries) error) error
 	return Refusal(retry(ctx, func() error { return d.engine.transact(ctx, fn) }))
 }
 
+// Exec runs one statement, which needs no transaction around it: on MySQL that saves two of three
+// round trips. The statement takes the context that fn is given, which does not end with the
+// caller's: a statement under way is not left in doubt. It fails, and is tried again, as in InTx.
+func (d *Database) Exec(ctx context.Context, fn func(ctx context.Context, q *db.Queries) error) error {
+	return Refusal(retry(ctx, func() error { return d.engine.exec(ctx, fn) }))
+}
+
 // retry calls f until it returns something other than a busy database, or was called often enough.
 func retry(ctx context.Context, f func() error) error {
 	pause, start := firstPause, time.Now()

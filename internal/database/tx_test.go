@@ -12,11 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
+
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
 	"gatehouse/internal/dbtest"
-
-	"github.com/go-sql-driver/mysql"
 )
 
 // stored reports whether the user is in the database.
@@ -337,10 +337,23 @@ func TestLostConnectionRunsAgain(t *testing.T) {
 	}
 }
 
-func TestCommit(t *testing.T) {
+// TestLostConnection loses it around the packet that decides: a COMMIT, or the one statement of Exec.
+func TestLostConnection(t *testing.T) {
+	u := newUser("1")
+	writes := []struct {
+		name, decides string
+		write         func(ctx context.Context, d *database.Database) error
+	}{
+		{"transaction", "COMMIT", func(ctx context.Context, d *database.Database) error {
+			return d.InTx(ctx, func(q *db.Queries) error { return q.InsertUser(ctx, u) })
+		}},
+		{"statement", u.ID, func(ctx context.Context, d *database.Database) error {
+			return d.Exec(ctx, func(ctx context.Context, q *db.Queries) error { return q.InsertUser(ctx, u) })
+		}},
+	}
 	tests := []struct {
 		name        string
-		forward     bool // the COMMIT reaches the server
+		forward     bool // it reaches the server
 		cut         bool // the connection breaks before the answer
 		wantUnknown bool
 		wantStored  bool
@@ -349,38 +362,38 @@ func TestCommit(t *testing.T) {
 		{"lost before the server has it", false, true, true, false},
 		{"lost before the answer", true, true, true, true},
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			direct := dbtest.MySQL(t)
-			p := newProxy(t, direct)
-			d := dbtest.Open(t, p.url)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			p.onCommit = func(commit []byte, server net.Conn) {
-				cancel()
-				if test.forward {
-					p.mute.Store(test.cut)
-					server.Write(commit)
+	for _, write := range writes {
+		for _, test := range tests {
+			t.Run(write.name+" "+test.name, func(t *testing.T) {
+				direct := dbtest.MySQL(t)
+				p := newProxy(t, direct)
+				d := dbtest.Open(t, p.url)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				var packets atomic.Int32
+				p.trigger = write.decides
+				p.onPacket = func(packet []byte, server net.Conn) {
+					packets.Add(1)
+					cancel()
+					if test.forward {
+						p.mute.Store(test.cut)
+						server.Write(packet)
+					}
+					if test.cut && test.forward {
+						<-p.muted // the server has answered
+					}
+					if test.cut {
+						p.cut()
+					}
 				}
-				if test.cut && test.forward {
-					<-p.muted // the server has answered
+				err := write.write(ctx, d)
+				if packets.Load() != 1 || errors.Is(err, database.ErrCommitUnknown) != test.wantUnknown || err != nil != test.wantUnknown {
+					t.Errorf("%d tries, %v, want unknown %v", packets.Load(), err, test.wantUnknown)
 				}
-				if test.cut {
-					p.cut()
+				if got := stored(t, dbtest.Open(t, direct), u.ID); got != test.wantStored {
+					t.Errorf("stored %v, want %v", got, test.wantStored)
 				}
-			}
-			u := newUser("1")
-			tries := 0
-			err := d.InTx(ctx, func(q *db.Queries) error {
-				tries++
-				return q.InsertUser(ctx, u)
 			})
-			if tries != 1 || errors.Is(err, database.ErrCommitUnknown) != test.wantUnknown || err != nil != test.wantUnknown {
-				t.Errorf("%d tries, %v, want unknown %v", tries, err, test.wantUnknown)
-			}
-			if got := stored(t, dbtest.Open(t, direct), u.ID); got != test.wantStored {
-				t.Errorf("stored %v, want %v", got, test.wantStored)
-			}
-		})
+		}
 	}
 }

@@ -64,7 +64,7 @@ func (k *keyring) create(ctx context.Context) error {
 	}
 	id := uuid.Must(uuid.NewV7()).String()
 	sealed := k.seal.Seal(nil, nil, private.Seed(), []byte(id))
-	err = k.database.InTx(ctx, func(q *db.Queries) error {
+	err = k.database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
 		return q.InsertSigningKey(ctx, db.InsertSigningKeyParams{
 			ID: id, Sealed: sealed, CreatedAt: database.Timestamp(k.now()),
 		})

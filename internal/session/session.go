@@ -70,7 +70,7 @@ func New(ctx context.Context, options Options) (*Service, error) {
 func (s *Service) Open(ctx context.Context, userID string) (Session, error) {
 	now := s.now()
 	session := Session{ID: uuid.Must(uuid.NewV7()).String(), UserID: userID, ExpiresAt: now.Add(s.options.SessionLifetime)}
-	err := s.options.Database.InTx(ctx, func(q *db.Queries) error {
+	err := s.options.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
 		return q.InsertSession(ctx, db.InsertSessionParams{
 			ID: session.ID, UserID: userID, CreatedAt: now, ExpiresAt: session.ExpiresAt,
 		})

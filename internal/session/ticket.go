@@ -17,7 +17,7 @@ import (
 // it is valid. Only its hash is kept.
 func (s *Service) Ticket(ctx context.Context, session Session) (string, time.Duration, error) {
 	ticket := rand.Text()
-	err := s.options.Database.InTx(ctx, func(q *db.Queries) error {
+	err := s.options.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
 		return q.InsertTicket(ctx, db.InsertTicketParams{
 			Hash: ticketHash(ticket), SessionID: session.ID,
 			ExpiresAt: s.now().Add(s.options.TicketLifetime),
@@ -52,7 +52,7 @@ func (s *Service) RedeemTicket(ctx context.Context, ticket string) (Session, err
 		return Session{}, err
 	}
 	var used int64
-	err = s.options.Database.InTx(ctx, func(q *db.Queries) (err error) {
+	err = s.options.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) (err error) {
 		used, err = q.DeleteTicket(ctx, ticketHash(ticket))
 		return err
 	})
