@@ -21,9 +21,9 @@ const (
 	mysqlConnections = 32
 	// Under the five minutes after which proxies and firewalls begin to drop idle connections.
 	mysqlLifetime = 4 * time.Minute
-	// Longer than any statement of ours takes, so that a server that fell silent is noticed.
-	mysqlSilence = 10 * time.Second
-	mysqlDial    = 5 * time.Second
+	// Longer than any statement takes, its wait for a lock included, so that a silent server is noticed.
+	mysqlReadTimeout = 5 * time.Second
+	mysqlDialTimeout = 5 * time.Second
 	// How long Open waits for a server that doesn't answer yet.
 	mysqlStartup = 20 * time.Second
 )
@@ -169,13 +169,13 @@ func (e *mysqlEngine) migration() migration {
 		dialect:     goose.DialectMySQL,
 		folder:      "mysql",
 		tableExists: "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'goose_db_version'",
-		open:        e.patientPool,
+		open:        e.migrationPool,
 		lock:        mysqlLock,
 	}
 }
 
-// patientPool is for statements that may take longer than mysqlSilence, such as ALTER TABLE.
-func (e *mysqlEngine) patientPool() (*sql.DB, error) {
+// migrationPool is for statements that may take longer than mysqlReadTimeout, such as ALTER TABLE.
+func (e *mysqlEngine) migrationPool() (*sql.DB, error) {
 	config := e.config.Clone()
 	config.ReadTimeout = 0
 	return mysqlPool(config)

@@ -35,7 +35,7 @@ func mysqlConfig(raw string, log *slog.Logger) (*mysql.Config, error) {
 		return nil, err
 	}
 	c.ParseTime, c.ClientFoundRows, c.InterpolateParams = true, true, true
-	c.Timeout, c.ReadTimeout, c.WriteTimeout = mysqlDial, mysqlSilence, mysqlSilence
+	c.Timeout, c.ReadTimeout, c.WriteTimeout = mysqlDialTimeout, mysqlReadTimeout, mysqlReadTimeout
 	c.Params = map[string]string{
 		"time_zone":                "'+00:00'",
 		"sql_mode":                 "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",

@@ -37,6 +37,26 @@ type Server struct {
 	done chan struct{} // closed when the process has ended
 }
 
+// NewServer starts a server that runs until the test ends. Where this machine lacks the programs,
+// the test is skipped, or fails where skipping is forbidden.
+func NewServer(tb testing.TB) *Server {
+	tb.Helper()
+	s, err := StartServer()
+	if errors.Is(err, ErrNotInstalled) && !NoSkip() {
+		skipped.Store(true)
+		tb.Skipf("SKIP: no MySQL: %v", err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
+}
+
 // StartServer starts a MariaDB on a free port of 127.0.0.1, and dies with this process on Linux.
 // It needs Debian's mariadb-server-core and mariadb-client-core, and no root.
 func StartServer() (*Server, error) {
@@ -167,7 +187,17 @@ func (s *Server) CreateDatabase(tb testing.TB) string {
 	return admin.url.JoinPath("gatehouse").String()
 }
 
-// Stop ends the server and removes its files.
+// Suspend makes the server fall silent, its connections stay open.
+func (s *Server) Suspend() error {
+	return s.cmd.Process.Signal(syscall.SIGSTOP)
+}
+
+// Resume ends what Suspend began.
+func (s *Server) Resume() error {
+	return s.cmd.Process.Signal(syscall.SIGCONT)
+}
+
+// Stop ends the server and removes its files. It may be called again.
 func (s *Server) Stop() error {
 	s.kill()
 	return os.RemoveAll(s.dir)

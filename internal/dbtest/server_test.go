@@ -16,13 +16,7 @@ func TestMissingProgram(t *testing.T) {
 }
 
 func TestServerStops(t *testing.T) {
-	s, err := StartServer()
-	if errors.Is(err, ErrNotInstalled) && !NoSkip() {
-		t.Skip("SKIP: no MariaDB on this machine:", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := NewServer(t)
 	a, err := openAdmin(s.URL)
 	if err != nil {
 		t.Fatal(err)
