@@ -8,13 +8,13 @@ import (
 	"path/filepath"
 )
 
-// Batch is files that appear together or not at all. Its way is Create for each file, Place,
-// then Keep or Discard. It is used by one goroutine at a time.
+// Batch is a set of files that appear together or not at all. Call Create for each file, then Place,
+// then Keep, Leave or Discard. Only one goroutine at a time may use it.
 type Batch struct {
 	disk    *Disk
 	names   []string
-	entries []string // what in incoming bears witness to the files placed, in the order of names
-	over    bool
+	entries []string // the entries in incoming that mark the placed files, in the order of names
+	decided bool     // by Keep, Leave or Discard
 }
 
 // NewBatch returns an empty batch.
@@ -22,12 +22,12 @@ func (d *Disk) NewBatch() *Batch {
 	return &Batch{disk: d}
 }
 
-// Create makes a file that nobody sees yet. The caller writes and closes it.
+// Create creates a file that is not visible yet. The caller writes and closes it.
 func (b *Batch) Create(name string) (*os.File, error) {
 	if !valid(name) {
 		return nil, fmt.Errorf("create file %q: %w", name, fs.ErrInvalid)
 	}
-	f, err := os.OpenFile(filepath.Join(b.disk.own, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	f, err := os.OpenFile(filepath.Join(b.disk.processDir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
 		return nil, err
 	}
@@ -35,8 +35,8 @@ func (b *Batch) Create(name string) (*os.File, error) {
 	return f, nil
 }
 
-// Place makes every file of the batch appear under its name. It is undone by Discard, or by a
-// sweep after this process has died, unless Keep is called.
+// Place makes every file of the batch visible under its name. Unless Keep is called, Discard or a
+// sweep after the end of this process may remove the files again.
 func (b *Batch) Place() error {
 	for _, name := range b.names {
 		entry, err := b.disk.place(name)
@@ -48,9 +48,10 @@ func (b *Batch) Place() error {
 	return nil
 }
 
-// Keep decides that the placed files stay. They do, even if Keep fails to tidy up: a sweep will.
+// Keep decides that the placed files stay. They stay even if Keep fails to remove their entries:
+// a sweep will remove them.
 func (b *Batch) Keep() error {
-	b.over = true
+	b.decided = true
 	var failed error
 	for _, entry := range b.entries {
 		failed = errors.Join(failed, os.Remove(entry))
@@ -58,18 +59,17 @@ func (b *Batch) Keep() error {
 	return failed
 }
 
-// Leave decides nothing: the files stay placed until a sweep, after this process has ended, asks
-// again whether they are to stay.
+// Leave leaves the decision to a sweep after the end of this process. Until then the files stay placed.
 func (b *Batch) Leave() {
-	b.over = true
+	b.decided = true
 }
 
-// Discard removes every file of the batch, unless Keep or Leave came before. A defer may call it.
+// Discard removes every file of the batch. After Keep or Leave it does nothing, so it can be deferred.
 func (b *Batch) Discard() error {
-	if b.over {
+	if b.decided {
 		return nil
 	}
-	b.over = true
+	b.decided = true
 	var failed error
 	for i, name := range b.names {
 		failed = errors.Join(failed, b.disk.discard(name, i < len(b.entries)))
@@ -77,10 +77,10 @@ func (b *Batch) Discard() error {
 	return failed
 }
 
-// discard removes a file of this process, what the world sees first: the entry in incoming must
-// not go before it.
+// discard removes a file of this process: the visible file first, because its entry in incoming
+// must outlive it.
 func (d *Disk) discard(name string, placed bool) error {
-	entry := filepath.Join(d.own, name)
+	entry := filepath.Join(d.processDir, name)
 	if placed {
 		if err := d.remove(name); err != nil {
 			return err

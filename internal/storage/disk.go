@@ -1,13 +1,13 @@
-// Package storage owns where the bytes of pictures lie: a Disk, which is one folder that
-// several server processes may share.
+// Package storage stores the bytes of pictures. A Disk is one folder, which several server
+// processes may share.
 //
 //	<folder>/<ab>/<name>                  a file, in the shard named by the first two letters of its name
-//	<folder>/incoming/<process>/<name>    a file of an upload that is not decided yet
-//	<folder>/incoming/<process>/.lock     held as long as the process lives
+//	<folder>/incoming/<process>/<name>    a file of an unfinished upload
+//	<folder>/incoming/<process>/.lock     held while the process runs
 //
 // A file and its row in the database appear together or not at all, whenever a process is killed.
-// The entry in incoming is written first and removed last, so that it names every file that may
-// lack its row. What a killed process leaves, and what Disk.Sweep does about it:
+// The entry in incoming is written first and removed last, so every file that may lack its row has
+// an entry. What a killed process leaves behind, and what Disk.Sweep does about it:
 //
 //	killed while the file is written    entry only, no row          remove the entry
 //	… after Place                       entry and file, no row      remove the file, then the entry
@@ -15,8 +15,8 @@
 //	… after the commit, before Keep     entry and file, row         remove the entry
 //	… in Discard                        entry, perhaps file         remove the file, then the entry
 //
-// A sweep that is killed itself is done again by the next. It looks only at folders in incoming
-// whose lock nobody holds, never at all the pictures.
+// If a sweep is killed, the next one repeats it. A sweep reads only the folders in incoming whose
+// lock is free, never the shards.
 //
 // Nothing is synced to the disk: a kill loses nothing, a power failure may lose the last seconds.
 package storage
@@ -33,43 +33,44 @@ import (
 	"github.com/gofrs/flock"
 )
 
+// Only the user that runs the server may read the files, as the whole data folder.
 const (
-	folderMode = 0o750 // another program of our group, such as nginx, may read
-	fileMode   = 0o640
+	folderMode = 0o700
+	fileMode   = 0o600
 )
 
 // Disk keeps files in a folder. Its methods may be called by several goroutines at once.
 type Disk struct {
-	dir      string // where the shards lie
-	incoming string // where every process has its folder
-	own      string // the folder of this process
-	lock     *flock.Flock
-	link     func(oldname, newname string) error
+	dir        string // holds the shards
+	incoming   string // holds a folder for each process
+	processDir string // the folder of this process
+	lock       *flock.Flock
+	link       func(oldname, newname string) error
 }
 
-// OpenDisk opens the folder, which it makes where it is missing.
+// OpenDisk opens the folder, and creates it if it is missing.
 func OpenDisk(dir string) (*Disk, error) {
 	d := &Disk{dir: dir, incoming: filepath.Join(dir, "incoming"), link: os.Link}
 	if err := os.MkdirAll(d.incoming, folderMode); err != nil {
-		return nil, fmt.Errorf("make the folder of files: %w", err)
+		return nil, fmt.Errorf("create the folder of files: %w", err)
 	}
 	if err := d.enroll(); err != nil {
-		return nil, fmt.Errorf("make a folder for incoming files: %w", err)
+		return nil, fmt.Errorf("create a folder for incoming files: %w", err)
 	}
 	return d, nil
 }
 
-// Close gives up the folder of this process. Batches under way must have ended.
-// What is still undecided stays for the next sweep.
+// Close unlocks the folder of this process. No batch may be in use any more.
+// What is still undecided is left to the next sweep.
 func (d *Disk) Close() error {
-	entries, err := entriesOf(d.own)
+	entries, err := entriesOf(d.processDir)
 	if err == nil && len(entries) == 0 {
-		err = d.removeFolder(d.own)
+		err = d.removeFolder(d.processDir)
 	}
 	return errors.Join(err, d.lock.Close())
 }
 
-// Open opens a file for reading. Its error is fs.ErrNotExist for a name that no file has or can have.
+// Open opens a file for reading. Its error is fs.ErrNotExist if there is no such file, or the name is not valid.
 func (d *Disk) Open(name string) (*os.File, error) {
 	if !valid(name) {
 		return nil, fs.ErrNotExist
@@ -77,15 +78,15 @@ func (d *Disk) Open(name string) (*os.File, error) {
 	return os.Open(d.path(name))
 }
 
-// IsFull reports whether a write failed because the disk, or the space that we may use, is full.
+// IsFull reports whether a write failed because the disk is full or a quota is used up.
 func IsFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
-// place makes an incoming file appear under its name, and returns the entry in incoming that
-// bears witness to it until the file is decided.
+// place makes an incoming file visible under its name, and returns the entry in incoming that
+// marks it as undecided.
 func (d *Disk) place(name string) (entry string, err error) {
-	written, target := filepath.Join(d.own, name), d.path(name)
+	written, target := filepath.Join(d.processDir, name), d.path(name)
 	entry, err = d.linkOrMove(written, target)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return entry, err
@@ -96,7 +97,7 @@ func (d *Disk) place(name string) (entry string, err error) {
 	return d.linkOrMove(written, target)
 }
 
-// moved ends the name of the empty entry that stays behind where a file system has no hard links.
+// moved is the suffix of the empty entry that marks a moved file, on a file system without hard links.
 const moved = "~"
 
 func (d *Disk) linkOrMove(written, target string) (entry string, err error) {
@@ -128,7 +129,7 @@ func (d *Disk) path(name string) string {
 }
 
 // valid reports whether a file may have the name: lower-case letters, digits and dots, no dot
-// among the first two characters. So no name leads out of its folder, or to another kind of file.
+// among the first two characters. So no name leads out of its folder or to a lock.
 func valid(name string) bool {
 	if len(name) < 3 || len(name) > 64 || strings.Contains(name[:2], ".") {
 		return false

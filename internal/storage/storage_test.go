@@ -48,7 +48,7 @@ func place(t *testing.T, b *Batch) {
 	}
 }
 
-// kill gives up the lock of a disk as the death of its process does, and nothing else.
+// kill releases the lock of a disk, as the death of its process does, and does nothing else.
 func kill(t *testing.T, d *Disk) {
 	t.Helper()
 	if err := d.lock.Close(); err != nil {
@@ -56,7 +56,7 @@ func kill(t *testing.T, d *Disk) {
 	}
 }
 
-// wantFiles checks which files can be opened, by their names, and what lies in incoming.
+// wantFiles checks which files can be opened, by their names, and how many entries incoming has.
 func wantFiles(t *testing.T, d *Disk, want []string, wantIncoming int) {
 	t.Helper()
 	var got []string
@@ -141,12 +141,12 @@ func TestBatch(t *testing.T) {
 			b.Leave()
 			return b.Discard()
 		}, []string{"aaa.x", "bbb.y"}, 2},
-		{"placed by half and discarded", func(t *testing.T, b *Batch) error {
-			if err := os.Remove(filepath.Join(b.disk.own, "bbb.y")); err != nil {
+		{"placed in part and discarded", func(t *testing.T, b *Batch) error {
+			if err := os.Remove(filepath.Join(b.disk.processDir, "bbb.y")); err != nil {
 				t.Fatal(err)
 			}
 			if err := b.Place(); err == nil {
-				t.Error("a file was placed that is not there")
+				t.Error("a missing file was placed")
 			}
 			return b.Discard()
 		}, nil, 0},
@@ -162,7 +162,7 @@ func TestBatch(t *testing.T) {
 					t.Fatal(err)
 				}
 				wantFiles(t, d, test.want, test.wantIncoming)
-				if err := errors.Join(d.remove("aaa.x"), d.remove("bbb.y"), os.RemoveAll(d.own)); err != nil {
+				if err := errors.Join(d.remove("aaa.x"), d.remove("bbb.y"), os.RemoveAll(d.processDir)); err != nil {
 					t.Fatal(err)
 				}
 			})
@@ -170,7 +170,7 @@ func TestBatch(t *testing.T) {
 	})
 }
 
-// Every step at which a process can be killed, and what the next one makes of it.
+// TestSweepAfterKill kills a process at every step, and checks what the next one does.
 func TestSweepAfterKill(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -193,16 +193,16 @@ func TestSweepAfterKill(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, false, nil},
-		{"witness written, not yet moved", func(t *testing.T, b *Batch) {
-			if err := os.WriteFile(filepath.Join(b.disk.own, "aaa.x"+moved), nil, fileMode); err != nil {
+		{"mark written, not yet moved", func(t *testing.T, b *Batch) {
+			if err := os.WriteFile(filepath.Join(b.disk.processDir, "aaa.x"+moved), nil, fileMode); err != nil {
 				t.Fatal(err)
 			}
 		}, false, nil},
 		{"junk", func(t *testing.T, b *Batch) {
-			if err := os.WriteFile(filepath.Join(b.disk.own, ".nfs000012"), nil, fileMode); err != nil {
+			if err := os.WriteFile(filepath.Join(b.disk.processDir, ".nfs000012"), nil, fileMode); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.Mkdir(filepath.Join(b.disk.own, "..."), folderMode); err != nil {
+			if err := os.Mkdir(filepath.Join(b.disk.processDir, "..."), folderMode); err != nil {
 				t.Fatal(err)
 			}
 		}, false, nil},
@@ -223,7 +223,7 @@ func TestSweepAfterKill(t *testing.T) {
 					}
 					wantFiles(t, next, test.want, 0)
 				}
-				if _, err := os.Stat(killed.own); !errors.Is(err, fs.ErrNotExist) {
+				if _, err := os.Stat(killed.processDir); !errors.Is(err, fs.ErrNotExist) {
 					t.Errorf("the killed process's folder: %v, want none", err)
 				}
 			})
@@ -249,7 +249,7 @@ func TestSweepLeavesLivingProcessesAlone(t *testing.T) {
 	wantFiles(t, two, []string{"aaa.x"}, 1)
 }
 
-// What can't be decided now is decided by a later sweep; the rest is decided at once.
+// TestSweepLeavesWhatItCannotDecide checks that a later sweep decides it, and this one decides the rest.
 func TestSweepLeavesWhatItCannotDecide(t *testing.T) {
 	dir := t.TempDir()
 	killed := openDisk(t, dir)
@@ -365,9 +365,9 @@ func TestIsFull(t *testing.T) {
 	}
 	defer f.Close()
 	if _, err := f.WriteString("x"); !IsFull(err) {
-		t.Errorf("a full device is not recognised by %v", err)
+		t.Errorf("IsFull does not recognize %v", err)
 	}
 	if IsFull(fs.ErrClosed) {
-		t.Error("a closed file is taken for a full disk")
+		t.Error("IsFull takes a closed file for a full disk")
 	}
 }

@@ -13,25 +13,25 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// lockName is no valid name of a file.
+// lockName is not a valid name of a file.
 const lockName = ".lock"
 
-// enroll makes and locks the folder of this process.
+// enroll creates and locks the folder of this process.
 func (d *Disk) enroll() error {
 	unlock, err := d.lockIncoming()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	d.own = filepath.Join(d.incoming, strings.ToLower(rand.Text()))
-	if err := os.Mkdir(d.own, folderMode); err != nil {
+	d.processDir = filepath.Join(d.incoming, strings.ToLower(rand.Text()))
+	if err := os.Mkdir(d.processDir, folderMode); err != nil {
 		return err
 	}
-	d.lock = flock.New(filepath.Join(d.own, lockName))
+	d.lock = flock.New(filepath.Join(d.processDir, lockName))
 	return d.lock.Lock()
 }
 
-// lockIncoming keeps a sweep from taking a folder between its making and its locking.
+// lockIncoming keeps a sweep from claiming a folder that is created but not locked yet.
 func (d *Disk) lockIncoming() (unlock func() error, err error) {
 	lock := flock.New(filepath.Join(d.incoming, lockName))
 	if err := lock.Lock(); err != nil {
@@ -40,9 +40,9 @@ func (d *Disk) lockIncoming() (unlock func() error, err error) {
 	return lock.Close, nil
 }
 
-// Sweep decides what processes that have died left undecided: a file stays where stored says
-// that it is to, all else is removed. A file for which stored fails is left for the next sweep.
-// Call it at the start; several processes may call it at once, and at any time.
+// Sweep decides what dead processes left undecided: a file stays if stored returns true, everything
+// else is removed. A file for which stored fails is left to the next sweep. Call it at the start and
+// now and then; several processes may call it at the same time.
 func (d *Disk) Sweep(ctx context.Context, stored func(ctx context.Context, name string) (bool, error)) error {
 	orphaned, failed := d.claim()
 	for _, folder := range orphaned {
@@ -60,8 +60,8 @@ type orphan struct {
 	lock *flock.Flock // held
 }
 
-// claim locks every folder in incoming whose process has died. A folder that it can't lock is in
-// the error and keeps none of the others from being claimed.
+// claim locks every folder in incoming whose process has died. If one cannot be locked, it is in the
+// error, and the others are claimed all the same.
 func (d *Disk) claim() (orphaned []orphan, err error) {
 	unlock, err := d.lockIncoming()
 	if err != nil {
@@ -75,7 +75,7 @@ func (d *Disk) claim() (orphaned []orphan, err error) {
 	var failed error
 	for _, name := range folders {
 		dir := filepath.Join(d.incoming, name)
-		if dir == d.own {
+		if dir == d.processDir {
 			continue
 		}
 		lock := flock.New(filepath.Join(dir, lockName))
@@ -83,14 +83,14 @@ func (d *Disk) claim() (orphaned []orphan, err error) {
 		if free {
 			orphaned = append(orphaned, orphan{dir, lock})
 		}
-		if !errors.Is(err, fs.ErrNotExist) { // swept by another process meanwhile
+		if !errors.Is(err, fs.ErrNotExist) { // another process has just swept it
 			failed = errors.Join(failed, err)
 		}
 	}
 	return orphaned, failed
 }
 
-// sweepFolder decides every entry of a folder, then removes the folder.
+// sweepFolder decides every entry of a folder, and then removes the folder.
 func (d *Disk) sweepFolder(ctx context.Context, dir string, stored func(context.Context, string) (bool, error)) error {
 	entries, err := entriesOf(dir)
 	if err != nil {
@@ -106,7 +106,7 @@ func (d *Disk) sweepFolder(ctx context.Context, dir string, stored func(context.
 	return d.removeFolder(dir)
 }
 
-// removeFolder removes the folder of a process, while nobody tries to claim it.
+// removeFolder removes the folder of a process. No other process can claim it meanwhile.
 func (d *Disk) removeFolder(dir string) error {
 	unlock, err := d.lockIncoming()
 	if err != nil {
@@ -133,7 +133,7 @@ func (d *Disk) sweepEntry(ctx context.Context, entry string, stored func(context
 	return removeIfThere(entry)
 }
 
-// entriesOf lists a folder without its lock. A folder that is gone has no entries.
+// entriesOf lists a folder without its lock. A missing folder has no entries.
 func entriesOf(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
