@@ -2,14 +2,14 @@ package image
 
 import "encoding/binary"
 
-// The blocks of a GIF.
+// The block types of a GIF.
 const (
 	gifExtension = 0x21
 	gifFrame     = 0x2c
 	gifTrailer   = 0x3b
 )
 
-// inspectGIF walks the blocks to the trailer.
+// inspectGIF checks the blocks up to the trailer.
 func inspectGIF(s *scanner) (dimensions, error) {
 	size, err := s.gifScreen()
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *scanner) gifScreen() (dimensions, error) {
 	return size, s.skip(gifColorTable(p[10]))
 }
 
-// gifColorTable returns the bytes of the color table that the flags announce.
+// gifColorTable returns the size in bytes of the color table that the flags announce.
 func gifColorTable(flags byte) int64 {
 	if flags&0x80 == 0 {
 		return 0
@@ -72,7 +72,7 @@ func (s *scanner) gifExtension() error {
 	return err
 }
 
-// gifFrame passes over a frame, which must lie within the screen.
+// gifFrame skips a frame, which must be within the screen.
 func (s *scanner) gifFrame(screen dimensions) error {
 	p, err := s.next(9)
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *scanner) gifFrame(screen dimensions) error {
 	return err
 }
 
-// gifData passes over blocks of data to the empty one that ends them.
+// gifData skips data blocks, up to and including the empty one that ends them.
 func (s *scanner) gifData() (length int64, err error) {
 	for {
 		n, err := s.readByte()

@@ -1,12 +1,11 @@
-// Package image owns pictures: what is taken as one, under which name it is kept, and the row
-// that describes it.
+// Package image owns pictures: which files are accepted, the names they are stored under, and the
+// rows that describe them.
 //
-// A picture is known by its bytes. While it streams to the disk it is hashed and its structure is
-// walked from the header to the end, but its pixels are not decoded: that costs a hundred times
-// as much. So a picture that is cut off is refused, one whose pixels are garbage is not.
+// A picture is recognized by its bytes. While it is streamed to the disk, it is hashed and its
+// structure is checked from the header to the end, but its pixels are not decoded: that costs a
+// hundred times as much. So a truncated picture is refused, and one with garbage for pixels is not.
 //
-// Whatever follows the end of a picture is kept: phones append further pictures and short films
-// there.
+// Data after the end of a picture is kept: phones append more pictures and short films there.
 package image
 
 import (
@@ -25,14 +24,14 @@ import (
 	"gatehouse/internal/storage"
 )
 
-// Image describes a picture that is kept.
+// Image describes a stored picture.
 type Image struct {
 	ID           string // UUIDv7
-	OwnerID      string // empty where nobody was logged in
-	Name         string // under which it is served: unguessable, with the extension of its real type
-	OriginalName string // what the client called it, for display only
+	OwnerID      string // empty if nobody was logged in
+	Name         string // the served file: unguessable, with the extension of its real type
+	OriginalName string // the client's name for it, for display only
 	Bytes        int64
-	Width        int // in pixels, as coded: a JPEG's EXIF may ask to turn it
+	Width        int // in pixels, as encoded: the EXIF data of a JPEG may ask to rotate it
 	Height       int
 	ContentType  string
 	SHA256       [32]byte
@@ -41,21 +40,21 @@ type Image struct {
 
 // Upload is one picture that a client sends.
 type Upload struct {
-	Name    string    // what the client calls the file
-	Content io.Reader // read to its end before the next picture is asked for
+	Name    string    // the client's name for the file
+	Content io.Reader // read to its end before the next picture is requested
 }
 
-// Options of a Service. All are needed.
+// Options of a Service. All are required.
 type Options struct {
 	Database *database.Database
 	Disk     *storage.Disk
 	Logger   *slog.Logger
 	Now      func() time.Time
 	MaxFiles int   // most pictures in one upload
-	MaxBytes int64 // most bytes of the pictures of one upload together
+	MaxBytes int64 // most bytes of all pictures of one upload
 }
 
-// Service takes and finds pictures. Its methods may be called by several goroutines at once.
+// Service stores and opens pictures. It is safe for concurrent use.
 type Service struct {
 	database *database.Database
 	disk     *storage.Disk
@@ -77,15 +76,15 @@ func New(o Options) *Service {
 	}
 }
 
-// Upload keeps all pictures that next returns, until it returns io.EOF, or none of them.
+// Upload stores all pictures that next returns until it returns io.EOF, or none of them.
 //
-// Refusals: InvalidInput where there is no picture at all, EmptyUpload, NotAnImage, ImageDamaged,
+// Refusals: InvalidInput if there is no picture at all, EmptyUpload, NotAnImage, ImageDamaged,
 // TooManyPixels (these four with a detail that says which picture), UploadTooLarge, TooManyImages,
-// StorageFull, ServerBusy. An error of next or of a picture's Content is found in the error that
-// comes back.
+// StorageFull, ServerBusy. An error of next or of a picture's Content is wrapped in the returned
+// error.
 func (s *Service) Upload(ctx context.Context, ownerID string, next func() (*Upload, error)) ([]Image, error) {
 	batch := s.disk.NewBatch()
-	defer func() { // also where next panics
+	defer func() { // also if next panics
 		if err := batch.Discard(); err != nil {
 			s.log.ErrorContext(ctx, "remove the files of a refused upload", "error", err)
 		}
@@ -101,19 +100,19 @@ func (s *Service) Upload(ctx context.Context, ownerID string, next func() (*Uplo
 		return nil, err
 	}
 	if err := batch.Keep(); err != nil {
-		s.log.WarnContext(ctx, "tidy up after an upload", "error", err)
+		s.log.WarnContext(ctx, "remove the entries of a stored upload", "error", err)
 	}
-	s.log.DebugContext(ctx, "kept pictures", "count", len(images), "first", images[0].Name, "user", ownerID)
+	s.log.DebugContext(ctx, "stored pictures", "count", len(images), "first", images[0].Name, "user", ownerID)
 	return images, nil
 }
 
-// receiveAll writes the pictures to files that nobody sees yet.
+// receiveAll writes the pictures to files that are not visible yet.
 func (s *Service) receiveAll(batch *storage.Batch, ownerID string, next func() (*Upload, error)) ([]Image, error) {
 	var images []Image
 	left := s.maxBytes
 	for {
 		upload, err := next()
-		// Not errors.Is: package mime/multipart wraps io.EOF where a body is cut off.
+		// Not errors.Is: package mime/multipart wraps io.EOF if a body is truncated.
 		if err == io.EOF && len(images) > 0 {
 			return images, nil
 		}
@@ -136,7 +135,7 @@ func (s *Service) receiveAll(batch *storage.Batch, ownerID string, next func() (
 	}
 }
 
-// pictureError says which picture of an upload is at fault, counted from 0.
+// pictureError adds which picture of an upload was refused, counted from 0.
 func pictureError(index int, err error) error {
 	refusal := apperr.From(err)
 	switch refusal.Code {
@@ -151,7 +150,7 @@ func pictureError(index int, err error) error {
 // insert stores the rows of pictures whose files are in place.
 func (s *Service) insert(ctx context.Context, batch *storage.Batch, images []Image) error {
 	err := s.insertRows(ctx, images)
-	// A name is never given twice, so a duplicate is our own row of a commit that seemed to fail.
+	// Names are never reused, so a duplicate is our own row from a commit that seemed to fail.
 	if errors.Is(err, database.ErrCommitUnknown) || database.IsDuplicate(err) {
 		return s.settle(ctx, batch, images, err)
 	}
@@ -182,7 +181,7 @@ func insertRow(ctx context.Context, q *db.Queries, image Image) error {
 	return nil
 }
 
-// settle finds out how a commit ended whose answer was lost.
+// settle finds out the result of a commit whose answer was lost.
 func (s *Service) settle(ctx context.Context, batch *storage.Batch, images []Image, lost error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
@@ -199,25 +198,25 @@ func (s *Service) settle(ctx context.Context, batch *storage.Batch, images []Ima
 
 const settleTimeout = 10 * time.Second
 
-// Sweep finishes what processes that were killed in the middle of an upload left behind.
-// It is called at the start, and may be called at any time. What it fails to decide it leaves to
-// the next sweep.
+// Sweep decides the uploads that were under way when their processes were killed. It is called at the
+// start and then regularly, and may be called at any time. What it cannot decide, it leaves to the
+// next sweep.
 func (s *Service) Sweep(ctx context.Context) error {
 	return s.disk.Sweep(ctx, func(ctx context.Context, name string) (bool, error) {
 		stored, err := s.stored(ctx, name)
 		if err == nil {
-			s.log.InfoContext(ctx, "swept an upload that was cut short", "name", name, "kept", stored)
+			s.log.InfoContext(ctx, "swept an interrupted upload", "name", name, "kept", stored)
 		}
 		return stored, err
 	})
 }
 
-// errFree is why the transaction of stored is rolled back.
+// errFree makes stored roll its transaction back.
 var errFree = errors.New("the name is free")
 
-// stored reports whether there is a row of this name, or one that is being committed right now:
-// MySQL may still be busy with the commit of a process that was killed. A read would miss such a
-// row. An insert waits for it at the unique index, and is rolled back.
+// stored reports whether there is a row with this name, or one that is being committed: MySQL may
+// still be committing for a process that was killed. A read would miss such a row. An insert waits
+// for it at the unique index, and is rolled back.
 func (s *Service) stored(ctx context.Context, name string) (bool, error) {
 	probe := db.InsertImageParams{Name: name, Sha256: make([]byte, 32), CreatedAt: s.timestamp()}
 	err := s.database.InTx(ctx, func(q *db.Queries) error {
@@ -237,7 +236,7 @@ func (s *Service) stored(ctx context.Context, name string) (bool, error) {
 	}
 }
 
-// timestamp is the present time as both databases keep it.
+// timestamp is the current time as both databases store it.
 func (s *Service) timestamp() time.Time {
 	return database.Timestamp(s.now())
 }

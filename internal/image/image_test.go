@@ -34,10 +34,10 @@ import (
 
 func TestMain(m *testing.M) { dbtest.Main(m) }
 
-// fixedNow has more digits than the databases keep.
+// fixedNow has more digits than the databases store.
 var fixedNow = time.Date(2026, 3, 4, 5, 6, 7, 123456789, time.FixedZone("CST", 8*3600))
 
-// openService returns a service on a fresh disk, whose folder it returns too. Limits that are zero do not matter.
+// openService returns a service on a new disk, and the folder of the disk. Limits that are 0 get a usual value.
 func openService(tb testing.TB, d *database.Database, o Options) (*Service, string) {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -47,8 +47,8 @@ func openService(tb testing.TB, d *database.Database, o Options) (*Service, stri
 	return New(o), dir
 }
 
-// besides returns a service as another process has it, on the same folder.
-func besides(tb testing.TB, s *Service, dir string) *Service {
+// anotherProcess returns the service of another process on the same folder.
+func anotherProcess(tb testing.TB, s *Service, dir string) *Service {
 	tb.Helper()
 	other := *s
 	other.disk = openDisk(tb, dir)
@@ -65,7 +65,7 @@ func openDisk(tb testing.TB, dir string) *storage.Disk {
 	return disk
 }
 
-// files lists the files of a disk that are visible and those that are not decided yet, by name.
+// files lists the names of the visible files of a disk, and of those that are still undecided.
 func files(tb testing.TB, dir string) (visible, incoming []string) {
 	tb.Helper()
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -94,7 +94,7 @@ func wantFiles(tb testing.TB, dir string, want ...string) {
 	}
 }
 
-// each returns the uploads one after the other, as a reader of multipart bodies does.
+// each returns the uploads one by one, as a reader of multipart bodies does.
 func each(uploads ...*Upload) func() (*Upload, error) {
 	return func() (*Upload, error) {
 		if len(uploads) == 0 {
@@ -106,7 +106,7 @@ func each(uploads ...*Upload) func() (*Upload, error) {
 	}
 }
 
-// cutAfter returns the uploads, then what package mime/multipart says of a body without its end.
+// cutAfter returns the uploads, then the error of package mime/multipart for a truncated body.
 func cutAfter(uploads ...*Upload) func() (*Upload, error) {
 	next := each(uploads...)
 	return func() (*Upload, error) {
@@ -201,7 +201,7 @@ type refusal struct {
 	wantCause error
 }
 
-// refusals are to be refused where 3 pictures and 100,000 bytes are allowed.
+// refusals must be refused if 3 pictures and 100,000 bytes are allowed.
 func refusals(t *testing.T) []refusal {
 	good := encodeJPEG(t, 24, 16)
 	hugeGIF := patched(encodeGIF(t, 8, 8, 1), 6, 0x60, 0xea, 0x60, 0xea)
@@ -273,7 +273,7 @@ func TestUploadTakesExactlyTheLimits(t *testing.T) {
 	})
 }
 
-// A file must not stay where the row can't be stored.
+// TestUploadWithFailingDatabase checks that no file stays if the row cannot be stored.
 func TestUploadWithFailingDatabase(t *testing.T) {
 	dbtest.RunURL(t, func(t *testing.T, url string) {
 		t.Run("client goes away", func(t *testing.T) {
@@ -325,7 +325,7 @@ func TestUploadPanicLeavesNothing(t *testing.T) {
 	})
 }
 
-// The commit was sent and its answer lost: the upload goes by what the database says.
+// TestSettle loses the answer to a commit: the database decides whether the upload succeeded.
 func TestSettle(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		tests := []struct {
@@ -373,7 +373,7 @@ func TestSettle(t *testing.T) {
 	})
 }
 
-// A transaction that runs again finds the rows of its first run, if that was stored after all.
+// TestInsertFindsItsOwnRow runs a transaction again whose first run was stored after all.
 func TestInsertFindsItsOwnRow(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		s, _ := openService(t, d, Options{})
@@ -385,7 +385,7 @@ func TestInsertFindsItsOwnRow(t *testing.T) {
 	})
 }
 
-// Where the database can't be asked, a later sweep asks it.
+// TestSettleLater cannot reach the database: a later sweep decides.
 func TestSettleLater(t *testing.T) {
 	dbtest.RunURL(t, func(t *testing.T, url string) {
 		d, _ := openDatabase(t, url)
@@ -412,7 +412,7 @@ func TestSettleLater(t *testing.T) {
 	})
 }
 
-// placed returns a picture that is in place and has no row.
+// placed returns a picture that is placed and has no row.
 func placed(t *testing.T, s *Service) (*storage.Batch, Image) {
 	t.Helper()
 	batch := s.disk.NewBatch()
@@ -436,11 +436,11 @@ func addRow(t *testing.T, d *database.Database, image Image) {
 	}
 }
 
-// sweepAfter ends the service's disk as a kill does, and sweeps as the next process does.
+// sweepAfter closes the service's disk, as a kill does, and sweeps as the next process does.
 func sweepAfter(t *testing.T, killed *Service, dir string) {
 	t.Helper()
 	killed.disk.Close()
-	if err := besides(t, killed, dir).Sweep(t.Context()); err != nil {
+	if err := anotherProcess(t, killed, dir).Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -492,7 +492,7 @@ func TestSweepAfterEachStep(t *testing.T) {
 	})
 }
 
-// A commit of a killed process may still be under way in the database when the next one sweeps.
+// TestSweepWaitsForCommitUnderWay sweeps while the database still commits for a killed process.
 func TestSweepWaitsForCommitUnderWay(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		s, dir := openService(t, d, Options{})
@@ -521,7 +521,7 @@ func TestSweepLeavesLivingProcessesAlone(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		s, dir := openService(t, d, Options{})
 		batch, image := placed(t, s)
-		for _, service := range []*Service{s, besides(t, s, dir)} {
+		for _, service := range []*Service{s, anotherProcess(t, s, dir)} {
 			if err := service.Sweep(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -537,7 +537,7 @@ func TestSweepLeavesLivingProcessesAlone(t *testing.T) {
 func TestUploadConcurrently(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		one, dir := openService(t, d, Options{})
-		two := besides(t, one, dir)
+		two := anotherProcess(t, one, dir)
 		data := photo(t)
 		var mu sync.Mutex
 		var names []string
@@ -570,7 +570,7 @@ func TestUploadConcurrently(t *testing.T) {
 	})
 }
 
-// Memory must not grow with the picture.
+// TestUploadMemoryIsBounded checks that memory does not grow with the picture.
 func TestUploadMemoryIsBounded(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		s, _ := openService(t, d, Options{})
@@ -619,7 +619,7 @@ func TestFullDiskIsSaidSo(t *testing.T) {
 	}
 }
 
-// openDatabase opens a database of the test's own, and a pool beside it.
+// openDatabase opens a new database, and a pool of its own for the test.
 func openDatabase(tb testing.TB, url string) (*database.Database, *sql.DB) {
 	tb.Helper()
 	dir := tb.TempDir()

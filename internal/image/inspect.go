@@ -8,19 +8,19 @@ import (
 	"gatehouse/internal/apperr"
 )
 
-// maxSide is the most pixels on a side: what JPEG can express. Long screenshots stay well below.
+// maxSide is the most pixels on a side: the limit of JPEG. Long screenshots stay well below it.
 const maxSide = 1<<16 - 1
 
-// maxPixels lets the cameras pass that are sold as 50 megapixels (8192 × 6144).
+// maxPixels is enough for cameras that are sold as 50 megapixels (8192 × 6144).
 const maxPixels = 50 << 20
 
-// fileType is a kind of picture that is taken.
+// fileType is an accepted kind of picture.
 type fileType struct {
 	extension   string
 	contentType string
-	magic       string // its first bytes, where ? stands for any
-	// inspect walks the structure to the picture's end. Its error is ImageDamaged, NotAnImage for
-	// a variety that browsers don't show, TooManyPixels, or the reader's.
+	magic       string // its first bytes; ? matches any byte
+	// inspect checks the structure up to the end of the picture. Its error is ImageDamaged, NotAnImage
+	// for a variant that browsers don't show, TooManyPixels, or the reader's.
 	inspect func(s *scanner) (dimensions, error)
 }
 
@@ -56,10 +56,10 @@ func (t fileType) matches(head []byte) bool {
 // dimensions are in pixels.
 type dimensions struct{ width, height int }
 
-// check refuses what would cost too much to show.
+// check refuses a picture that would cost too much to decode.
 func (d dimensions) check() error {
 	if d.width <= 0 || d.height <= 0 {
-		return damaged("a side of no pixels")
+		return damaged("a side has no pixels")
 	}
 	if d.width > maxSide || d.height > maxSide || int64(d.width)*int64(d.height) > maxPixels {
 		return apperr.New(apperr.TooManyPixels)
@@ -75,7 +75,7 @@ func unsupported(why string) error {
 	return apperr.Wrap(apperr.NotAnImage, errors.New(why))
 }
 
-// scanner reads the parts of a picture. A picture that ends where more was promised is damaged.
+// scanner reads the parts of a picture. A picture that ends too early is damaged.
 type scanner struct{ *bufio.Reader }
 
 // next returns the next n bytes, at most the buffer's size. They are valid until the next read.
@@ -88,7 +88,7 @@ func (s *scanner) next(n int) ([]byte, error) {
 	return p, err
 }
 
-// piece returns what is buffered of the next n bytes, at least one. It is valid until the next read.
+// piece returns the buffered part of the next n bytes, at least one. It is valid until the next read.
 func (s *scanner) piece(n int64) ([]byte, error) {
 	if _, err := s.Peek(1); err != nil {
 		return nil, cutOff(err)
@@ -102,7 +102,7 @@ func (s *scanner) readByte() (byte, error) {
 	return c, cutOff(err)
 }
 
-// skip passes over n bytes.
+// skip skips n bytes.
 func (s *scanner) skip(n int64) error {
 	for n > 0 {
 		skipped, err := s.Discard(int(min(n, 1<<30)))

@@ -186,7 +186,7 @@ func TestInspectAcceptsOddities(t *testing.T) {
 func TestPixelLimits(t *testing.T) {
 	tests := []struct {
 		size     dimensions
-		wantCode apperr.Code // OK where it is taken
+		wantCode apperr.Code // OK if it is accepted
 	}{
 		{dimensions{1, 1}, apperr.OK},
 		{dimensions{8192, 6400}, apperr.OK},
@@ -205,8 +205,8 @@ func TestPixelLimits(t *testing.T) {
 	}
 }
 
-// FuzzInspect makes sure that whatever is taken has a header that the decoders read in the same
-// way, lies wholly in the bytes, and is judged alike however the bytes arrive.
+// FuzzInspect checks that the decoders read the same size from every accepted picture, that the
+// picture is complete, and that the result does not depend on how the bytes arrive.
 func FuzzInspect(f *testing.F) {
 	for _, p := range pictures(f) {
 		f.Add(p.data)
@@ -225,13 +225,13 @@ func FuzzInspect(f *testing.F) {
 		}
 		config, _, err := stdimage.DecodeConfig(bytes.NewReader(data))
 		if err != nil {
-			t.Fatalf("taken, but its header is not read: %v", err)
+			t.Fatalf("accepted, but a decoder cannot read its header: %v", err)
 		}
 		if want := (dimensions{config.Width, config.Height}); size != want {
 			t.Fatalf("size %v, want %v", size, want)
 		}
 		if _, _, err := inspectAll(bytes.NewReader(data[:length-1])); err == nil {
-			t.Fatal("taken without its last byte")
+			t.Fatal("accepted without its last byte")
 		}
 	})
 }

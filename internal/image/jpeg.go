@@ -6,7 +6,7 @@ import (
 	"image/jpeg"
 )
 
-// The markers of JPEG, ISO/IEC 10918-1 table B.1, that matter here.
+// JPEG markers, from ISO/IEC 10918-1 table B.1.
 const (
 	markerSOF0  = 0xc0 // baseline
 	markerSOF1  = 0xc1 // extended
@@ -26,7 +26,7 @@ const (
 	markerCOM   = 0xfe
 )
 
-// inspectJPEG walks the segments and the scans between them to the end-of-image marker.
+// inspectJPEG checks the segments, and the scans between them, up to the end-of-image marker.
 func inspectJPEG(s *scanner) (size dimensions, err error) {
 	if err := s.skip(2); err != nil { // start of image
 		return size, err
@@ -67,7 +67,7 @@ func inspectJPEG(s *scanner) (size dimensions, err error) {
 	}
 }
 
-// isPlainSegment tells which segments are passed over by their length.
+// isPlainSegment reports whether a segment can be skipped by its length.
 func isPlainSegment(marker byte) bool {
 	switch marker {
 	case markerDHT, markerDQT, markerDRI, markerCOM:
@@ -76,8 +76,8 @@ func isPlainSegment(marker byte) bool {
 	return marker >= markerAPP0 && marker <= markerAPP15
 }
 
-// nextMarker passes over the data of a scan, and over stray bytes between segments as all
-// decoders do, to the next marker that means something.
+// nextMarker returns the next marker that matters. It skips the data of a scan and, as all decoders
+// do, stray bytes between segments.
 func (s *scanner) nextMarker() (byte, error) {
 	for {
 		if err := s.skipPast(0xff); err != nil {
@@ -92,7 +92,7 @@ func (s *scanner) nextMarker() (byte, error) {
 		switch {
 		case err != nil:
 			return 0, err
-		case marker == 0 && !filled: // stands for a byte 0xff of the data
+		case marker == 0 && !filled: // an escaped 0xff byte of the data
 		case marker >= markerRST0 && marker <= markerRST7:
 		default:
 			return marker, nil
@@ -100,7 +100,7 @@ func (s *scanner) nextMarker() (byte, error) {
 	}
 }
 
-// skipPast passes over everything up to and with the next byte c.
+// skipPast skips everything up to and including the next byte c.
 func (s *scanner) skipPast(c byte) error {
 	for {
 		if _, err := s.Peek(1); err != nil {
@@ -119,7 +119,7 @@ func (s *scanner) skipPast(c byte) error {
 	}
 }
 
-// jpegSegment passes over a segment and returns its first bytes, as many as a frame header has.
+// jpegSegment reads a segment and returns its content.
 func (s *scanner) jpegSegment() (head []byte, err error) {
 	p, err := s.next(2)
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *scanner) jpegSegment() (head []byte, err error) {
 	return s.next(length - 2)
 }
 
-// jpegFrame reads the frame header. Go's decoder judges it, so that whatever is kept can be
+// jpegFrame reads the frame header. Go's decoder checks it, so that every stored picture can be
 // decoded for thumbnails.
 func (s *scanner) jpegFrame(marker byte) (dimensions, error) {
 	frame, err := s.jpegSegment()
@@ -153,7 +153,7 @@ func (s *scanner) jpegFrame(marker byte) (dimensions, error) {
 	return dimensions{config.Width, config.Height}, nil
 }
 
-// jpegScan reads a scan header and makes sure that data follow.
+// jpegScan reads a scan header and checks that data follows.
 func (s *scanner) jpegScan() error {
 	header, err := s.jpegSegment()
 	if err != nil {

@@ -13,16 +13,16 @@ import (
 // stemLength is what rand.Text returns: 26 letters of base 32, 130 bits.
 const stemLength = 26
 
-// maxOriginalName is what the column takes, in characters.
+// maxOriginalName is the length of the column, in characters.
 const maxOriginalName = 255
 
-// newName returns an unguessable name. Lower case, because some file systems ignore case.
+// newName returns an unguessable name, in lower case because some file systems ignore case.
 func newName(t fileType) string {
 	return strings.ToLower(rand.Text()) + "." + t.extension
 }
 
-// typeOfName returns the type of a picture by its generated name, and whether newName could have
-// made the name.
+// typeOfName returns the type of a picture from its generated name, and whether newName could have
+// generated the name.
 func typeOfName(name string) (fileType, bool) {
 	stem, extension, _ := strings.Cut(name, ".")
 	if len(stem) != stemLength {
@@ -41,9 +41,9 @@ func typeOfName(name string) (fileType, bool) {
 	return fileType{}, false
 }
 
-// displayName makes a client's file name fit to be shown: in UTF-8, without folders, without
-// characters that control a terminal or change the direction of text, and not longer than the
-// column. The extension survives.
+// displayName makes a client's file name safe to display: in UTF-8, without folders, without
+// characters that control a terminal or change the direction of text, and no longer than the
+// column. It keeps the extension.
 func displayName(name string) string {
 	name = toUTF8(name)
 	name = name[strings.LastIndexAny(name, `/\`)+1:]
@@ -60,8 +60,8 @@ func displayName(name string) string {
 	return cut(name, maxOriginalName)
 }
 
-// toUTF8 decodes a name that is not UTF-8 as GB18030, which includes GBK: that is what Chinese Windows programs
-// send. Of a name that is neither, the bytes that are not UTF-8 are dropped.
+// toUTF8 decodes a name that is not UTF-8 as GB18030, which includes the GBK of Chinese Windows
+// programs. If it is not GB18030 either, the invalid bytes are dropped.
 func toUTF8(name string) string {
 	if utf8.ValidString(name) {
 		return name
@@ -73,7 +73,7 @@ func toUTF8(name string) string {
 	return decoded
 }
 
-// cut shortens a file name to so many characters, at the end of its stem.
+// cut shortens a file name to a number of characters, at the end of its stem.
 func cut(name string, most int) string {
 	if utf8.RuneCountInString(name) <= most {
 		return name

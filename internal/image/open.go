@@ -10,16 +10,16 @@ import (
 	"gatehouse/internal/apperr"
 )
 
-// File is a picture that is open for reading. The caller closes it.
+// File is a picture opened for reading. The caller closes it.
 type File struct {
 	*os.File
 	Size        int64
 	ContentType string
-	ETag        string // quoted; what is kept under a name never changes
+	ETag        string // quoted; the content of a name never changes
 	ModTime     time.Time
 }
 
-// Open opens a picture by its name. It asks only the disk, which is all that serving needs.
+// Open opens a picture by its name. It reads only the disk, not the database.
 // The refusal is ImageNotFound.
 func (s *Service) Open(name string) (*File, error) {
 	t, ok := typeOfName(name)

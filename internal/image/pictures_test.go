@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// picture is a valid picture and what is true of it.
+// picture is a valid picture and its properties.
 type picture struct {
 	name        string
 	data        []byte
@@ -25,7 +25,7 @@ type picture struct {
 	height      int
 }
 
-// pictures returns small valid pictures of every format and variety that is taken.
+// pictures returns small valid pictures of every accepted format and variant.
 func pictures(tb testing.TB) []picture {
 	tb.Helper()
 	return []picture{
@@ -54,7 +54,7 @@ func fixture(tb testing.TB, name string) []byte {
 	return data
 }
 
-// paint returns the same noisy picture each time, which compresses badly, as photographs do.
+// paint returns the same noisy picture each time. It compresses badly, as photographs do.
 func paint(width, height int) *stdimage.RGBA {
 	random := rand.New(rand.NewPCG(1, 2))
 	m := stdimage.NewRGBA(stdimage.Rect(0, 0, width, height))
@@ -122,7 +122,7 @@ func encodeGIF(tb testing.TB, width, height, frames int) []byte {
 // photo returns a JPEG of about 48 KB.
 func photo(tb testing.TB) []byte { return encodeJPEG(tb, 274, 274) }
 
-// largePhoto returns a valid JPEG of at least size bytes: what fills it is comments.
+// largePhoto returns a valid JPEG of at least size bytes, filled with comments.
 func largePhoto(tb testing.TB, size int) []byte {
 	tb.Helper()
 	small := encodeJPEG(tb, 24, 16)
@@ -154,7 +154,7 @@ func webpFile(chunks ...[]byte) []byte {
 
 func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
-// patched returns a copy of data with other bytes from an offset on.
+// patched returns a copy of data with other bytes at an offset.
 func patched(data []byte, offset int, patch ...byte) []byte {
 	data = bytes.Clone(data)
 	copy(data[offset:], patch)

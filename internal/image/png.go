@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// pngPaletted is the color type of a picture with a palette.
+// pngPaletted is the color type of pictures with a palette.
 const pngPaletted = 3
 
-// pngDepths are the bits for each sample that a color type may have.
+// pngDepths lists the allowed bits per sample of each color type.
 var pngDepths = map[byte]string{
 	0:           "\x01\x02\x04\x08\x10",
 	2:           "\x08\x10",
@@ -18,7 +18,7 @@ var pngDepths = map[byte]string{
 	6:           "\x08\x10",
 }
 
-// inspectPNG walks the chunks to IEND and checks their sums.
+// inspectPNG checks the chunks up to IEND, with their checksums.
 func inspectPNG(s *scanner) (dimensions, error) {
 	png, err := s.pngHeader()
 	if err != nil {
@@ -39,7 +39,7 @@ func inspectPNG(s *scanner) (dimensions, error) {
 	return png.size, nil
 }
 
-// pngState is what was seen of a PNG so far.
+// pngState is what has been read of a PNG so far.
 type pngState struct {
 	size                       dimensions
 	depth                      byte
@@ -47,7 +47,7 @@ type pngState struct {
 	hasPalette, hasData, ended bool
 }
 
-// take checks a chunk's place among the others.
+// take checks whether a chunk may come at this point.
 func (p *pngState) take(name string, length int64) error {
 	switch name {
 	case "IHDR":
@@ -98,7 +98,7 @@ func (s *scanner) pngHeader() (pngState, error) {
 	if err := s.skip(signature); err != nil {
 		return pngState{}, err
 	}
-	_, _, err = s.pngChunk() // for its sum
+	_, _, err = s.pngChunk() // for its checksum
 	return pngState{
 		size:     dimensions{int(width), int(height)},
 		depth:    depth,
@@ -106,7 +106,7 @@ func (s *scanner) pngHeader() (pngState, error) {
 	}, err
 }
 
-// pngChunk passes over a chunk and checks its sum.
+// pngChunk skips a chunk and checks its checksum.
 func (s *scanner) pngChunk() (name string, length int64, err error) {
 	p, err := s.next(8)
 	if err != nil {
@@ -130,7 +130,7 @@ func (s *scanner) pngChunk() (name string, length int64, err error) {
 		return "", 0, err
 	}
 	if binary.BigEndian.Uint32(p) != sum {
-		return "", 0, damaged("png: wrong sum in chunk")
+		return "", 0, damaged("png: wrong checksum")
 	}
 	return name, length, nil
 }

@@ -16,12 +16,12 @@ import (
 	"gatehouse/internal/storage"
 )
 
-// bufferSize lets most pictures of a phone's screen be written at once. It bounds the memory of
-// an upload, however large the picture.
+// bufferSize is enough to write most pictures for a phone's screen at once. It limits the memory of
+// an upload, however large the picture is.
 const bufferSize = 64 << 10
 
-// receive writes a picture to a file of the batch and checks it on the way.
-// The bytes may be no more than left.
+// receive writes a picture to a file of the batch, and checks it at the same time.
+// It may have at most left bytes.
 func (s *Service) receive(batch *storage.Batch, upload *Upload, left int64) (Image, error) {
 	in := incomingPool.Get().(*incoming)
 	defer in.release()
@@ -47,8 +47,8 @@ var incomingPool = sync.Pool{New: func() any {
 	return &incoming{reader: bufio.NewReaderSize(nil, bufferSize), hash: sha256.New()}
 }}
 
-// incoming is a picture on its way to the disk. Whatever the inspection reads from it has been
-// counted, hashed and written, so one pass does it all.
+// incoming is a picture on its way to the disk. Everything that the inspection reads from it has
+// already been counted, hashed and written, so one pass is enough.
 type incoming struct {
 	content  io.Reader
 	batch    *storage.Batch
@@ -59,7 +59,7 @@ type incoming struct {
 	fileType fileType
 	name     string
 	file     *os.File
-	err      error // what stopped the stream, nil or io.EOF at its end
+	err      error // what ended the stream; io.EOF at its normal end
 }
 
 func (in *incoming) reset(batch *storage.Batch, content io.Reader, left int64) {
@@ -96,7 +96,7 @@ func (in *incoming) walk() (dimensions, error) {
 	return size, nil
 }
 
-// failure prefers what stopped the stream to what the inspection thought of its end.
+// failure returns what broke the stream, if anything did, rather than the inspection's error.
 func (in *incoming) failure(err error) error {
 	if in.err != nil && in.err != io.EOF {
 		return in.err
@@ -107,7 +107,7 @@ func (in *incoming) failure(err error) error {
 	return err
 }
 
-// Read fills p as far as the content goes, so that the disk gets few large writes.
+// Read fills p as far as possible, so that the disk gets few large writes.
 func (in *incoming) Read(p []byte) (n int, err error) {
 	for n < len(p) && in.err == nil {
 		var read int
@@ -128,7 +128,7 @@ func (in *incoming) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// take counts, hashes and writes. The file is made when the first bytes show a picture.
+// take counts, hashes and writes. The file is created once the first bytes are those of a picture.
 func (in *incoming) take(p []byte) error {
 	in.bytes += int64(len(p))
 	if in.bytes > in.left {

@@ -2,7 +2,7 @@ package image
 
 import "encoding/binary"
 
-// inspectWebP walks the chunks to the end of the RIFF container.
+// inspectWebP checks the chunks up to the end of the RIFF container.
 func inspectWebP(s *scanner) (dimensions, error) {
 	p, err := s.next(12)
 	if err != nil {
@@ -19,10 +19,10 @@ func inspectWebP(s *scanner) (dimensions, error) {
 	return w.canvas, nil
 }
 
-// webp is what was seen of a WebP picture so far.
+// webp is what has been read of a WebP picture so far.
 type webp struct {
 	canvas   dimensions
-	animated bool // then the frames lie in chunks of their own
+	animated bool // the frames are in chunks of their own
 	frames   int
 }
 
@@ -31,7 +31,7 @@ type webp struct {
 func (s *scanner) riffChunks(length int64, take func(s *scanner, name string, length int64) (read int64, err error)) error {
 	for length > 0 {
 		if length < 8 {
-			return damaged("webp: a chunk cut off")
+			return damaged("webp: a truncated chunk")
 		}
 		p, err := s.next(8)
 		if err != nil {
@@ -100,7 +100,7 @@ func (w *webp) takeHeader(s *scanner) error {
 	return w.canvas.check()
 }
 
-// takeFrame reads a frame of an animation, which holds chunks itself and must lie within the canvas.
+// takeFrame reads a frame of an animation. It contains chunks itself, and must be within the canvas.
 func (w *webp) takeFrame(s *scanner, length int64) error {
 	p, err := s.next(16)
 	if err != nil {
@@ -144,7 +144,7 @@ func (s *scanner) vp8Header(length int64) (size dimensions, read int64, err erro
 	if !isKeyFrame || string(p[3:6]) != "\x9d\x01\x2a" || headerSize+firstPartition > length {
 		return size, 0, damaged("webp: bad picture header")
 	}
-	const sizeBits = 1<<14 - 1 // the bits above say how to scale
+	const sizeBits = 1<<14 - 1 // the higher bits are for scaling
 	size = dimensions{
 		width:  int(binary.LittleEndian.Uint16(p[6:])) & sizeBits,
 		height: int(binary.LittleEndian.Uint16(p[8:])) & sizeBits,

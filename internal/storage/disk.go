@@ -33,7 +33,7 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Only the user that runs the server may read the files, as the whole data folder.
+// Only the user that runs the server may read the files, as in the whole data folder.
 const (
 	folderMode = 0o700
 	fileMode   = 0o600
