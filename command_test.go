@@ -63,7 +63,7 @@ func TestRefusesToStart(t *testing.T) {
 		want []string // in one error
 	}{
 		{"wrong options", []string{"--adr", ":1", "--mode", "prod", "--upload-files", "none"},
-			[]string{"--adr", "--mode", "--upload-files", "the options are not right"}},
+			[]string{"--adr", "--mode", "--upload-files", "invalid options"}},
 		{"bare production", []string{"--mode", "production"}, []string{"--secret-file", "--public-url", "--sms"}},
 		{"development for all", []string{"--addr", "0.0.0.0:0"}, []string{"--addr", "--lan"}},
 		{"short secret", append(existing, "--secret-file", newSecret(t, "hunter2")), []string{"shorter than 32", "openssl rand -base64 32"}},

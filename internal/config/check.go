@@ -13,7 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// checkValues makes every option check its value and note what is wrong, where kong would stop at the first.
+// checkValues makes every option check its value and note a problem. Without it, kong would stop at the first.
 func (p *parser) checkValues(app *kong.Kong) error {
 	for _, flag := range app.Model.Flags {
 		if flag != app.Model.HelpFlag {
@@ -23,13 +23,13 @@ func (p *parser) checkValues(app *kong.Kong) error {
 	return nil
 }
 
-// checked reads a value, checks it against the tags of its option, and never fails.
+// checked decodes a value and checks it against the tags of its option. It never fails, but notes problems.
 type checked struct {
 	kong.Mapper
 	parser *parser
 }
 
-// IsBool reports whether the option is a switch that takes no value.
+// IsBool reports whether the option is a flag without a value.
 func (c checked) IsBool() bool {
 	mapper, ok := c.Mapper.(kong.BoolMapper)
 	return ok && mapper.IsBool()
@@ -59,15 +59,15 @@ func (c checked) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	return nil
 }
 
-// quote repeats a value that was refused, unless it is a secret.
+// quote repeats a refused value, unless it is a secret.
 func quote(value *kong.Value, token kong.Token) string {
 	if _, secret := value.Target.Interface().(Database); secret {
 		return ""
 	}
-	return fmt.Sprintf("%q is wrong: ", token.String())
+	return fmt.Sprintf("%q is not valid: ", token.String())
 }
 
-// checkLimits holds a value against the tags enum, min and max.
+// checkLimits checks a value against the tags enum, min and max.
 func (c checked) checkLimits(option *kong.Value, value reflect.Value) error {
 	ok := true
 	if option.Enum != "" {
@@ -93,7 +93,7 @@ func (c checked) checkLimits(option *kong.Value, value reflect.Value) error {
 	return nil
 }
 
-// compare orders two whole numbers of one type.
+// compare compares two integers of the same type.
 func compare(a, b reflect.Value) int {
 	if a.CanUint() {
 		return cmp.Compare(a.Uint(), b.Uint())
@@ -101,7 +101,7 @@ func compare(a, b reflect.Value) int {
 	return cmp.Compare(a.Int(), b.Int())
 }
 
-// expectation says what an option takes, or nothing where the type's own error says it.
+// expectation says what an option accepts. It is empty if the error of its type says that.
 func expectation(option *kong.Value) string {
 	between := fmt.Sprintf("from %s to %s", option.Tag.Get("min"), option.Tag.Get("max"))
 	switch option.Target.Interface().(type) {
@@ -120,7 +120,7 @@ func expectation(option *kong.Value) string {
 	return ""
 }
 
-// complete fills in the defaults that depend on the mode.
+// complete sets the defaults that depend on the mode.
 func (o *Options) complete() {
 	reachable := o.Mode == Production || o.LAN
 	switch {
@@ -141,14 +141,14 @@ func (o *Options) complete() {
 	}
 }
 
-// rule is something that must not be so, and what to tell about it.
+// rule is something that must not be the case, and the problem to report if it is.
 type rule struct {
 	broken  bool
 	option  string
 	problem string
 }
 
-// checkRules notes what is missing, and which options contradict each other.
+// checkRules notes missing options, and options that contradict each other.
 func (p *parser) checkRules(o Options, command string) {
 	p.noteBroken([]rule{
 		{o.Mode == Dev && !o.LAN && !isLoopback(o.Addr.host()), "addr",
@@ -168,7 +168,7 @@ func (p *parser) checkRules(o Options, command string) {
 	}
 }
 
-// productionRules are about what a server for everyone needs.
+// productionRules are what only production mode requires.
 func productionRules(o Options) []rule {
 	return []rule{
 		{o.SecretFile == "", "secret-file",

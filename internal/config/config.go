@@ -1,5 +1,5 @@
-// Package config owns the options: it declares each once, and reads it from the command line, the environment or
-// a YAML file, in that order of force. Whatever is wrong or missing is told in one error.
+// Package config owns the options: it declares each once, and reads them from the command line, the environment
+// and a YAML file, in that order of precedence. One error lists everything that is wrong or missing.
 package config
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// ErrHelp is returned after the help was printed: there is nothing else to do.
+// ErrHelp is returned after the help was printed. There is nothing else to do then.
 var ErrHelp = errors.New("help was printed")
 
 // The names of the commands.
@@ -27,17 +27,17 @@ const (
 	Show          = "config"
 )
 
-// Command is what the command line asks for.
+// Command is the command to run, with its options.
 type Command struct {
 	Name     string // one of the names above
 	Options  Options
 	settings []setting
 }
 
-// setting is one option as it is shown to a person.
+// setting is one option as Print shows it.
 type setting struct{ name, value, source string }
 
-// Print writes every option with its value and where it came from. Secrets are masked.
+// Print writes every option with its value and its source. Secrets are masked.
 func (c *Command) Print(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "OPTION\tVALUE\tFROM")
@@ -47,11 +47,11 @@ func (c *Command) Print(w io.Writer) error {
 	return table.Flush()
 }
 
-// Error names everything that is wrong with the options.
+// Error lists everything that is wrong with the options.
 type Error struct{ Problems []string }
 
 func (e *Error) Error() string {
-	return "the options are not right:\n  " + strings.Join(e.Problems, "\n  ")
+	return "invalid options:\n  " + strings.Join(e.Problems, "\n  ")
 }
 
 // grammar is the command line.
@@ -69,11 +69,11 @@ type grammar struct {
 
 const description = `Gatehouse is the front door of an app: it registers users and logs them in, takes and serves their pictures, and hands the app its H5 pages.
 
-Every option can be given as a flag, as an environment variable (GATEHOUSE_LOG_LEVEL for --log-level; lists with commas; an empty one counts as not given) or in the file that --config names. A flag outweighs the environment, and the environment the file.`
+Every option can be given as a flag, as an environment variable (GATEHOUSE_LOG_LEVEL for --log-level; lists with commas; an empty one counts as not given) or in the file that --config names. A flag overrides the environment, and the environment overrides the file.`
 
 // Parse reads the command line without the program's name, the environment as os.Environ returns it, and the
-// file that they name. It prints the help to stdout and then returns ErrHelp. Options that are wrong come back
-// as an *Error.
+// file that they name. If help is requested, it is printed to stdout and the error is ErrHelp. The error for
+// invalid options is an *Error.
 func Parse(args, environ []string, stdout io.Writer) (*Command, error) {
 	var cli grammar
 	p := &parser{given: make(map[string]origin), refused: make(map[string]bool)}
@@ -101,7 +101,7 @@ func (p *parser) parse(cli *grammar, args, environ []string) (*Command, error) {
 	}
 	command := &Command{Name: ctx.Command()}
 	if command.Name == Version && ctx.Error == nil && len(p.problems) == 0 {
-		return command, nil // asked when something is wrong, so nothing else may be in its way
+		return command, nil // even if the environment or the file is wrong
 	}
 	p.readSources(ctx, environ)
 	if err := p.apply(ctx); err != nil {
@@ -109,7 +109,7 @@ func (p *parser) parse(cli *grammar, args, environ []string) (*Command, error) {
 	}
 	cli.Options.complete()
 	if ctx.Error != nil {
-		// What stands behind the mistake was not read, so the rules would judge half the options.
+		// What follows the mistake was not read, so the rules would check only half of the options.
 		p.note("", ctx.Error.Error())
 	} else {
 		p.checkRules(cli.Options, command.Name)
@@ -122,7 +122,7 @@ func (p *parser) parse(cli *grammar, args, environ []string) (*Command, error) {
 	return command, nil
 }
 
-// apply gives every option its value: default, file, environment, flag.
+// apply sets every option from its default, the file, the environment or a flag.
 func (p *parser) apply(ctx *kong.Context) error {
 	ctx.AddResolver(kong.ResolverFunc(p.resolve))
 	if err := ctx.Reset(); err != nil {
@@ -148,7 +148,7 @@ func (p *parser) settings() []setting {
 	return all
 }
 
-// show prints a value with the methods of its type, which mask what is secret.
+// show formats a value with the methods of its type, which mask secrets.
 func show(value reflect.Value) string {
 	text := fmt.Sprint(value.Interface())
 	if value.Kind() == reflect.Slice {

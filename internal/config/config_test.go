@@ -17,7 +17,7 @@ import (
 	"gatehouse/internal/config"
 )
 
-// write puts a file into a folder of the test and returns its path.
+// write creates a file in a folder of the test and returns its path.
 func write(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -36,7 +36,7 @@ func parse(t *testing.T, args, env []string) *config.Command {
 	return command
 }
 
-// problems returns what is wrong with options that must not be accepted.
+// problems returns the problems of options that must be refused.
 func problems(t *testing.T, args, env []string) []string {
 	t.Helper()
 	command, err := config.Parse(args, env, &bytes.Buffer{})
@@ -127,7 +127,7 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-// printed returns the value and the source that Print shows for each option.
+// printed returns the value and the source that Print writes for each option.
 func printed(t *testing.T, command *config.Command) map[string][2]string {
 	t.Helper()
 	var out bytes.Buffer
@@ -232,10 +232,10 @@ func TestRefused(t *testing.T) {
 		args string
 		want string // part of the only problem
 	}{
-		{"--addr nonsense", `--addr: "nonsense" is wrong: want host:port`},
+		{"--addr nonsense", `--addr: "nonsense" is not valid: want host:port`},
 		{"--addr :99999", `want host:port`},
 		{"--addr 0.0.0.0:8000", "--addr: dev mode listens on this machine only; add --lan"},
-		{"--mode prod", `--mode: "prod" is wrong: want dev or production`},
+		{"--mode prod", `--mode: "prod" is not valid: want dev or production`},
 		{"--sms carrier-pigeon", "want dev or none"},
 		{"--compat parse", "want none or booklet"},
 		{"--log-format xml", "want console or json"},
@@ -286,20 +286,20 @@ func TestRefused(t *testing.T) {
 func TestRefusedFile(t *testing.T) {
 	tests := []struct {
 		name, yaml string
-		want       string // part of the only problem; empty where the file is accepted
+		want       string // part of the only problem; empty if the file is accepted
 	}{
 		{"empty", "", ""},
 		{"only a comment", "# nothing yet\n", ""},
 		{"number", "addr: 9000\n", ""},
 		{"one for a list", "trusted-proxy: 10.0.0.0/8\n", ""},
 		{"unknown key", "log-levle: info\n", `log-levle: unknown flag --log-levle, did you mean "--log-level"?`},
-		{"wrong value", "upload-files: many\n", `upload-files: "many" is wrong: want a whole number`},
+		{"wrong value", "upload-files: many\n", `upload-files: "many" is not valid: want a whole number`},
 		{"list for one", "addr: [a, b]\n", "addr: want one value, not a list"},
 		{"mapping", "addr: {host: a}\n", "addr: want a plain value"},
 		{"mapping in a list", "cors-origin: [{a: b}]\n", "cors-origin: want a plain value"},
-		{"no value", "sms:\n", "sms: there is no value"},
+		{"no value", "sms:\n", "sms: it has no value"},
 		{"another file", "config: other.yaml\n", "a file cannot name another one"},
-		{"no mapping", "- a\n", "options.yaml:"},
+		{"not a mapping", "- a\n", "options.yaml:"},
 		{"key twice", "addr: :1\naddr: :2\n", "options.yaml:"},
 		{"broken", "addr: 'x\n", "options.yaml:"},
 		{"help", "help: true\n", "there is no such option"},
@@ -325,8 +325,8 @@ func TestEnvironment(t *testing.T) {
 	want := []string{
 		`GATEHOUSE_DATA_DIRR: unknown flag --data-dirr, did you mean "--data-dir"?`,
 		`GATEHOUSE_log_level: there is no such option, did you mean GATEHOUSE_LOG_LEVEL?`,
-		`GATEHOUSE_LAN: "maybe" is wrong: want true or false`,
-		`GATEHOUSE_UPLOAD_FILES: "0" is wrong: want a whole number from 1 to 1000`,
+		`GATEHOUSE_LAN: "maybe" is not valid: want true or false`,
+		`GATEHOUSE_UPLOAD_FILES: "0" is not valid: want a whole number from 1 to 1000`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("problems:\n got %q\nwant %q", got, want)
@@ -337,14 +337,14 @@ func TestOneErrorNamesEverything(t *testing.T) {
 	file := write(t, "options.yaml", "colour: red\nticket-lifetime: soon\n")
 	args := []string{"--mode=production", "--bogus", "x", "--boguser=x", "--upload-files=0", "--config", file}
 	_, err := config.Parse(args, []string{"GATEHOUSE_COLOR=red", "GATEHOUSE_PASSWORD_WAIT=never"}, &bytes.Buffer{})
-	want := strings.ReplaceAll(`the options are not right:
+	want := strings.ReplaceAll(`invalid options:
   unknown flag --bogus
   unknown flag --boguser
-  --upload-files: "0" is wrong: want a whole number from 1 to 1000
+  --upload-files: "0" is not valid: want a whole number from 1 to 1000
   GATEHOUSE_COLOR: unknown flag --color
   FILE: colour: unknown flag --colour
-  GATEHOUSE_PASSWORD_WAIT: "never" is wrong: want a time from 0s to 1m, such as 90s, 15m or 720h
-  FILE: ticket-lifetime: "soon" is wrong: want a time from 1s to 1h, such as 90s, 15m or 720h
+  GATEHOUSE_PASSWORD_WAIT: "never" is not valid: want a time from 0s to 1m, such as 90s, 15m or 720h
+  FILE: ticket-lifetime: "soon" is not valid: want a time from 1s to 1h, such as 90s, 15m or 720h
   --secret-file: missing; make one with (umask 077 && openssl rand -base64 32 > secret), keep it, and name it
   --public-url: missing; name the address at which apps reach this server, such as https://app.example.com
   --sms: missing; say how verification codes are sent (none sends nothing and only checks the form of a code)`, "FILE", file)

@@ -7,7 +7,7 @@ import (
 	"gatehouse/internal/logging"
 )
 
-// Mode is what the server is run for.
+// Mode is what the server runs for.
 type Mode string
 
 // Dev is for trying things out on one machine, Production for serving others.
@@ -16,25 +16,25 @@ const (
 	Production Mode = "production"
 )
 
-// SMS is the way in which verification codes reach a phone.
+// SMS is how verification codes reach a phone.
 type SMS string
 
-// SMSDev takes one code from everyone; SMSNone sends nothing and checks only the form of a code.
+// SMSDev accepts one code from everyone; SMSNone sends nothing and checks only the form of a code.
 const (
 	SMSDev  SMS = "dev"
 	SMSNone SMS = "none"
 )
 
-// Compat names the server whose answers are imitated.
+// Compat is the server whose answers are imitated.
 type Compat string
 
-// CompatBooklet answers apps that were written against the booklet's server.
+// CompatBooklet serves apps that were written for the booklet's server.
 const (
 	CompatNone    Compat = "none"
 	CompatBooklet Compat = "booklet"
 )
 
-// LogFormat is the form of a log line.
+// LogFormat is the format of log lines.
 type LogFormat string
 
 // LogConsole is for people, LogJSON for programs.
@@ -43,11 +43,11 @@ const (
 	LogJSON    LogFormat = "json"
 )
 
-// Options is everything that can be set about the server. A field's name in kebab case is its flag and its key
-// in the file. The tags enum, min and max are checked wherever the value comes from.
+// Options are all settings of the server. The name of a field in kebab case is its flag and its key in the file.
+// The tags enum, min and max are checked for every source.
 type Options struct {
 	Server    `embed:"" group:"How it runs"`
-	Data      `embed:"" group:"Where data lies"`
+	Data      `embed:"" group:"Where data is stored"`
 	Callers   `embed:"" group:"Who may call, and how"`
 	Pictures  `embed:"" group:"Pictures"`
 	Passwords `embed:"" group:"Passwords (argon2id)"`
@@ -67,7 +67,7 @@ type Server struct {
 	Compat        Compat        `enum:"none,booklet" default:"none" placeholder:"SERVER" help:"Imitate another server: booklet answers apps written against the booklet's server unchanged (default ${default})."`
 }
 
-// Data is where the server keeps what must last.
+// Data is where the server stores its data.
 type Data struct {
 	DataDir             string   `default:"./data" placeholder:"DIR" help:"The folder of the database, pictures, logs and the secret (default ${default})."`
 	Database            Database `placeholder:"URL" help:"mysql://user:password@host[:port]/name for MySQL or MariaDB. Without it, SQLite in the data folder."`
@@ -76,19 +76,19 @@ type Data struct {
 	WebDir              string   `placeholder:"DIR" help:"A folder whose files replace built-in pages and assets of the same name. Dev mode takes ./web where it exists."`
 }
 
-// Callers is who may call the server, and how.
+// Callers are the proxies and origins that may call the server.
 type Callers struct {
 	TrustedProxy []netip.Prefix `placeholder:"CIDR" help:"Networks of the proxies whose X-Forwarded-* and X-Real-IP headers are believed, such as 10.0.0.0/8. May be repeated."`
 	CORSOrigin   []Origin       `name:"cors-origin" placeholder:"ORIGIN" help:"Origins whose scripts may call the API, such as https://app.example.com. May be repeated."`
 }
 
-// Pictures is what an upload may hold.
+// Pictures are the limits of an upload.
 type Pictures struct {
 	UploadLimit Size `default:"50MiB" min:"1KB" max:"10GB" placeholder:"SIZE" help:"The most bytes in one upload, such as 50MB or 50MiB (default ${default})."`
 	UploadFiles int  `default:"9" min:"1" max:"1000" placeholder:"N" help:"The most pictures in one upload (default ${default})."`
 }
 
-// Passwords is what a hash costs, and how many run at once.
+// Passwords are the cost of a hash, and how many run at the same time.
 type Passwords struct {
 	PasswordMemory      uint32        `default:"19456" min:"8" max:"4194304" placeholder:"KIB" help:"Memory for one hash in KiB (default ${default})."`
 	PasswordIterations  uint32        `default:"2" min:"1" max:"1000" placeholder:"N" help:"Passes over that memory (default ${default})."`
@@ -97,14 +97,14 @@ type Passwords struct {
 	PasswordWait        time.Duration `default:"2s" min:"0s" max:"1m" placeholder:"TIME" help:"How long a login waits for its turn before it is told to come back (default ${default})."`
 }
 
-// Sessions is how long a login lasts.
+// Sessions are how long a login lasts.
 type Sessions struct {
 	AccessTokenLifetime time.Duration `default:"15m" min:"1s" max:"24h" placeholder:"TIME" help:"How long an access token is valid (default ${default})."`
 	SessionLifetime     time.Duration `default:"720h" min:"1m" max:"87600h" placeholder:"TIME" help:"How long a login lasts (default ${default}, 30 days)."`
 	TicketLifetime      time.Duration `default:"60s" min:"1s" max:"1h" placeholder:"TIME" help:"How long the address of the home page can be opened (default ${default})."`
 }
 
-// Logs is what is logged, and in which form.
+// Logs are what is logged, and in which format.
 type Logs struct {
 	LogLevel  logging.Levels `default:"info" placeholder:"LEVELS" help:"debug, info, warn, error or none, for all modules and for single ones: info,image=debug (default ${default})."`
 	LogFormat LogFormat      `enum:"console,json" default:"console" placeholder:"FORMAT" help:"The form of log lines: console for people, json for programs (default ${default})."`

@@ -17,13 +17,13 @@ import (
 
 const envPrefix = "GATEHOUSE_"
 
-// Kubernetes sets these for a service that is called gatehouse; nobody meant them as options.
+// Kubernetes sets these for a service called gatehouse; they are not meant as options.
 var kubernetesEnv = regexp.MustCompile(`^GATEHOUSE_(SERVICE_HOST|SERVICE_PORT|PORT)(_|$)`)
 
-// origin is where an option's value came from, and what it is called there.
+// origin is where the value of an option came from, and the name of the option there.
 type origin struct{ source, key string }
 
-// parser collects the values of the options, and what is wrong with them.
+// parser collects the values of the options, and their problems.
 type parser struct {
 	app      *kong.Kong
 	env      map[string]string // by the option's name
@@ -62,7 +62,7 @@ func (p *parser) resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, e
 func scalar(value any, list bool) (string, error) {
 	switch value := value.(type) {
 	case nil:
-		return "", errors.New("there is no value; give one, or remove the key")
+		return "", errors.New("it has no value; set one, or remove the key")
 	case map[string]any:
 		return "", errors.New("want a plain value, not a mapping")
 	case []any:
@@ -83,8 +83,8 @@ func scalar(value any, list bool) (string, error) {
 	}
 }
 
-// readSources reads the environment and the file, notes the keys that name no option, and marks the options that
-// the command line gives.
+// readSources reads the environment and the file, notes unknown keys, and marks the options that are set on the
+// command line.
 func (p *parser) readSources(ctx *kong.Context, environ []string) {
 	for _, step := range ctx.Path {
 		if step.Flag != nil {
@@ -125,7 +125,7 @@ func (p *parser) readFile() {
 	}
 	defer file.Close()
 	if err := yaml.NewDecoder(file).Decode(&p.file); err != nil && !errors.Is(err, io.EOF) {
-		// The library's own text quotes the lines around the mistake, passwords included.
+		// The library's own text quotes the lines around the mistake, which may have passwords.
 		p.note("config", fmt.Sprintf("%s: %s", p.path, yaml.FormatError(err, false, false)))
 		return
 	}
@@ -139,7 +139,7 @@ func (p *parser) readFile() {
 	}
 }
 
-// flag returns an option by its name, or nil.
+// flag returns the option with a name, or nil.
 func (p *parser) flag(name string) *kong.Flag {
 	for _, flag := range p.app.Model.Flags {
 		if flag.Name == name && flag != p.app.Model.HelpFlag {
@@ -149,9 +149,9 @@ func (p *parser) flag(name string) *kong.Flag {
 	return nil
 }
 
-// unknown says that there is no such option, and which one may have been meant: kong knows.
+// unknown says that there is no such option, and suggests one: kong finds it.
 func (p *parser) unknown(name string) string {
-	if p.flag(name) != nil { // the environment knows capitals only
+	if p.flag(name) != nil { // in the wrong case, in the environment
 		return fmt.Sprintf("there is no such option, did you mean %s?", envName(name))
 	}
 	if name == "help" {
@@ -164,8 +164,7 @@ func (p *parser) unknown(name string) string {
 	return ctx.Error.Error()
 }
 
-// dropUnknown notes the flags that do not exist and returns the other arguments, so that one mistake does not hide
-// the next.
+// dropUnknown notes unknown flags and returns the other arguments, so that one mistake does not hide the next.
 func (p *parser) dropUnknown(args []string) []string {
 	var known []string
 	for i := 0; i < len(args); i++ {
@@ -176,7 +175,7 @@ func (p *parser) dropUnknown(args []string) []string {
 		}
 		p.note("", p.unknown(name))
 		if next := i + 1; !joined && next < len(args) && !strings.HasPrefix(args[next], "-") {
-			i = next // most likely its value
+			i = next // probably its value
 		}
 	}
 	return known

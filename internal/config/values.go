@@ -40,10 +40,10 @@ func (a Address) host() string {
 	return host
 }
 
-// PublicURL is the address of the server as apps know it: scheme and host, no slash at the end.
+// PublicURL is the address at which apps reach the server: scheme and host, without a slash at the end.
 type PublicURL string
 
-// UnmarshalText reads an http or https URL without a path, and drops a slash at its end.
+// UnmarshalText reads an http or https URL without a path, and drops a slash at the end.
 func (u *PublicURL) UnmarshalText(text []byte) error {
 	origin, err := parseOrigin(strings.TrimSuffix(string(text), "/"))
 	if err != nil || (origin.Scheme != "http" && origin.Scheme != "https") {
@@ -53,16 +53,16 @@ func (u *PublicURL) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// safe reports whether what is sent to the URL cannot be read on the way.
+// safe reports whether nobody can read on the way what is sent to the URL.
 func (u PublicURL) safe() bool {
 	parsed, err := url.Parse(string(u))
 	return err == nil && (parsed.Scheme == "https" || isLoopback(parsed.Hostname()))
 }
 
-// Origin is what a browser sends in the header of that name: scheme://host[:port].
+// Origin is what a browser sends in the Origin header: scheme://host[:port].
 type Origin string
 
-// UnmarshalText reads an origin. Lists of patterns are not understood, "*" and "null" least of all.
+// UnmarshalText reads an origin. Patterns, "*" and "null" are refused.
 func (o *Origin) UnmarshalText(text []byte) error {
 	origin, err := parseOrigin(string(text))
 	if err != nil {
@@ -72,7 +72,7 @@ func (o *Origin) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// parseOrigin returns a URL of scheme and host in the form in which browsers write it.
+// parseOrigin returns a URL of scheme and host, in the form that browsers send.
 func parseOrigin(text string) (*url.URL, error) {
 	parsed, err := url.Parse(strings.ToLower(text))
 	if err != nil || parsed.Scheme == "" || parsed.Hostname() == "" || strings.Contains(parsed.Host, "*") ||
@@ -85,11 +85,11 @@ func parseOrigin(text string) (*url.URL, error) {
 	return parsed, nil
 }
 
-// Database is the URL of a MySQL database, or empty for SQLite. Its password does not print;
-// a conversion to string reveals it.
+// Database is the URL of a MySQL database, or empty for SQLite. It prints without its
+// password; a conversion to string reveals it.
 type Database string
 
-// UnmarshalText reads a URL. Its error never repeats it.
+// UnmarshalText reads a URL. Its error never repeats the URL.
 func (d *Database) UnmarshalText(text []byte) error {
 	parsed, err := url.Parse(string(text))
 	if err != nil || (len(text) > 0 && !namesMySQL(parsed)) {
@@ -115,16 +115,16 @@ func (d Database) String() string {
 	return parsed.Redacted()
 }
 
-// GoString masks the password from %#v too.
+// GoString masks the password for %#v too.
 func (d Database) GoString() string { return strconv.Quote(d.String()) }
 
-// MarshalText masks the password from JSON and logs too.
+// MarshalText masks the password for JSON and logs too.
 func (d Database) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // Size is a number of bytes.
 type Size int64
 
-// UnmarshalText reads 50MB (50,000,000), 50MiB (52,428,800) and the like.
+// UnmarshalText reads sizes such as 50MB (50,000,000) and 50MiB (52,428,800).
 func (s *Size) UnmarshalText(text []byte) error {
 	bytes, err := humanize.ParseBytes(string(text))
 	if err != nil || bytes > math.MaxInt64 {
@@ -134,7 +134,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// String returns the size in the largest unit that tells it exactly.
+// String returns the size in the largest unit that is exact.
 func (s Size) String() string {
 	units := []struct {
 		bytes Size
@@ -148,7 +148,7 @@ func (s Size) String() string {
 	return fmt.Sprintf("%dB", s)
 }
 
-// decodePrefix reads a network, or a single address as the network that holds it alone.
+// decodePrefix reads a network, or a single address as a network of one address.
 func decodePrefix(ctx *kong.DecodeContext, target reflect.Value) error {
 	var text string
 	if err := ctx.Scan.PopValueInto("network", &text); err != nil {
