@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { dbtest.Main(m) }
 
-// TestDatabasesAreFresh finds nothing of one round in the next.
+// TestDatabasesAreFresh checks that the second round sees nothing of the first.
 func TestDatabasesAreFresh(t *testing.T) {
 	ran := 0
 	for range 2 {

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// Banner is printed where the MySQL half of the tests was left out.
+// Banner is printed if the MySQL half of the tests was skipped.
 const Banner = `
 ################################################################################
 # SKIP: no MySQL server: the MySQL half of the tests did NOT run.
@@ -22,16 +22,16 @@ const Banner = `
 #       user may create databases.
 ################################################################################`
 
-// NoSkip reports whether a test that can't have what it needs must fail instead of being skipped.
+// NoSkip reports whether a test must fail, instead of being skipped, if this machine lacks what it needs.
 func NoSkip() bool {
 	return os.Getenv("GATEHOUSE_TEST_NO_SKIP") == "1"
 }
 
-// skipped is set when a test was skipped for want of a server.
+// skipped is set if a test was skipped because there is no server.
 var skipped atomic.Bool
 
-// MySQL returns the URL of a fresh, empty database that is dropped when the test ends.
-// Without a server the test is skipped, or fails where skipping is forbidden.
+// MySQL returns the URL of a new, empty database that is dropped when the test ends.
+// Without a server, the test is skipped, or fails if skipping is forbidden.
 func MySQL(tb testing.TB) string {
 	tb.Helper()
 	server, err := shared()
@@ -54,7 +54,7 @@ func MySQL(tb testing.TB) string {
 	return server.url.JoinPath(name).String()
 }
 
-// admin is a server on which databases can be created.
+// admin is a server with the right to create databases on it.
 type admin struct {
 	url  *url.URL
 	pool *sql.DB
@@ -75,7 +75,7 @@ func (a *admin) exec(ctx context.Context, query string) error {
 	return err
 }
 
-// shared returns the server that all tests of this process use, started when the first one asks.
+// shared returns the server that all tests of this process share. The first call starts it.
 var shared = sync.OnceValues(func() (*admin, error) {
 	if raw := os.Getenv("TEST_MYSQL"); raw != "" {
 		return openAdmin(raw)

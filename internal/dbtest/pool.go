@@ -10,8 +10,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// OpenPool opens a database beside the program until the test ends: for what no query of ours does, and to see
-// what is really stored. SQLite's file is in dataDir. Times are read as the program reads them.
+// OpenPool opens a database without package database, until the test ends: to see what is really stored, and for
+// statements that the program does not have. SQLite's file is in dataDir. Times are scanned as in the program.
 func OpenPool(tb testing.TB, databaseURL, dataDir string) *sql.DB {
 	tb.Helper()
 	pool, err := openPool(databaseURL, dataDir)
@@ -34,7 +34,7 @@ func openPool(databaseURL, dataDir string) (*sql.DB, error) {
 	return openMySQL(u)
 }
 
-// openMySQL parses URLs itself, so that no test takes the program's word for them.
+// openMySQL parses URLs itself, so that the tests do not depend on the program's own parser.
 func openMySQL(u *url.URL) (*sql.DB, error) {
 	config := mysql.NewConfig()
 	config.User = u.User.Username()

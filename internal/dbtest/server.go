@@ -22,11 +22,11 @@ import (
 const (
 	serverDir     = "gatehouse-mysql-" // then the process id of its owner
 	serverStartup = time.Minute
-	// Run when the server starts, a statement a line. root may come through the socket only.
+	// Run when the server starts, one statement per line. root can only connect through the socket.
 	serverUsers = "CREATE USER 'gatehouse'@'%' IDENTIFIED BY 'secret';\nGRANT ALL ON *.* TO 'gatehouse'@'%';\n"
 )
 
-// ErrNotInstalled is in the error of StartServer where this machine lacks the programs.
+// ErrNotInstalled is in the error of StartServer if this machine lacks the programs.
 var ErrNotInstalled = errors.New("not installed")
 
 // Server is a private MariaDB in a temporary folder.
@@ -37,8 +37,8 @@ type Server struct {
 	done chan struct{} // closed when the process has ended
 }
 
-// NewServer starts a server that runs until the test ends. Where this machine lacks the programs,
-// the test is skipped, or fails where skipping is forbidden.
+// NewServer starts a server that runs until the test ends. If this machine lacks the programs, the
+// test is skipped, or fails if skipping is forbidden.
 func NewServer(tb testing.TB) *Server {
 	tb.Helper()
 	s, err := StartServer()
@@ -57,8 +57,8 @@ func NewServer(tb testing.TB) *Server {
 	return s
 }
 
-// StartServer starts a MariaDB on a free port of 127.0.0.1, and dies with this process on Linux.
-// It needs Debian's mariadb-server-core and mariadb-client-core, and no root.
+// StartServer starts a MariaDB on a free port of 127.0.0.1. On Linux, it dies with this process.
+// It needs Debian's mariadb-server-core and mariadb-client-core, but not root.
 func StartServer() (*Server, error) {
 	removeOrphans()
 	dir, err := os.MkdirTemp("", serverDir+strconv.Itoa(os.Getpid())+"-")
@@ -94,7 +94,7 @@ func startServer(dir string) (*Server, error) {
 		"--socket="+filepath.Join(dir, "socket"), "--pid-file="+filepath.Join(dir, "pid"),
 		"--bind-address=127.0.0.1", "--port="+strconv.Itoa(port), "--skip-name-resolve",
 		"--character-set-server=utf8mb4", "--max-connections=500",
-		// Small, for a quick start. What a commit promises is left at its default.
+		// Small, to start quickly. The durability of commits is left at its default.
 		"--innodb-log-file-size=16M", "--innodb-buffer-pool-size=64M", "--skip-log-bin")
 	if err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func startServer(dir string) (*Server, error) {
 	return s, s.start()
 }
 
-// command finds a program where Debian puts it, which needn't be in PATH, and runs it as this user.
+// command finds a program, even if Debian's folder for it is not in PATH, and runs it as this user.
 func command(name string, args ...string) (*exec.Cmd, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -123,14 +123,14 @@ func command(name string, args ...string) (*exec.Cmd, error) {
 	return exec.Command(path, args...), nil
 }
 
-// start starts the process and returns when it can be used.
+// start starts the process and returns when it is ready.
 func (s *Server) start() error {
 	var log bytes.Buffer
 	s.cmd.Stdout, s.cmd.Stderr = &log, &log
 	s.cmd.SysProcAttr = dieWithParent()
 	started := make(chan error)
 	go func() {
-		// The kernel's signal at the parent's death is tied to the thread that started the child.
+		// The kernel sends its signal when the thread that started the child ends, not the process.
 		runtime.LockOSThread()
 		defer close(s.done)
 		err := s.cmd.Start()
@@ -173,7 +173,7 @@ func (s *Server) await() error {
 	}
 }
 
-// CreateDatabase makes an empty database that goes with the server, and returns its URL.
+// CreateDatabase creates an empty database, and returns its URL.
 func (s *Server) CreateDatabase(tb testing.TB) string {
 	tb.Helper()
 	admin, err := openAdmin(s.URL)
@@ -187,12 +187,12 @@ func (s *Server) CreateDatabase(tb testing.TB) string {
 	return admin.url.JoinPath("gatehouse").String()
 }
 
-// Suspend makes the server fall silent, its connections stay open.
+// Suspend stops the process: the server no longer answers, but its connections stay open.
 func (s *Server) Suspend() error {
 	return s.cmd.Process.Signal(syscall.SIGSTOP)
 }
 
-// Resume ends what Suspend began.
+// Resume lets a suspended server go on.
 func (s *Server) Resume() error {
 	return s.cmd.Process.Signal(syscall.SIGCONT)
 }
@@ -203,7 +203,7 @@ func (s *Server) Stop() error {
 	return os.RemoveAll(s.dir)
 }
 
-// kill doesn't ask the server to shut down: its data are of no use any more.
+// kill does not wait for a clean shutdown: the data is no longer needed.
 func (s *Server) kill() {
 	s.cmd.Process.Kill()
 	<-s.done

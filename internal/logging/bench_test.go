@@ -18,7 +18,7 @@ func logRequest(logger *slog.Logger) {
 		slog.String("client", "203.0.113.17"), slog.String("request_id", "0198c1f2-7a3b-7c4d-8e5f-0123456789ab"))
 }
 
-// BenchmarkRequestLine writes to a console that is no terminal and to a file.
+// BenchmarkRequestLine writes to a file, and to a console that is not a terminal.
 func BenchmarkRequestLine(b *testing.B) {
 	tests := []struct {
 		name string

@@ -13,17 +13,17 @@ import (
 // keepDays is how many files of past days are kept.
 const keepDays = 30
 
-// dailyFile is a log file that takes a new one each day: image.log is today's, image.log.2026-01-31 that of a day
-// gone by. (Libraries for this name a file after the moment of its rotation, which is a day after its lines.)
+// dailyFile is a log file that is rotated each day: image.log is today's, image.log.2026-01-31 is that of a past
+// day. (Libraries name a file after the time of its rotation, which is the day after its lines.)
 // It is not safe for concurrent use.
 type dailyFile struct {
 	path string
 	now  func() time.Time
-	file *os.File // nil after it could not be opened
+	file *os.File // nil if it could not be opened
 	day  string   // of the lines in it
 }
 
-// openDaily opens the log of today, for its owner only. A file that a former run left behind keeps its own day.
+// openDaily opens today's log, which only its owner can read. A file from an earlier run keeps its day.
 func openDaily(path string, now func() time.Time) (*dailyFile, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
@@ -44,10 +44,10 @@ func (f *dailyFile) open() error {
 	return nil
 }
 
-// Write appends whole lines, after taking a new file where the day has changed.
+// Write appends whole lines, and rotates the file first if the day has changed.
 func (f *dailyFile) Write(lines []byte) (int, error) {
 	if f.file != nil && dayOf(f.now()) > f.day {
-		f.putAside()
+		f.rotate()
 	}
 	if f.file == nil {
 		if err := f.open(); err != nil {
@@ -57,7 +57,7 @@ func (f *dailyFile) Write(lines []byte) (int, error) {
 	return f.file.Write(lines)
 }
 
-// Close closes the file; the next Write would open it again.
+// Close closes the file. The next Write opens it again.
 func (f *dailyFile) Close() error {
 	if f.file == nil {
 		return nil
@@ -67,13 +67,13 @@ func (f *dailyFile) Close() error {
 	return err
 }
 
-// putAside closes the file and gives it the name of its day. Where that fails the lines of two days share a file,
-// which is better than to lose some.
-func (f *dailyFile) putAside() {
+// rotate closes the file and renames it to its day. If that fails, the lines of two days share a file, which is
+// better than losing some.
+func (f *dailyFile) rotate() {
 	_ = f.file.Close()
 	f.file = nil
 	past := f.path + "." + f.day
-	// Another process may have been faster, and a rename would destroy what it has put there.
+	// Another process may have rotated it already, and renaming would destroy its file.
 	if _, err := os.Lstat(past); errors.Is(err, fs.ErrNotExist) {
 		_ = os.Rename(f.path, past)
 	}
@@ -89,7 +89,7 @@ func (f *dailyFile) prune() {
 	})
 	slices.Sort(past)
 	for _, path := range past[:max(0, len(past)-keepDays)] {
-		_ = os.Remove(path) // the next day tries again
+		_ = os.Remove(path) // the next day will try again
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// The modules of the server. Each has a log file and a level of its own.
+// The modules of the server. Each has its own log file and level.
 const (
 	Account  = "account"
 	Image    = "image"
@@ -20,7 +20,7 @@ const (
 
 var modules = []string{Account, Image, Database, HTTP, Server}
 
-// off is above every level that a line can bear.
+// off is above every level of a line.
 const off = slog.Level(math.MaxInt)
 
 var levelNames = []string{"debug", "info", "warn", "error", "none"}
@@ -40,7 +40,7 @@ type Levels struct {
 }
 
 // ParseLevels reads a list such as "info,image=debug": a level for all modules, and levels for single ones.
-// Its error names every unknown module and level, and the ones that there are.
+// Its error names every unknown module and level, and lists the known ones.
 func ParseLevels(spec string) (Levels, error) {
 	parsed := Levels{spec: spec, byModule: make(map[string]slog.Level, len(modules))}
 	single := make(map[string]slog.Level)
@@ -73,7 +73,7 @@ func ParseLevels(spec string) (Levels, error) {
 	return parsed, errors.Join(errs...)
 }
 
-// UnmarshalText reads what ParseLevels reads.
+// UnmarshalText reads the format of ParseLevels.
 func (l *Levels) UnmarshalText(text []byte) error {
 	parsed, err := ParseLevels(string(text))
 	if err != nil {
@@ -83,7 +83,7 @@ func (l *Levels) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// String returns the list that the levels were read from.
+// String returns the list that was parsed.
 func (l Levels) String() string { return l.spec }
 
 func (l Levels) of(module string) slog.Level {

@@ -1,8 +1,8 @@
-// Package logging owns the logs: where each module's lines go, how they look, and what never gets into them.
+// Package logging owns the logs: where the lines of each module go, what they look like, and what they never contain.
 //
-// A request must not wait for a log: lines are collected in memory and written by a goroutine for each output,
-// within a tenth of a second, and at once after an error. A disk that is full or a console that nobody reads
-// costs lines, never requests; their number is logged when the output works again.
+// A request must not wait for a log: lines are collected in memory, and a goroutine for each output writes them
+// within a tenth of a second, and immediately after an error. A full disk or a blocked console loses lines, but
+// delays no request; the number of lost lines is logged when the output works again.
 package logging
 
 import (
@@ -20,12 +20,12 @@ import (
 // closeTimeout is how long Close waits for an output that blocks.
 const closeTimeout = 2 * time.Second
 
-// Options says what is logged, how, and where.
+// Options say what is logged, how, and where.
 type Options struct {
 	Levels  Levels
-	JSON    bool             // lines for programs; else for people
-	Dir     string           // holds a folder for each module
-	Console io.Writer        // takes the lines of all modules; nil for none
+	JSON    bool             // lines for programs; otherwise for people
+	Dir     string           // has a folder for each module
+	Console io.Writer        // gets the lines of all modules; nil for none
 	Now     func() time.Time // decides when the day ends; nil for time.Now
 }
 
@@ -36,7 +36,7 @@ type Logs struct {
 	files   []*dailyFile
 }
 
-// New opens the logs of the modules that are not switched off. Its error says which file cannot be opened.
+// New opens the logs of the modules that are not turned off. Its error says which file cannot be opened.
 func New(o Options) (*Logs, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -109,7 +109,7 @@ type outlet struct {
 	colour  bool
 }
 
-// Write takes one line.
+// Write appends one line.
 func (o *outlet) Write(line []byte) (int, error) {
 	if o.console != nil {
 		o.console.append(line)
@@ -118,7 +118,7 @@ func (o *outlet) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// flush asks for the lines to be written now.
+// flush makes the outputs write their lines now.
 func (o *outlet) flush() {
 	if o.console != nil {
 		signalTo(o.console.urgent)

@@ -23,8 +23,8 @@ import (
 	"time"
 )
 
-// open opens logs in a folder of the test. Its read closes them, and returns what the console and the file of a
-// module hold then.
+// open opens logs in a folder of the test. Its read closes them, and returns the content of the console and of the
+// file of a module.
 func open(t testing.TB, spec string, asJSON bool) (logs *Logs, read func(module string) (console, file string)) {
 	t.Helper()
 	levels, err := ParseLevels(spec)
@@ -227,7 +227,7 @@ func TestSecretsAreRedacted(t *testing.T) {
 func TestHarmlessKeysAreShown(t *testing.T) {
 	for _, key := range []string{"status_code", "status", "route", "id", "querying", "tokens", "duration", "y", ""} {
 		if isSecret(key) {
-			t.Errorf("%q is taken for a secret", key)
+			t.Errorf("%q counts as a secret", key)
 		}
 	}
 }
@@ -318,7 +318,7 @@ func TestBlockedOutputCostsLinesNotTime(t *testing.T) {
 	<-output.entered
 	const more = sinkLimit/1024 + 100
 	for range more {
-		s.append(line) // would hang here if it waited
+		s.append(line) // would block here if it waited
 	}
 	close(output.opened)
 	s.stop()
@@ -329,7 +329,7 @@ func TestBlockedOutputCostsLinesNotTime(t *testing.T) {
 	}
 }
 
-// disk is an output that is full for a while, after it took a few bytes more.
+// disk is an output that becomes full after a few more bytes, and is not full later.
 type disk struct {
 	full bool
 	left int
@@ -440,7 +440,7 @@ func TestDayOfAFormerRun(t *testing.T) {
 	}
 }
 
-// TestBrokenConsole logs to a pipe whose reader has gone, which must cost no more than those lines.
+// TestBrokenConsole logs to a pipe whose reader is gone, which must lose only those lines.
 func TestBrokenConsole(t *testing.T) {
 	if dir := os.Getenv("LOGGING_TEST_DIR"); dir != "" {
 		signal.Ignore(syscall.SIGPIPE) // as main does

@@ -10,13 +10,13 @@ import (
 
 const redacted = "[redacted]"
 
-// A key that ends in one of these words, in any case, hides its value: accessToken, set-cookie, phonePassword.
+// The value of a key that ends in one of these words, in upper or lower case, is hidden: accessToken, set-cookie.
 var secretEndings = []string{"password", "token", "ticket", "authorization", "cookie", "secret"}
 
-// These hide their value only where they are the whole key: status_code is no secret.
+// The value of one of these keys is hidden only if the whole key matches: status_code is not a secret.
 var secretKeys = []string{"code", "query"}
 
-// isSecret is the net under a rule: nobody logs a secret in the first place.
+// isSecret is a safety net: no code should log a secret in the first place.
 func isSecret(key string) bool {
 	for _, ending := range secretEndings {
 		if start := len(key) - len(ending); start >= 0 && strings.EqualFold(key[start:], ending) {
@@ -31,7 +31,7 @@ func isSecret(key string) bool {
 	return false
 }
 
-// replaceJSON hides secrets, and shortens the source of a line.
+// replaceJSON hides secrets, and shortens the source position of a line.
 func replaceJSON(groups []string, attr slog.Attr) slog.Attr {
 	if isSecret(attr.Key) || slices.ContainsFunc(groups, isSecret) {
 		return slog.String(attr.Key, redacted)

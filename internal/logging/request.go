@@ -9,25 +9,25 @@ const requestIDKey = "request_id"
 
 type requestKey struct{}
 
-// WithRequestID returns a context whose log lines bear the id of a request.
+// WithRequestID returns a context that adds the id of a request to its log lines.
 func WithRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestKey{}, id)
 }
 
-// RequestID returns the id that a context bears, if any.
+// RequestID returns the id that was added by WithRequestID, if any.
 func RequestID(ctx context.Context) (id string, ok bool) {
 	id, ok = ctx.Value(requestKey{}).(string)
 	return id, ok
 }
 
-// requestHandler adds to slog's JSON lines what textHandler does itself: the request's id,
-// and that an error is written at once.
+// requestHandler adds to slog's JSON handler what textHandler does itself: the id of the request, and writing
+// errors immediately.
 type requestHandler struct {
 	slog.Handler
 	out *outlet
 }
 
-// Handle hands the record on.
+// Handle adds the id and passes the record on.
 func (h requestHandler) Handle(ctx context.Context, r slog.Record) error {
 	if id, ok := RequestID(ctx); ok {
 		r.AddAttrs(slog.String(requestIDKey, id))
@@ -39,12 +39,12 @@ func (h requestHandler) Handle(ctx context.Context, r slog.Record) error {
 	return err
 }
 
-// WithAttrs returns a handler whose lines bear the attributes.
+// WithAttrs returns a handler that adds the attributes to its lines.
 func (h requestHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return requestHandler{h.Handler.WithAttrs(attrs), h.out}
 }
 
-// WithGroup returns a handler that puts attributes into a group.
+// WithGroup returns a handler that puts attributes in a group.
 func (h requestHandler) WithGroup(name string) slog.Handler {
 	return requestHandler{h.Handler.WithGroup(name), h.out}
 }

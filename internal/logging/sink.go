@@ -9,11 +9,11 @@ import (
 
 const (
 	flushInterval = 100 * time.Millisecond
-	flushSize     = 256 << 10 // bytes that are written without waiting for the interval
-	sinkLimit     = 4 << 20   // bytes that wait at most; what comes on top is lost
+	flushSize     = 256 << 10 // bytes after which it does not wait for the interval
+	sinkLimit     = 4 << 20   // most bytes in memory; further lines are lost
 )
 
-// sink collects lines in memory and writes them in the background, so that no caller waits for an output.
+// sink collects lines in memory and writes them in the background, so that callers never wait for an output.
 type sink struct {
 	out    io.Writer
 	report func(w io.Writer, lost int, cause error)
@@ -21,18 +21,18 @@ type sink struct {
 	mu      sync.Mutex
 	waiting []byte
 	lost    int   // lines, since the last report
-	cause   error // why they were lost; nil where there was no room
+	cause   error // why they were lost; nil if there was no room
 	closed  bool
 
-	torn bool // the output ends in half a line; only run knows it
+	torn bool // the output ends in the middle of a line; used only by run
 
-	wake   chan struct{} // the first line waits
-	urgent chan struct{} // it should not wait long
+	wake   chan struct{} // there is a first line
+	urgent chan struct{} // it must be written now
 	ended  chan struct{}
 	done   chan struct{}
 }
 
-// newSink starts a sink that writes to out. The report of lost lines has the form of the others.
+// newSink starts a sink that writes to out. report writes a line about lost lines, in the format of the others.
 func newSink(out io.Writer, report func(w io.Writer, lost int, cause error)) *sink {
 	s := &sink{
 		out: out, report: report,
@@ -43,7 +43,7 @@ func newSink(out io.Writer, report func(w io.Writer, lost int, cause error)) *si
 	return s
 }
 
-// append takes one line, in one part or several.
+// append adds one line, which may be in several parts.
 func (s *sink) append(parts ...[]byte) {
 	s.mu.Lock()
 	first := len(s.waiting) == 0
@@ -68,7 +68,7 @@ func (s *sink) append(parts ...[]byte) {
 	}
 }
 
-// stop makes the sink write what waits and end; done is closed then.
+// stop makes the sink write its lines and end. It closes done when it has ended.
 func (s *sink) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,7 +97,7 @@ func (s *sink) run() {
 	}
 }
 
-// flush writes what waits. Callers go on with spare; the buffer that was written is returned as the next spare.
+// flush writes the waiting lines. New lines go to spare; the written buffer is returned as the next spare.
 func (s *sink) flush(spare []byte) []byte {
 	s.mu.Lock()
 	lines, lost, cause := s.waiting, s.lost, s.cause
@@ -115,12 +115,12 @@ func (s *sink) flush(spare []byte) []byte {
 		s.keepCount(lost, lines[n:], err)
 	}
 	if cap(lines) > 4*flushSize {
-		return nil // a burst shall not hold its memory
+		return nil // do not keep the memory of a burst
 	}
 	return lines
 }
 
-// write begins a new line where a full disk has cut the last one off.
+// write starts a new line if a full disk has truncated the last one.
 func (s *sink) write(lines []byte) (int, error) {
 	if s.torn {
 		if _, err := s.out.Write([]byte("\n")); err != nil {
@@ -132,7 +132,7 @@ func (s *sink) write(lines []byte) (int, error) {
 	return n, err
 }
 
-// keepCount adds the lines that were not written to those that were lost before.
+// keepCount adds the unwritten lines to those lost before.
 func (s *sink) keepCount(before int, unwritten []byte, cause error) {
 	count := bytes.Count(unwritten, []byte("\n"))
 	if before > 0 {
@@ -144,7 +144,7 @@ func (s *sink) keepCount(before int, unwritten []byte, cause error) {
 	s.cause = cause
 }
 
-// signalTo leaves a signal for a goroutine, unless one is there already.
+// signalTo sends a signal to a goroutine, unless one is already pending.
 func signalTo(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -17,24 +17,24 @@ const timeLayout = "2006-01-02T15:04:05.000Z07:00"
 
 // textHandler writes lines for people: time, level, module, file:line, message, key=value.
 //
-// It stands here, and not one of the libraries, because it logs every request: it takes two thirds of the time of
-// slog.TextHandler with its source and one allocation for six, and unlike tint it lets no control character of a
-// client through to a terminal.
+// It replaces a library because it logs every request: it needs two thirds of the time of slog.TextHandler with
+// AddSource, and one allocation instead of six. Unlike tint, it lets no control character from a client through to
+// a terminal.
 type textHandler struct {
 	out    *outlet
 	module string
 	level  slog.Level
-	attrs  []byte // formed already, by WithAttrs
-	prefix string // of the keys, by WithGroup
-	masked bool   // a group around the attributes has a secret name
+	attrs  []byte // formatted by WithAttrs
+	prefix string // of the keys, from WithGroup
+	masked bool   // the name of a surrounding group is secret
 }
 
 var linePool = sync.Pool{New: func() any { line := make([]byte, 0, 512); return &line }}
 
-// Enabled reports whether the module logs at a level.
+// Enabled reports whether the module logs this level.
 func (h *textHandler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.level }
 
-// Handle forms the line of a record and hands it to the outputs. It never fails.
+// Handle formats a record as a line for the outputs. It never fails.
 func (h *textHandler) Handle(ctx context.Context, r slog.Record) error {
 	pooled := linePool.Get().(*[]byte)
 	line := r.Time.AppendFormat((*pooled)[:0], timeLayout)
@@ -61,7 +61,7 @@ func (h *textHandler) Handle(ctx context.Context, r slog.Record) error {
 		h.out.console.append(line[:levelStart], colourOf(r.Level), line[levelStart:levelEnd], colourOff, line[levelEnd:])
 		h.out.file.append(line)
 	} else {
-		_, _ = h.out.Write(line) // which never fails
+		_, _ = h.out.Write(line) // never fails
 	}
 	if r.Level >= slog.LevelError {
 		h.out.flush()
@@ -71,7 +71,7 @@ func (h *textHandler) Handle(ctx context.Context, r slog.Record) error {
 	return nil
 }
 
-// WithAttrs returns a handler whose lines bear the attributes.
+// WithAttrs returns a handler that adds the attributes to its lines.
 func (h *textHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	with := *h
 	with.attrs = append([]byte(nil), h.attrs...)
@@ -81,7 +81,7 @@ func (h *textHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return &with
 }
 
-// WithGroup returns a handler that puts the name before the keys.
+// WithGroup returns a handler that prefixes keys with the name.
 func (h *textHandler) WithGroup(name string) slog.Handler {
 	if name == "" {
 		return h
@@ -120,7 +120,7 @@ func appendAttr(line []byte, prefix string, attr slog.Attr, masked bool) []byte 
 	return appendValue(line, value)
 }
 
-// appendValue writes durations in milliseconds, so that they compare at a glance.
+// appendValue writes durations in milliseconds, so that they are easy to compare.
 func appendValue(line []byte, value slog.Value) []byte {
 	switch value.Kind() {
 	case slog.KindString:
@@ -139,11 +139,11 @@ func appendValue(line []byte, value slog.Value) []byte {
 	case slog.KindTime:
 		return value.Time().AppendFormat(line, timeLayout)
 	default:
-		return appendWord(line, fmt.Sprintf("%+v", value.Any())) // fmt survives a value that panics
+		return appendWord(line, fmt.Sprintf("%+v", value.Any())) // fmt recovers from a value that panics
 	}
 }
 
-// appendWord quotes a text where it would not be read back as one word of one line.
+// appendWord quotes a text if it could not be read back as one word.
 func appendWord(line []byte, text string) []byte {
 	if text == "" || !isPlain(text, false) {
 		return strconv.AppendQuote(line, text)
@@ -151,7 +151,7 @@ func appendWord(line []byte, text string) []byte {
 	return append(line, text...)
 }
 
-// appendMessage quotes a message where it would not stay one line.
+// appendMessage quotes a message if it would not stay on one line.
 func appendMessage(line []byte, message string) []byte {
 	if !isPlain(message, true) {
 		return strconv.AppendQuote(line, message)
@@ -159,8 +159,8 @@ func appendMessage(line []byte, message string) []byte {
 	return append(line, message...)
 }
 
-// isPlain reports whether a text can stand as it is: no control characters and, unless it is a sentence, nothing
-// that parts words.
+// isPlain reports whether a text needs no quotes: it has no control characters and, unless it is a sentence,
+// nothing that separates words.
 func isPlain(text string, sentence bool) bool {
 	for _, r := range text {
 		switch {
@@ -194,7 +194,7 @@ func colourOf(level slog.Level) []byte {
 	}
 }
 
-// sourceCache remembers the file and line of each place in the program that logs.
+// sourceCache remembers the file and line of each log call.
 type sourceCache struct {
 	mu   sync.RWMutex
 	byPC map[uintptr]string
@@ -217,7 +217,7 @@ func (c *sourceCache) of(pc uintptr) string {
 	return text
 }
 
-// shortSource names a file by its folder and name.
+// shortSource shortens a path to its last folder and name.
 func shortSource(file string, line int) string {
 	if file == "" {
 		return "-"

@@ -3,9 +3,9 @@
 //
 //	go run ./internal/dbtest/withmysql go test ./...
 //
-// A TEST_MYSQL that is set already is kept. Without one, a private MariaDB is started for as long
-// as the command runs. Where none can be had, it says so before and after the command, or fails
-// where GATEHOUSE_TEST_NO_SKIP is 1. It exits as the command does.
+// If TEST_MYSQL is already set, it is kept. Otherwise a private MariaDB runs for as long as the
+// command does. If it is not installed, withmysql says so before and after the command, or fails if
+// GATEHOUSE_TEST_NO_SKIP is 1. It exits with the code of the command.
 package main
 
 import (
@@ -50,7 +50,7 @@ func run(args []string) (code int, err error) {
 	return runCommand(args)
 }
 
-// runCommand passes on the signals that it gets.
+// runCommand forwards the signals that it receives.
 func runCommand(args []string) (int, error) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -61,7 +61,7 @@ func runCommand(args []string) (int, error) {
 	}
 	go func() {
 		for s := range signals {
-			cmd.Process.Signal(s) // fails where the command has just ended
+			cmd.Process.Signal(s) // fails if the command has just ended
 		}
 	}()
 	err := cmd.Wait()
@@ -75,7 +75,7 @@ func runCommand(args []string) (int, error) {
 	return 0, nil
 }
 
-// exitCode is the command's own, or as shells have it where a signal ended it.
+// exitCode is that of the command, or 128 plus the signal that ended it, as in shells.
 func exitCode(exit *exec.ExitError) int {
 	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		return 128 + int(status.Signal())

@@ -12,7 +12,7 @@ import (
 	"gatehouse/internal/dbtest"
 )
 
-// TestMain lets the test's own program be the command, where the environment says so.
+// TestMain runs the command instead of the tests if the environment says so.
 func TestMain(m *testing.M) {
 	if os.Getenv("BE_WITHMYSQL") == "1" {
 		os.Unsetenv("BE_WITHMYSQL")
@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// withMySQL prepares a run of the command around a shell script, without a TEST_MYSQL of ours.
+// withMySQL prepares the command with a shell script to run, and without TEST_MYSQL.
 func withMySQL(t *testing.T, tmp, script string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "sh", "-c", script)
