@@ -30,18 +30,18 @@ func newImage() db.InsertImageParams {
 	}
 }
 
-// benchmark runs the benchmark once for each database.
+// benchmark runs the benchmark once for each kind of database.
 func benchmark(b *testing.B, run func(b *testing.B, d *database.Database)) {
 	b.Run("sqlite", func(b *testing.B) { run(b, dbtest.Open(b, "")) })
 	b.Run("mysql", func(b *testing.B) { run(b, dbtest.Open(b, dbtest.MySQL(b))) })
 }
 
-// BenchmarkInTxInsert is what each upload does: one row, by many clients at once.
+// BenchmarkInTxInsert inserts single rows, for many clients at the same time.
 func BenchmarkInTxInsert(b *testing.B) {
 	benchmark(b, func(b *testing.B, d *database.Database) {
 		b.SetParallelism(8)
 		b.ReportAllocs()
-		b.ResetTimer() // a server may have been started for it
+		b.ResetTimer() // the first call may have started a server
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
 				err := d.InTx(b.Context(), func(q *db.Queries) error {
@@ -55,7 +55,7 @@ func BenchmarkInTxInsert(b *testing.B) {
 	})
 }
 
-// BenchmarkRead is what each request for a user does.
+// BenchmarkRead reads a user, as many requests do.
 func BenchmarkRead(b *testing.B) {
 	benchmark(b, func(b *testing.B, d *database.Database) {
 		u := newUser("1")

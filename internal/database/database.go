@@ -1,5 +1,5 @@
-// Package database opens MySQL or SQLite, migrates it, runs transactions and runs them again
-// where the database asks for it, and tells what kind an error of the database is.
+// Package database opens MySQL or SQLite, migrates it, runs transactions, retries them if the
+// database asks for it, and classifies its errors.
 package database
 
 import (
@@ -18,47 +18,47 @@ import (
 // Options say which database is opened, and how.
 type Options struct {
 	URL         string       // mysql://user:password@host[:port]/name, or empty for SQLite in DataDir
-	DataDir     string       // the folder of SQLite's files, made with mode 0700 where it is missing
-	Connections int          // most connections open at once; 0 is a default that suits the database
+	DataDir     string       // the folder of SQLite's files, created with mode 0700 if it is missing
+	Connections int          // most open connections; 0 is a default for the kind of database
 	Logger      *slog.Logger // nil is slog.Default()
 }
 
-// Database is an open database. Its methods may be called by several goroutines at once.
+// Database is an open database. It is safe for concurrent use.
 type Database struct {
 	engine   engine
 	log      *slog.Logger
-	migrated atomic.Bool // seen once, it stays so: migrations are never taken back
+	migrated atomic.Bool // once true, it stays true: migrations are never undone
 }
 
-// engine is what MySQL and SQLite do each in its own way.
+// engine is what MySQL and SQLite do differently.
 type engine interface {
-	// pool is where reads go.
+	// pool is the pool for reads.
 	pool() *sql.DB
-	// queries are for reads; they are prepared once prepare was called.
+	// queries are for reads; after prepare, they are prepared statements.
 	queries() *db.Queries
-	// prepare prepares the statements, whose tables must exist.
+	// prepare prepares the statements. Their tables must exist.
 	prepare(ctx context.Context) error
 	// transact runs fn once in a transaction.
 	transact(ctx context.Context, fn func(q *db.Queries) error) error
 	// exec runs fn once, which is one statement.
 	exec(ctx context.Context, fn func(ctx context.Context, q *db.Queries) error) error
-	// migration says how this database is migrated.
+	// migration describes how this database is migrated.
 	migration() migration
 	close() error
 }
 
-// migration is what goose must know of a database.
+// migration is what goose needs to know about a database.
 type migration struct {
 	dialect     goose.Dialect
 	folder      string                  // within the embedded migrations
 	tableExists string                  // a query that counts the version table
-	open        func() (*sql.DB, error) // a pool on which a statement may take as long as it likes
+	open        func() (*sql.DB, error) // a pool without a time limit for statements
 	lock        func() (locker, error)  // keeps other processes from migrating at the same time
 }
 
-// Open opens the database, and waits a short while for a MySQL server that is starting.
+// Open opens the database. It waits for a MySQL server that is starting.
 // Its errors say what to do, and never contain the password.
-// Call Migrate before anything else is asked of the database.
+// Call Migrate before any other use of the database.
 func Open(ctx context.Context, o Options) (*Database, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -76,16 +76,16 @@ func Open(ctx context.Context, o Options) (*Database, error) {
 	return &Database{engine: e, log: o.Logger}, nil
 }
 
-// Queries returns the queries outside of any transaction. They are for reading: whatever
-// writes belongs in InTx, and SQLite refuses it here.
+// Queries returns the queries outside of any transaction. They are for reading: writes belong in
+// InTx or Exec, and SQLite refuses them here.
 func (d *Database) Queries() *db.Queries {
 	return d.engine.queries()
 }
 
-// readyTimeout is shorter than what load balancers wait for an answer.
+// readyTimeout is shorter than the time that load balancers wait for an answer.
 const readyTimeout = 2 * time.Second
 
-// Ready returns nil where the database answers and has every migration that this program knows.
+// Ready returns nil if the database answers and has every migration that this program knows.
 func (d *Database) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -108,7 +108,7 @@ func (d *Database) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Close closes every connection. Transactions under way must have ended.
+// Close closes every connection. All transactions must have ended.
 func (d *Database) Close() error {
 	if err := d.engine.close(); err != nil {
 		return fmt.Errorf("close the database: %w", err)
@@ -116,7 +116,7 @@ func (d *Database) Close() error {
 	return nil
 }
 
-// Timestamp is a time as both databases keep it: UTC, in whole microseconds.
+// Timestamp returns a time as both databases store it: in UTC, in whole microseconds.
 func Timestamp(t time.Time) time.Time {
 	return t.UTC().Truncate(time.Microsecond)
 }

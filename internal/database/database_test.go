@@ -18,7 +18,7 @@ import (
 	"gatehouse/internal/dbtest"
 )
 
-// options are for a database that is opened once more, beside or after another one.
+// options are for a database that is opened again, while or after another one is open.
 func options(url, dir string) database.Options {
 	return database.Options{URL: url, DataDir: dir, Logger: slog.New(slog.DiscardHandler)}
 }
@@ -111,7 +111,7 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// closedPort returns an address at which nothing listens.
+// closedPort returns an address on which nothing listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

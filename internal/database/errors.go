@@ -14,12 +14,12 @@ import (
 	"gatehouse/internal/apperr"
 )
 
-// ErrCommitUnknown is in the error of a transaction whose COMMIT was sent but not answered:
-// its changes may be stored or not. Whoever must know looks for them.
+// ErrCommitUnknown is in the error of a transaction whose COMMIT was sent but not answered: its
+// changes may be stored or not. A caller that must know has to look for them.
 // Every other error of InTx means that nothing was stored.
 var ErrCommitUnknown = errors.New("it is unknown whether the transaction was stored")
 
-// IsDuplicate reports whether the database refused a row because a unique key has its value already.
+// IsDuplicate reports whether the database refused a row because its value of a unique key already exists.
 func IsDuplicate(err error) bool {
 	return isMySQL(err,
 		1022, 1062, // duplicate key, duplicate entry
@@ -28,11 +28,11 @@ func IsDuplicate(err error) bool {
 		isSQLite(err, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
-// retryAfter is when a client may try again what the database could not do now.
+// retryAfter is when a client may repeat a request that the database could not serve.
 const retryAfter = time.Second
 
-// Refusal gives an error of the database the code that a client can act on: StorageFull, or ServerBusy
-// where the same may succeed later. Other errors stay as they are. Those of InTx have it already.
+// Refusal gives an error of the database a code that a client can act on: StorageFull, or ServerBusy
+// if a retry may succeed. It does not change other errors. Errors of InTx and Exec already have their code.
 func Refusal(err error) error {
 	switch {
 	case IsFull(err):
@@ -44,23 +44,23 @@ func Refusal(err error) error {
 	}
 }
 
-// IsFull reports whether the database's disk, or the space it may use, is full.
+// IsFull reports whether the disk of the database is full, or its quota is used up.
 func IsFull(err error) bool {
 	return isMySQL(err,
-		20, 1021, // the disk is full, as MariaDB and MySQL say it
+		20, 1021, // the disk is full, in MariaDB and in MySQL
 		1114, // the table is full
 	) ||
 		isSQLite(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE,
-			sqlite3.SQLITE_IOERR_WRITE) // which is what SQLite makes of a quota that is spent
+			sqlite3.SQLITE_IOERR_WRITE) // for SQLite, a quota that is used up
 }
 
-// isBusy reports whether others were in the way (deadlock, lock timeout, write conflict, busy)
-// or the connection was lost, so that the same may succeed later.
+// isBusy reports whether other transactions were in the way (deadlock, lock timeout, write conflict,
+// busy) or the connection was lost, so that a retry may succeed.
 func isBusy(err error) bool {
 	return !errors.Is(err, ErrCommitUnknown) && (isConflict(err) || isLost(err))
 }
 
-// isConflict reports that the database rolled a transaction back in favour of another.
+// isConflict reports whether the database rolled a transaction back in favour of another one.
 func isConflict(err error) bool {
 	return errors.Is(err, errBatchLost) ||
 		isMySQL(err,
@@ -72,7 +72,7 @@ func isConflict(err error) bool {
 			sqlite3.SQLITE_BUSY_TIMEOUT, sqlite3.SQLITE_LOCKED)
 }
 
-// isLost reports that the connection is gone, or that the server is going or not yet there.
+// isLost reports whether the connection is lost, or the server is stopping or not ready yet.
 func isLost(err error) bool {
 	var network *net.OpError
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.As(err, &network) ||
@@ -90,7 +90,7 @@ func isUnsent(err error) bool {
 	return errors.As(err, &refused) || errors.As(err, &network) && network.Op == "dial"
 }
 
-// isDefinite reports that a COMMIT failed in a way that certainly stored nothing.
+// isDefinite reports whether a failed COMMIT certainly stored nothing.
 func isDefinite(err error) bool {
 	return isConflict(err) || errors.Is(err, driver.ErrBadConn) || isSQLite(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 }

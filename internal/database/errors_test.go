@@ -56,7 +56,7 @@ func TestGoOnAfterADuplicate(t *testing.T) {
 	})
 }
 
-// TestReadAfterDuplicate has another transaction commit a row after this one has begun to read.
+// TestReadAfterDuplicate commits a row in another transaction after this one has begun to read.
 func TestReadAfterDuplicate(t *testing.T) {
 	d := dbtest.Open(t, dbtest.MySQL(t))
 	theirs := newUser("1")
@@ -105,7 +105,7 @@ func TestOneOfManyInsertsWins(t *testing.T) {
 
 func TestFullDisk(t *testing.T) {
 	d := dbtest.Open(t, "")
-	if err := d.LimitSize(t.Context(), 1); err != nil { // SQLite raises it to what there is
+	if err := d.LimitSize(t.Context(), 1); err != nil { // SQLite raises it to the current size
 		t.Fatal(err)
 	}
 	before, after := newUser("1"), newUser("2")

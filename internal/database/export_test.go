@@ -6,12 +6,12 @@ import (
 	"fmt"
 )
 
-// OpenRaw opens a pool beside the database's own, for what no query of ours does.
+// OpenRaw opens another pool on the database, for statements that the program does not have.
 func (d *Database) OpenRaw() (*sql.DB, error) {
 	return d.engine.migration().open()
 }
 
-// LimitSize makes SQLite's disk full after that many pages.
+// LimitSize makes SQLite report a full disk after this many pages.
 func (d *Database) LimitSize(ctx context.Context, pages int) error {
 	w := d.engine.(*sqliteEngine).writer
 	_, err := w.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", pages))
@@ -22,13 +22,13 @@ const MaxTries = maxTries
 
 var IsBusy = isBusy
 
-// Waiting returns how many transactions wait for SQLite's writer.
+// Waiting returns how many transactions are waiting for SQLite's writer.
 func (d *Database) Waiting() int {
 	return int(d.engine.(*sqliteEngine).writer.waiting.Load())
 }
 
-// LoseTransaction rolls SQLite's open transaction back, as SQLite does by itself when a statement
-// is interrupted or the disk fails. To be called within InTx.
+// LoseTransaction rolls SQLite's open transaction back, as SQLite itself does when a statement is
+// interrupted or the disk fails. Call it within InTx.
 func (d *Database) LoseTransaction() error {
 	return exec(d.engine.(*sqliteEngine).writer.rollback)
 }

@@ -18,7 +18,7 @@ import (
 type Migration struct {
 	Version   int64
 	Name      string    // 00001_users.sql
-	AppliedAt time.Time // UTC; zero where it is not applied yet
+	AppliedAt time.Time // UTC; zero if it is not applied yet
 }
 
 // locker keeps other processes from migrating the same database.
@@ -27,9 +27,9 @@ type locker interface {
 	Unlock(ctx context.Context, pool *sql.DB) error
 }
 
-// Migrate applies the migrations that the database lacks and returns them. Of several programs
-// that call it at once, one migrates and the others wait. A database that is newer than the
-// program is left as it is: schemas are only ever extended while old programs run.
+// Migrate applies the migrations that the database lacks and returns them. If several programs call
+// it at the same time, one migrates and the others wait. A database that is newer than the program
+// is not changed: schemas are only ever extended while old programs run.
 func (d *Database) Migrate(ctx context.Context) ([]Migration, error) {
 	applied, err := d.migrate(ctx)
 	if err != nil {
@@ -83,8 +83,8 @@ func (d *Database) up(ctx context.Context, pool *sql.DB) ([]Migration, error) {
 	return applied, nil
 }
 
-// dropEmptyVersionTable removes what a program left that was killed while it made the version table:
-// MySQL commits the table before its first row, and without that row goose refuses it.
+// dropEmptyVersionTable cleans up after a program that was killed while it created the version table:
+// MySQL commits the table before its first row, and goose refuses a table without that row.
 func (d *Database) dropEmptyVersionTable(ctx context.Context, pool *sql.DB) error {
 	applied, err := d.applied(ctx)
 	if err != nil || len(applied) > 0 {
@@ -111,8 +111,8 @@ func (d *Database) Status(ctx context.Context) ([]Migration, error) {
 	return all, nil
 }
 
-// applied returns when each version was applied. goose could say it too, but creates its
-// version table when it is asked, without a lock.
+// applied returns when each version was applied. goose can do that too, but then creates its version
+// table without a lock.
 func (d *Database) applied(ctx context.Context) (map[int64]time.Time, error) {
 	pool := d.engine.pool()
 	var tables int

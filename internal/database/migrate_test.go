@@ -156,21 +156,21 @@ func TestMigrateAtOnceInProcesses(t *testing.T) {
 	})
 }
 
-// A program that is killed between a statement and the note that it was run leaves MySQL like this.
+// TestMigrateAgainAfterAKill repeats migrations that were applied, but not recorded before a kill.
 func TestMigrateAgainAfterAKill(t *testing.T) {
 	url := dbtest.MySQL(t)
-	for noted := range steps(t, url) + 1 { // version 0 is the first row of a new version table
+	for recorded := range steps(t, url) + 1 { // version 0 is the first row of a new version table
 		d := dbtest.Open(t, url)
 		pool, err := d.OpenRaw()
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer pool.Close()
-		if _, err := pool.ExecContext(t.Context(), "DELETE FROM goose_db_version WHERE version_id >= ?", noted); err != nil {
+		if _, err := pool.ExecContext(t.Context(), "DELETE FROM goose_db_version WHERE version_id >= ?", recorded); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := open(t, options(url, "")).Migrate(t.Context()); err != nil {
-			t.Errorf("migrate when version %d was not noted: %v", noted, err)
+			t.Errorf("migrate when version %d was not recorded: %v", recorded, err)
 		}
 	}
 }

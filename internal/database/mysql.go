@@ -24,11 +24,11 @@ const (
 	// Longer than any statement takes, its wait for a lock included, so that a silent server is noticed.
 	mysqlReadTimeout = 5 * time.Second
 	mysqlDialTimeout = 5 * time.Second
-	// How long Open waits for a server that doesn't answer yet.
+	// How long Open waits for a server that does not answer yet.
 	mysqlStartup = 20 * time.Second
 )
 
-// mysqlEngine is a MySQL or MariaDB server, or a cluster that speaks their protocol.
+// mysqlEngine is a MySQL or MariaDB server, or a cluster with the same protocol.
 type mysqlEngine struct {
 	config *mysql.Config
 	db     *sql.DB
@@ -64,8 +64,8 @@ func mysqlPool(config *mysql.Config) (*sql.DB, error) {
 }
 
 // readCommitted sets the isolation level of each new connection. Under MySQL's default, a read
-// after a duplicate would not see the row that is in the way. The variable's name differs
-// between servers, the statement doesn't.
+// after a duplicate would not see the row that is in the way. A statement sets it, because the name
+// of the variable differs between servers.
 type readCommitted struct{ driver.Connector }
 
 func (c readCommitted) Connect(ctx context.Context) (driver.Conn, error) {
@@ -80,7 +80,7 @@ func (c readCommitted) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// awaitMySQL returns when the server answers, or with an error that says what is wrong.
+// awaitMySQL waits until the server answers. Its error says what to do.
 func awaitMySQL(ctx context.Context, pool *sql.DB, config *mysql.Config, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, mysqlStartup)
 	defer cancel()
@@ -90,7 +90,7 @@ func awaitMySQL(ctx context.Context, pool *sql.DB, config *mysql.Config, log *sl
 		if err == nil {
 			return nil
 		}
-		if last == nil || ctx.Err() == nil { // an error of the network says more than "deadline exceeded"
+		if last == nil || ctx.Err() == nil { // a network error says more than "deadline exceeded"
 			last = err
 		}
 		if !isLost(err) {
@@ -105,18 +105,18 @@ func awaitMySQL(ctx context.Context, pool *sql.DB, config *mysql.Config, log *sl
 	}
 }
 
-// explainMySQL says what to do about a server that can't be used.
+// explainMySQL adds to an error what to do about it.
 func explainMySQL(err error, config *mysql.Config) error {
 	at := fmt.Sprintf("MySQL at %s", config.Addr)
 	switch {
 	case isMySQL(err, 1045, 1698):
 		return fmt.Errorf("%s refuses user %q: check the user and the password in the database URL (write special characters as %%XX): %w", at, config.User, err)
 	case isMySQL(err, 1044):
-		return fmt.Errorf("%s doesn't let user %[2]q use database %[3]q: GRANT ALL ON `%[3]s`.* TO that user: %[4]w", at, config.User, config.DBName, err)
+		return fmt.Errorf("%s does not let user %[2]q use database %[3]q: GRANT ALL ON `%[3]s`.* TO that user: %[4]w", at, config.User, config.DBName, err)
 	case isMySQL(err, 1049):
 		return fmt.Errorf("%s has no database %[2]q: CREATE DATABASE `%[2]s`: %[3]w", at, config.DBName, err)
 	case isLost(err) || errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s doesn't answer: check that it runs, and the host and the port in the database URL: %w", at, err)
+		return fmt.Errorf("%s does not answer: check that it runs, and the host and the port in the database URL: %w", at, err)
 	default:
 		return fmt.Errorf("%s: %w", at, err)
 	}
@@ -140,8 +140,8 @@ func (e *mysqlEngine) transact(ctx context.Context, fn func(q *db.Queries) error
 		return err
 	}
 	defer conn.Close()
-	// The statements have the caller's context. BEGIN and COMMIT haven't: a client that goes
-	// away must not leave the outcome in doubt.
+	// The statements have the caller's context. BEGIN and COMMIT do not: a client that disconnects
+	// must not leave the result in doubt.
 	tx, err := conn.BeginTx(context.WithoutCancel(ctx), nil)
 	if err != nil {
 		return err
@@ -181,7 +181,7 @@ func (e *mysqlEngine) migrationPool() (*sql.DB, error) {
 	return mysqlPool(config)
 }
 
-// mysqlLock is a row and not GET_LOCK, which the other nodes of a cluster don't see.
+// mysqlLock is a row, not GET_LOCK, which the other nodes of a cluster do not see.
 func mysqlLock() (locker, error) {
 	return lock.NewMySQLTableLocker(
 		lock.WithTableLockTimeout(100*time.Millisecond, 3000),

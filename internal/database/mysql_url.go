@@ -18,7 +18,7 @@ const urlForm = "mysql://user:password@host:3306/name"
 func mysqlConfig(raw string, log *slog.Logger) (*mysql.Config, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return nil, errors.New("the database URL can't be read: it looks like " + urlForm + ", special characters in user and password as %XX")
+		return nil, errors.New("the database URL cannot be parsed: it must look like " + urlForm + ", with special characters in the user and the password as %XX")
 	}
 	name := strings.TrimPrefix(u.Path, "/")
 	if u.Scheme != "mysql" || u.Host == "" || u.User == nil || name == "" || strings.Contains(name, "/") || u.Fragment != "" {
@@ -39,14 +39,14 @@ func mysqlConfig(raw string, log *slog.Logger) (*mysql.Config, error) {
 	c.Params = map[string]string{
 		"time_zone":                "'+00:00'",
 		"sql_mode":                 "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
-		"innodb_lock_wait_timeout": "3", // seconds; InTx tries again after that
+		"innodb_lock_wait_timeout": "3", // seconds; InTx retries after that
 	}
 	c.Logger = driverLog{log}
-	// Truncated, because MySQL would round and SQLite doesn't.
+	// Truncate times: MySQL would round them, SQLite does not.
 	return c, c.Apply(mysql.Charset("utf8mb4", "utf8mb4_bin"), mysql.TimeTruncate(time.Microsecond))
 }
 
-// mysqlParams applies what may stand after the question mark.
+// mysqlParams applies the parameters after the question mark.
 func mysqlParams(c *mysql.Config, params url.Values) error {
 	for key, values := range params {
 		switch key {
@@ -61,7 +61,7 @@ func mysqlParams(c *mysql.Config, params url.Values) error {
 	return nil
 }
 
-// driverLog hands what the driver has to say to slog: lost connections, which are tried again.
+// driverLog logs the messages of the driver: lost connections, which are retried.
 type driverLog struct{ log *slog.Logger }
 
 func (l driverLog) Print(v ...any) {

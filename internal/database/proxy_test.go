@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// proxy stands between the program and MySQL and is the network that fails.
+// proxy is a network between the program and MySQL that can fail.
 type proxy struct {
 	url    string // the database's URL through the proxy
 	server string
@@ -18,8 +18,8 @@ type proxy struct {
 	refused  atomic.Int32
 	trigger  string                               // what a packet to the server must contain …
 	onPacket func(packet []byte, server net.Conn) // … for this to be called instead of forwarding it
-	mute     atomic.Bool                          // keep the server's next answer back
-	muted    chan struct{}                        // gets a value when that was done
+	mute     atomic.Bool                          // drop the server's next answer
+	muted    chan struct{}                        // gets a value after that
 
 	mu    sync.Mutex
 	conns []net.Conn

@@ -10,10 +10,10 @@ import (
 	"gatehouse/internal/dbtest"
 )
 
-// TestSilentServer stops a server that keeps its connections open, as a machine that hangs does.
+// TestSilentServer stops a server that keeps its connections open, like a machine that hangs.
 func TestSilentServer(t *testing.T) {
 	if testing.Short() {
-		t.Skip("SKIP: takes as long as it takes to give the server up")
+		t.Skip("SKIP: waits for timeouts")
 	}
 	server := dbtest.NewServer(t)
 	d := dbtest.Open(t, server.CreateDatabase(t))

@@ -19,10 +19,10 @@ import (
 	"gatehouse/internal/db"
 )
 
-// sqliteFile is the database's file within the data folder.
+// sqliteFile is the file of the database in the data folder.
 const sqliteFile = "gatehouse.db"
 
-// sqliteEngine has one connection that writes and several that read, as SQLite has one writer anyway.
+// sqliteEngine has one connection for writes and several for reads, because SQLite allows only one writer.
 type sqliteEngine struct {
 	file    string
 	readers *sql.DB
@@ -32,7 +32,7 @@ type sqliteEngine struct {
 
 func openSQLite(ctx context.Context, o Options) (*sqliteEngine, error) {
 	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data folder: %w", err)
+		return nil, fmt.Errorf("create the data folder: %w", err)
 	}
 	file := filepath.Join(o.DataDir, sqliteFile)
 	if err := createPrivate(file); err != nil {
@@ -52,21 +52,21 @@ func openSQLite(ctx context.Context, o Options) (*sqliteEngine, error) {
 	return &sqliteEngine{file: file, readers: readers, reads: db.New(readers), writer: writer}, nil
 }
 
-// createPrivate makes an empty database that nobody else may read; SQLite gives the files beside it the same mode.
+// createPrivate creates an empty database that only this user can read. SQLite gives its other files the same mode.
 func createPrivate(file string) error {
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return fmt.Errorf("make the database: %w", err)
+		return fmt.Errorf("create the database: %w", err)
 	}
 	return f.Close()
 }
 
-// sqliteDSN adds what every connection needs to what this one needs.
+// sqliteDSN returns the data source name with the parameters of every connection, and more.
 func sqliteDSN(file string, more url.Values) string {
 	v := url.Values{
-		"_busy_timeout":        {"2000"}, // milliseconds; InTx tries again after that
+		"_busy_timeout":        {"2000"}, // milliseconds; InTx retries after that
 		"_journal_mode":        {"WAL"},
-		"_synchronous":         {"NORMAL"}, // survives kill -9; a power cut may lose the last moment, never consistency
+		"_synchronous":         {"NORMAL"}, // safe against kill -9; a power failure may lose the last commits, but never consistency
 		"_foreign_keys":        {"1"},
 		"_dqs":                 {"0"},
 		"_timezone":            {"UTC"},

@@ -14,13 +14,13 @@ import (
 // maxBatch is the most transactions that share one commit.
 const maxBatch = 32
 
-// errBatchLost is what a transaction gets when another one in its batch took the batch down.
-// It is run again.
+// errBatchLost is the error of a transaction whose batch was rolled back because of another one. It
+// is retried.
 var errBatchLost = errors.New("the transactions committed together were rolled back")
 
-// sqliteWriter is the one connection that writes. Transactions that arrive while another one
-// runs share its BEGIN and COMMIT, each in a savepoint of its own, and return when the commit
-// is done: a commit costs more than the few rows in it.
+// sqliteWriter is the only connection for writes. Transactions that arrive while another one runs
+// share its BEGIN and COMMIT, each in its own savepoint, and return after the commit: a commit
+// costs more than the few rows in it.
 type sqliteWriter struct {
 	pool *sql.DB
 	conn *sql.Conn
@@ -28,10 +28,10 @@ type sqliteWriter struct {
 	begin, commit, rollback        *sql.Stmt
 	savepoint, release, rollbackTo *sql.Stmt
 
-	waiting atomic.Int32 // transactions that will take their turn
+	waiting atomic.Int32 // transactions in the queue
 	turn    sync.Mutex   // held while a transaction runs; guards what follows
 	queries *db.Queries
-	batch   *batch // nil where no transaction is open
+	batch   *batch // nil if no transaction is open
 }
 
 // batch is the transactions that share a commit.
@@ -51,7 +51,7 @@ func openSQLiteWriter(ctx context.Context, file string) (*sqliteWriter, error) {
 		return nil, err
 	}
 	var conn *sql.Conn
-	// A new file becomes one with a WAL, for which SQLite doesn't wait when another process does it too.
+	// A new file is switched to WAL mode. SQLite does not wait if another process does the same.
 	err = retry(ctx, func() (err error) {
 		conn, err = pool.Conn(ctx)
 		return err
@@ -90,13 +90,13 @@ func (w *sqliteWriter) close() error {
 	return errors.Join(w.conn.Close(), w.pool.Close())
 }
 
-// transact runs fn as a member of a batch and waits for the batch's end.
+// transact runs fn as a member of a batch and waits for the end of the batch.
 func (w *sqliteWriter) transact(ctx context.Context, fn func(q *db.Queries) error) error {
 	b, err := w.takeTurn(ctx, fn)
 	if b == nil {
 		return err
 	}
-	// Waits where fn refused, too: what it refused for may be in the batch, and not be stored.
+	// Wait even if fn failed: the reason may be another row of the batch, which may not be stored.
 	<-b.done
 	if b.err != nil {
 		return b.err
@@ -104,8 +104,8 @@ func (w *sqliteWriter) transact(ctx context.Context, fn func(q *db.Queries) erro
 	return err
 }
 
-// takeTurn waits for the writer and runs fn. Nobody leaves the queue early, because the last in
-// it ends the batch; a turn is short.
+// takeTurn waits for the writer and runs fn. No transaction leaves the queue early, because the last
+// one in it ends the batch; turns are short.
 func (w *sqliteWriter) takeTurn(ctx context.Context, fn func(q *db.Queries) error) (*batch, error) {
 	w.waiting.Add(1)
 	w.turn.Lock()
@@ -139,8 +139,8 @@ func (w *sqliteWriter) takeTurn(ctx context.Context, fn func(q *db.Queries) erro
 	return b, err
 }
 
-// join opens a batch or, where one is open, a savepoint in it. The first member needs none:
-// if it fails, the batch has nothing else to lose.
+// join begins a batch, or a savepoint in the open one. The first member needs no savepoint: if it
+// fails, the batch contains nothing else.
 func (w *sqliteWriter) join() error {
 	if w.batch != nil {
 		return exec(w.savepoint)
@@ -152,7 +152,7 @@ func (w *sqliteWriter) join() error {
 	return nil
 }
 
-// keep makes what the member wrote a part of the batch.
+// keep adds what the member wrote to the batch.
 func (w *sqliteWriter) keep(b *batch) error {
 	if b.size > 0 {
 		if err := exec(w.release); err != nil {
@@ -163,18 +163,18 @@ func (w *sqliteWriter) keep(b *batch) error {
 	return nil
 }
 
-// undo takes back what the member wrote, and reports whether the batch lives on. It doesn't
-// where the member was the first, or where SQLite rolled back everything (interrupted, disk full).
+// undo rolls back what the member wrote, and reports whether the batch goes on. It does not if the
+// member was the first, or if SQLite has rolled everything back (interrupted, disk full).
 func (w *sqliteWriter) undo(b *batch) bool {
 	if b.size > 0 && exec(w.rollbackTo) == nil && exec(w.release) == nil {
 		return true
 	}
-	exec(w.rollback) // fails where SQLite has done it already
+	exec(w.rollback) // fails if SQLite has already done it
 	w.end(b, errBatchLost)
 	return false
 }
 
-// endTurn commits, unless somebody is waiting who can go on with the batch.
+// endTurn commits, unless another transaction is waiting that can join the batch.
 func (w *sqliteWriter) endTurn() {
 	b := w.batch
 	if b == nil || w.waiting.Load() > 0 && b.size < maxBatch {
@@ -182,19 +182,19 @@ func (w *sqliteWriter) endTurn() {
 	}
 	err := exec(w.commit)
 	if err != nil {
-		exec(w.rollback) // fails where SQLite has done it already
+		exec(w.rollback) // fails if SQLite has already done it
 	}
 	w.end(b, commitError(err))
 }
 
-// end tells the members how their batch ended.
+// end tells the members the result of their batch.
 func (w *sqliteWriter) end(b *batch, err error) {
 	w.batch = nil
 	b.err = err
 	close(b.done)
 }
 
-// exec takes no context: a transaction begins and ends whole, whoever goes away meanwhile.
+// exec takes no context: BEGIN and COMMIT must not be interrupted when a client disconnects.
 func exec(stmt *sql.Stmt) error {
 	_, err := stmt.Exec()
 	return err

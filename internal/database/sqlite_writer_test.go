@@ -10,7 +10,7 @@ import (
 	"gatehouse/internal/dbtest"
 )
 
-// TestBatchIsLost has the second member of a batch take the first one down, which runs again.
+// TestBatchIsLost lets the second member of a batch roll back the first one, which is retried.
 func TestBatchIsLost(t *testing.T) {
 	interrupted := errors.New("interrupted")
 	d := dbtest.Open(t, "")
@@ -28,7 +28,7 @@ func TestBatchIsLost(t *testing.T) {
 		tries++
 		if tries == 1 {
 			close(started)
-			for d.Waiting() == 0 { // until the second will join the batch
+			for d.Waiting() == 0 { // until the second one is in the queue
 				runtime.Gosched()
 			}
 		}

@@ -11,33 +11,33 @@ import (
 
 const (
 	maxTries   = 10
-	retryFor   = 3 * time.Second // a try under way is not cut off
+	retryFor   = 3 * time.Second // a running try is not interrupted
 	firstPause = 2 * time.Millisecond
 	maxPause   = 250 * time.Millisecond
 )
 
-// InTx runs fn in a transaction and stores what it wrote, unless fn returns an error or panics.
+// InTx runs fn in a transaction and commits it, unless fn returns an error or panics.
 //
-// Where the database reports a deadlock, a lock timeout, a write conflict, that it is busy, or a
-// lost connection, InTx runs fn again, up to ten times and for up to three seconds. So fn must
-// touch nothing but the database, through q alone, and must return each error that it doesn't
-// understand; after a duplicate (see IsDuplicate) it may go on. It must not call InTx.
+// If the database reports a deadlock, a lock timeout, a write conflict, that it is busy, or a lost
+// connection, InTx runs fn again, up to ten times and for up to three seconds. So fn must have no
+// effect except through q, and must return every error that it does not handle; after a duplicate
+// (see IsDuplicate) it may continue. It must not call InTx.
 //
-// A context that ends makes InTx give up before the commit, never during it: the error is then
-// the context's and nothing was stored. See ErrCommitUnknown for the one doubtful outcome,
-// and Refusal for the codes that its errors bear.
+// If the context ends, InTx gives up before the commit, but never during it: it then returns the
+// context's error, and nothing was stored. See ErrCommitUnknown for the one uncertain result, and
+// Refusal for the codes of its errors.
 func (d *Database) InTx(ctx context.Context, fn func(q *db.Queries) error) error {
 	return Refusal(retry(ctx, func() error { return d.engine.transact(ctx, fn) }))
 }
 
-// Exec runs one statement, which needs no transaction around it: on MySQL that saves two of three
-// round trips. The statement takes the context that fn is given, which does not end with the
-// caller's: a statement under way is not left in doubt. It fails, and is tried again, as in InTx.
+// Exec runs one statement, which needs no transaction: on MySQL that saves two of three round trips.
+// The statement must use the context passed to fn, which does not end with the caller's, so that the
+// result of a running statement is not left in doubt. Errors and retries are as in InTx.
 func (d *Database) Exec(ctx context.Context, fn func(ctx context.Context, q *db.Queries) error) error {
 	return Refusal(retry(ctx, func() error { return d.engine.exec(ctx, fn) }))
 }
 
-// retry calls f until it returns something other than a busy database, or was called often enough.
+// retry calls f until the database is not busy, or the tries or the time are used up.
 func retry(ctx context.Context, f func() error) error {
 	pause, start := firstPause, time.Now()
 	for try := 1; ; try++ {
@@ -58,7 +58,7 @@ func retry(ctx context.Context, f func() error) error {
 	}
 }
 
-// commitError tells apart the ways in which a COMMIT fails.
+// commitError marks the error of a COMMIT whose result is unknown.
 func commitError(err error) error {
 	if err == nil || isDefinite(err) {
 		return err

@@ -155,8 +155,7 @@ func TestInTxStopsTryingWhenTheContextEnds(t *testing.T) {
 	})
 }
 
-// TestDeadlock has two transactions lock two rows in opposite order. On MySQL one of them is
-// the victim and runs again; on SQLite the second waits for the first.
+// TestDeadlock locks two rows in opposite order in two transactions, one of which MySQL rolls back. It is retried.
 func TestDeadlock(t *testing.T) {
 	d := dbtest.Open(t, dbtest.MySQL(t))
 	a, b := newUser("1"), newUser("2")
@@ -195,7 +194,7 @@ func TestDeadlock(t *testing.T) {
 	}
 }
 
-// TestBusy has another connection hold SQLite's only lock for longer than SQLite itself waits.
+// TestBusy holds SQLite's only lock on another connection for longer than SQLite itself waits.
 func TestBusy(t *testing.T) {
 	d := dbtest.Open(t, "")
 	other, err := raw(t, d).Conn(t.Context())
@@ -252,8 +251,8 @@ func TestLostUpdatesDoNotHappen(t *testing.T) {
 	})
 }
 
-// TestAnswersAreTrue runs many transactions at once that succeed, refuse, panic, collide and lose
-// their clients. Whatever one of them does to those beside it: stored is what was answered.
+// TestAnswersAreTrue runs many concurrent transactions that succeed, refuse, panic, collide and lose
+// their clients. Whatever they do to each other, exactly the successful ones are stored.
 func TestAnswersAreTrue(t *testing.T) {
 	refusal := errors.New("refused")
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
@@ -337,7 +336,7 @@ func TestLostConnectionRunsAgain(t *testing.T) {
 	}
 }
 
-// TestLostConnection loses it around the packet that decides: a COMMIT, or the one statement of Exec.
+// TestLostConnection breaks the connection around the packet that decides: a COMMIT, or the statement of Exec.
 func TestLostConnection(t *testing.T) {
 	u := newUser("1")
 	writes := []struct {
