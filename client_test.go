@@ -44,14 +44,14 @@ func newJar(t *testing.T) *cookiejar.Jar {
 	return jar
 }
 
-// newTransport returns a transport whose connections end with the test, so that no server waits for them.
+// newTransport returns a transport whose connections are closed when the test ends, so that no server waits for them.
 func newTransport(t *testing.T) *http.Transport {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	return transport
 }
 
-// proxy is what stands in front of a production server: it ends TLS and names the client.
+// proxy stands in front of a production server: it ends TLS and names the client.
 type proxy struct {
 	next    *http.Transport
 	address string
@@ -72,15 +72,15 @@ func (p proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// answer is a response that was read to its end.
+// answer is a response with its whole body.
 type answer struct {
 	status int
 	header http.Header
 	body   string
-	url    *url.URL // where redirects have led
+	url    *url.URL // after redirects
 }
 
-// do sends a request to a path, or to a whole URL. Headers come as name, value, ….
+// do sends a request to a path or a URL. Headers are name, value, ….
 func (c *client) do(method, target string, body io.Reader, headers ...string) answer {
 	c.t.Helper()
 	if strings.HasPrefix(target, "/") {
@@ -146,7 +146,7 @@ func form(t *testing.T, field string, files []file) (contentType string, body *b
 	return w.FormDataContentType(), body
 }
 
-// wantError checks that an answer is a refusal of this status and code.
+// wantError checks that an answer is a refusal with this status and code.
 func (a answer) wantError(t *testing.T, status, code int) {
 	t.Helper()
 	var refusal struct{ Data struct{ Code int } }
@@ -171,7 +171,7 @@ func messageOf[T any](t *testing.T, a answer) T {
 		t.Fatalf("status %d, want 200\n%s", a.status, a.body)
 	}
 	if err := json.Unmarshal([]byte(a.body), &success); err != nil {
-		t.Fatalf("not the envelope that was expected: %v\n%s", err, a.body)
+		t.Fatalf("unexpected envelope: %v\n%s", err, a.body)
 	}
 	if success.Data.Code != 0 {
 		t.Errorf("code %d, want 0\n%s", success.Data.Code, a.body)

@@ -29,8 +29,8 @@ const (
 	longestLoad  = 150 * time.Millisecond // before a server under load is killed
 )
 
-// TestCrash kills the server at random moments, at its start and under uploads and registrations.
-// Each time, when it has started again, nothing that was answered is lost and nothing is there by halves.
+// TestCrash kills the server at random moments, while it starts and under uploads and registrations.
+// After each restart, nothing that was answered is lost, and nothing is half done.
 func TestCrash(t *testing.T) {
 	dbtest.RunURL(t, func(t *testing.T, databaseURL string) {
 		c := newCrash(t, databaseURL)
@@ -46,7 +46,7 @@ func TestCrash(t *testing.T) {
 			p = c.start(t)
 			c.check(t, p)
 			if t.Failed() {
-				t.Fatalf("this was found after crash %d", crash+1)
+				t.Fatalf("failed after crash %d", crash+1)
 			}
 		}
 		c.checkPictures(t, p, slices.Collect(maps.Keys(c.pictures)))
@@ -65,7 +65,7 @@ func crashesWanted() int {
 	return crashes
 }
 
-// crash is a server that is killed again and again, and what its clients know.
+// crash is a server that is killed repeatedly, and what its clients know.
 type crash struct {
 	args                  []string
 	databaseURL, dataDir  string
@@ -75,11 +75,11 @@ type crash struct {
 	token                 string        // of the user who uploads
 	lastPhone, lastUpload atomic.Int64
 
-	mu             sync.Mutex        // for what the clients write down
-	pictures       map[string]string // all that were answered, from the name in the URL to the client's own
+	mu             sync.Mutex        // guards what the clients record
+	pictures       map[string]string // all that were answered: name in the URL to name at the client
 	registered     map[string]bool   // all phones that were answered
-	recentPictures []string          // of pictures, since the last check
-	recentPhones   map[string]bool   // sent since the last check; true where the answer came
+	recentPictures []string          // names in the URLs, since the last check
+	recentPhones   map[string]bool   // sent since the last check; true if answered
 }
 
 func newCrash(t *testing.T, databaseURL string) *crash {
@@ -102,7 +102,7 @@ func (c *crash) start(t *testing.T) *process {
 	return p
 }
 
-// kill ends a process with SIGKILL, which it must have lived to see.
+// kill ends a process with SIGKILL. It fails if the process has ended before.
 func kill(t *testing.T, p *process) {
 	t.Helper()
 	if err := p.cmd.Process.Kill(); err != nil {
@@ -196,7 +196,7 @@ func (c *crash) upload(t *testing.T, client *http.Client, p *process, count int)
 	return false
 }
 
-// post returns the body of a success. The server is gone where no whole answer comes.
+// post returns the body of a success. The server is gone if there is no complete answer.
 func (c *crash) post(t *testing.T, client *http.Client, address, contentType string, body io.Reader) (answer []byte, gone bool) {
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, body)
 	if err != nil {
@@ -219,11 +219,11 @@ func (c *crash) post(t *testing.T, client *http.Client, address, contentType str
 	return answer, false
 }
 
-// pictureName is what a client calls a picture: the upload, and which of its pictures it is.
+// pictureName is the name of a picture at the client: the upload, and which of its pictures it is.
 const pictureName = "%d-%d-of-%d.gif"
 
-// picture is the content of the picture that a client calls by a name: a GIF, and after its end
-// bytes that no other has, a few KB mostly.
+// picture returns the content of the picture with a name: a GIF, followed by unique bytes, mostly a
+// few KB.
 func (c *crash) picture(name string) []byte {
 	random := rand.NewChaCha8(sha256.Sum256([]byte(name)))
 	size := random.Uint64() % (16 << 10)
@@ -235,7 +235,7 @@ func (c *crash) picture(name string) []byte {
 	return content
 }
 
-// check looks at everything that the server has, now that it has started again.
+// check checks everything that the server has after its restart.
 func (c *crash) check(t *testing.T, p *process) {
 	t.Helper()
 	c.checkRowsAndFiles(t)
@@ -257,8 +257,8 @@ func (c *crash) checkPictures(t *testing.T, p *process, names []string) {
 	}
 }
 
-// checkPhones logs in everybody whose registration was answered. Where no answer came there may be
-// no user, but not half of one.
+// checkPhones logs in everyone whose registration was answered. If it was not answered, there may be
+// no such user, but nothing between.
 func (c *crash) checkPhones(t *testing.T, p *process, phones map[string]bool) {
 	t.Helper()
 	client := newClient(t, p)
@@ -270,7 +270,7 @@ func (c *crash) checkPhones(t *testing.T, p *process, phones map[string]bool) {
 	}
 }
 
-// checkRowsAndFiles compares what the database and the disk have.
+// checkRowsAndFiles compares the database with the disk.
 func (c *crash) checkRowsAndFiles(t *testing.T) {
 	t.Helper()
 	rows, files := c.imageRows(t), c.imageFiles(t)
@@ -338,8 +338,8 @@ func (c *crash) imageRows(t *testing.T) map[string]imageRow {
 	return rows
 }
 
-// imageFiles returns the sizes of all files that are served, by name. Beside them there may be
-// nothing but the locks of the one process that runs.
+// imageFiles returns the sizes of all served files, by name. The only other files are the locks of the
+// running process.
 func (c *crash) imageFiles(t *testing.T) map[string]int64 {
 	t.Helper()
 	files := make(map[string]int64)
@@ -365,7 +365,7 @@ func (c *crash) imageFiles(t *testing.T) map[string]int64 {
 		t.Fatal(err)
 	}
 	if locks != 2 {
-		t.Errorf("%d locks, want 2: that of incoming, and that of the process", locks)
+		t.Errorf("%d locks, want 2: of incoming and of the process", locks)
 	}
 	return files
 }

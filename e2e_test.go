@@ -21,12 +21,12 @@ const (
 	ok           = `{"data":{"msg":"ok","code":0}}`
 )
 
-// mode is a way to run the server, and to reach it.
+// mode is a way to run the server and to reach it.
 type mode struct {
 	name   string
 	args   func(t *testing.T) []string
 	client func(t *testing.T, p *process) *client
-	from   string // the address of the client, as it is logged
+	from   string // the logged address of the client
 }
 
 var modes = []mode{
@@ -73,7 +73,7 @@ type upload struct {
 	}
 }
 
-// playStory is the booklet's whole story. It returns what must not be found in any log.
+// playStory plays the booklet's whole story. It returns what no log may contain.
 func playStory(t *testing.T, app *client) (secrets []string) {
 	t.Helper()
 	if got := app.postJSON("/users/regist", registration); got.status != http.StatusOK || strings.TrimSpace(got.body) != ok {
@@ -92,14 +92,14 @@ func playStory(t *testing.T, app *client) (secrets []string) {
 		t.Errorf("me: %+v, want user %s after 1 visit", me, login.User.ID)
 	}
 	uploadAndLoad(t, app, bearer)
-	app.get("/users/login?phone=18866668888&password=demo123456") // in production too, where it is refused
+	app.get("/users/login?phone=18866668888&password=demo123456") // refused in production
 	app.get("/no/such/path?ticket=demo123456").wantError(t, http.StatusNotFound, 9004)
 
 	ticket := mustParse(t, login.HomeURL).Query().Get("ticket")
 	return []string{"demo123456", "not this one", login.AccessToken, ticket, cookie, "ticket=", "phone=", "18866668888"}
 }
 
-// openHomePage follows homeUrl as a WebView does, and returns the cookie that it ends up with.
+// openHomePage follows homeUrl as a WebView does, and returns the session cookie.
 func openHomePage(t *testing.T, app *client, login login) (cookie string) {
 	t.Helper()
 	if !strings.HasPrefix(login.HomeURL, app.base+"/h5/home?ticket=") {
@@ -155,7 +155,7 @@ func mustParse(t *testing.T, raw string) *url.URL {
 	return u
 }
 
-// checkLogs looks through everything that a process has written for people.
+// checkLogs checks everything that a process has written to its outputs and logs.
 func checkLogs(t *testing.T, p *process, dataDir, from string, secrets []string) {
 	t.Helper()
 	written := map[string]string{"stdout": p.stdout.String(), "stderr": p.stderr.String()}
@@ -186,7 +186,7 @@ func checkLogs(t *testing.T, p *process, dataDir, from string, secrets []string)
 		t.Errorf("no line of the registration from %s in http.log and on the console:\n%s", from, requests)
 	}
 	if users := written[filepath.Join(logDir, "account", "account.log")]; !strings.Contains(users, "user registered") {
-		t.Errorf("account.log does not tell of the registration:\n%s", users)
+		t.Errorf("account.log lacks the registration:\n%s", users)
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { dbtest.Main(m) }
 
-// patience is how long a process may take to do what it surely will, on a machine that is busy.
+// patience is how long a process may take for anything, on a busy machine.
 const patience = 30 * time.Second
 
 // program is the path of the program, built once for all tests, with the race detector where the tests have it.
@@ -41,7 +41,7 @@ var program = sync.OnceValues(func() (string, error) {
 	if out, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the program: %w\n%s", err, out)
 	}
-	return path, os.Rename(args[2], path) // whole, whoever else is testing
+	return path, os.Rename(args[2], path) // atomic, for tests that run at the same time
 })
 
 func withRaceDetector() bool {
@@ -49,7 +49,7 @@ func withRaceDetector() bool {
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-// process is the program at work.
+// process is the running program.
 type process struct {
 	cmd            *exec.Cmd
 	stdout, stderr output
@@ -57,7 +57,7 @@ type process struct {
 	address        string        // host:port where it listens
 }
 
-// launch starts the program in a folder of its own, where no ./web and no ./data is. It dies with the test.
+// launch starts the program in a new folder, without ./web and ./data. It is killed when the test ends.
 func launch(t *testing.T, args ...string) *process {
 	t.Helper()
 	path, err := program()
@@ -66,7 +66,7 @@ func launch(t *testing.T, args ...string) *process {
 	}
 	p := &process{cmd: exec.Command(path, args...), ended: make(chan struct{})}
 	p.cmd.Dir = t.TempDir()
-	p.cmd.Env = []string{"TZ=UTC", "TMPDIR=" + p.cmd.Dir} // and no option of whoever runs the tests
+	p.cmd.Env = []string{"TZ=UTC", "TMPDIR=" + p.cmd.Dir} // no options from the environment of the tests
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start the program: %v", err)
@@ -76,7 +76,7 @@ func launch(t *testing.T, args ...string) *process {
 		_ = p.cmd.Wait() // its exit code is in ProcessState
 	}()
 	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill() // it may have ended
+		_ = p.cmd.Process.Kill() // it may have ended already
 		<-p.ended
 		if t.Failed() {
 			t.Logf("gatehouse %s\n%s%s", strings.Join(args, " "), p.stdout.String(), p.stderr.String())
@@ -118,10 +118,10 @@ func (p *process) hasEnded() bool {
 	}
 }
 
-// url is where a client on this machine reaches the process.
+// url is the address of the process for clients on this machine.
 func (p *process) url() string { return "http://" + p.address }
 
-// terminate asks the process to stop.
+// terminate sends SIGTERM to the process.
 func (p *process) terminate(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -129,7 +129,7 @@ func (p *process) terminate(t *testing.T) {
 	}
 }
 
-// stop asks the process to stop, and expects it to do so in good order.
+// stop sends SIGTERM to the process, which must then end with code 0.
 func (p *process) stop(t *testing.T) {
 	t.Helper()
 	p.terminate(t)
@@ -148,7 +148,7 @@ func (p *process) awaitGoodEnd(t *testing.T) {
 	}
 }
 
-// call runs the program to its end and returns what it wrote and its exit code.
+// call runs the program to its end, and returns its output and exit code.
 func call(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	p := launch(t, args...)
@@ -160,12 +160,12 @@ func call(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	return p.stdout.String(), p.stderr.String(), p.cmd.ProcessState.ExitCode()
 }
 
-// eventually waits for a condition that is bound to come true.
+// eventually waits until a condition is true.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !condition(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timed out: %s", what)
 		}
 	}
 }
@@ -188,7 +188,7 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-// databaseArgs are the options for a database of dbtest, and a fresh data folder.
+// databaseArgs are the options for a database of dbtest, and a new data folder.
 func databaseArgs(t *testing.T, url string) (args []string, dataDir string) {
 	t.Helper()
 	dataDir = filepath.Join(t.TempDir(), "data")
@@ -199,14 +199,14 @@ func databaseArgs(t *testing.T, url string) (args []string, dataDir string) {
 	return args, dataDir
 }
 
-// productionArgs are what production mode asks for, with a secret of its own.
+// productionArgs are the options that production mode requires, with a new secret.
 func productionArgs(t *testing.T) []string {
 	t.Helper()
 	return []string{"--mode", "production", "--public-url", publicURL, "--sms", "none",
 		"--trusted-proxy", "127.0.0.1/32", "--secret-file", newSecret(t, strings.Repeat("s3cret-", 6))}
 }
 
-// publicURL is where apps reach the tests' production servers, through the proxy of a client.
+// publicURL is the address of the tests' production servers, behind the proxy of a client.
 const publicURL = "https://app.example.com"
 
 func newSecret(t *testing.T, content string) string {
@@ -218,7 +218,7 @@ func newSecret(t *testing.T, content string) string {
 	return file
 }
 
-// wantMode checks who may read a file.
+// wantMode checks the permissions of a file.
 func wantMode(t *testing.T, file string, want fs.FileMode) {
 	t.Helper()
 	info, err := os.Stat(file)
