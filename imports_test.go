@@ -24,6 +24,7 @@ var mayImport = map[string]struct {
 	"internal/account":          {ours: []string{"internal/db", "internal/database", "internal/apperr"}, closed: []string{"net/http"}},
 	"internal/api":              {},
 	"internal/apperr":           {},
+	"internal/browsertest":      {},
 	"internal/config":           {ours: []string{"internal/logging"}, closed: []string{"net/http"}},
 	"internal/database":         {ours: []string{"internal/db", "internal/apperr", "sql"}, closed: []string{"net/http"}},
 	"internal/db":               {},

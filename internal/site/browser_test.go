@@ -2,26 +2,21 @@ package site
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"gatehouse/internal/apperr"
+	"gatehouse/internal/browsertest"
 )
 
 const axeFile = "../../tools/node_modules/axe-core/axe.min.js"
@@ -96,7 +91,7 @@ func serve(t *testing.T, s *Site, pages map[string]pageOf) string {
 		}
 		assets.ServeHTTP(w, r)
 	})
-	mux.HandleFunc("/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("/openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write([]byte(contract))
 	})
@@ -118,83 +113,44 @@ func serve(t *testing.T, s *Site, pages map[string]pageOf) string {
 	return server.URL
 }
 
-// startBrowser returns the context of a browser that ends with the test.
-func startBrowser(t *testing.T) context.Context {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		missing(t, "chromium is not installed")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stop)
-	browser, closeBrowser := chromedp.NewContext(allocator)
-	t.Cleanup(closeBrowser)
-	if err := chromedp.Do(browser); err != nil {
-		t.Fatalf("start chromium: %v", err)
-	}
-	return browser
-}
-
-// missing skips the test in words that stand out, or fails it where skipping is forbidden.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("GATEHOUSE_TEST_NO_SKIP") == "1" {
-		t.Fatal(what)
-	}
-	t.Skip("SKIP-MISSING: " + what)
-}
-
 func TestInBrowser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("browser tests are slow; run them without -short")
 	}
 	axe, err := os.ReadFile(axeFile)
 	if err != nil {
-		missing(t, "axe-core is not installed; run sh tools/setup.sh node")
+		browsertest.Missing(t, "axe-core is not installed; run sh tools/setup.sh node")
 	}
 	s := newSite(t, Options{})
 	pages := browserPages(s)
 	address := serve(t, s, pages)
-	browser := startBrowser(t)
+	tab := browsertest.Open(t)
 	for _, look := range looks(pages) {
 		t.Run(look.String(), func(t *testing.T) {
-			tab, closeTab := chromedp.NewContext(browser)
-			defer closeTab()
-			if err := chromedp.Do(tab); err != nil {
-				t.Fatalf("open tab: %v", err)
-			}
-			tab, cancel := context.WithTimeout(tab, time.Minute)
-			defer cancel()
-			checkLook(t, tab, address, string(axe), look)
+			checkLook(t, tab.In(t), address, string(axe), look)
 		})
 	}
 }
 
 // checkLook opens a page and asks of it what every page has to keep.
-func checkLook(t *testing.T, tab context.Context, address, axe string, look look) {
-	console := listen(t, tab)
-	if err := chromedp.Do(tab, chromedp.EmulateViewport(look.width, 780), firstVisit(look.scheme), chromedp.Navigate(address+look.path)); err != nil {
-		t.Fatal(err)
-	}
+func checkLook(t *testing.T, tab *browsertest.Tab, address, axe string, look look) {
+	_ = tab.Console() // what a look before this one left unread is no fault of this one
+	tab.Do("open the page", chromedp.EmulateViewport(look.width, 780), firstVisit(look.scheme), chromedp.Navigate(address+look.path))
 	if look.page == "docs" {
-		if err := chromedp.Do(tab, chromedp.WaitVisible(chromedp.CSS(".opblock"))); err != nil {
-			t.Fatalf("Swagger UI shows no operation: %v; console: %v", err, console())
-		}
+		tab.Do("wait for Swagger UI to show an operation", chromedp.WaitVisible(chromedp.CSS(".opblock")))
 	}
-	if overflow := evaluate[int](t, tab, scrollThrough); overflow > 0 {
+	if overflow := browsertest.Evaluate[int](tab, scrollThrough); overflow > 0 {
 		t.Errorf("the page scrolls sideways by %d pixels", overflow)
 	}
-	if shift := evaluate[float64](t, tab, layoutShift); shift > 0 {
+	if shift := browsertest.Evaluate[float64](tab, layoutShift); shift > 0 {
 		t.Errorf("the layout shifts by %v", shift)
 	}
-	screenshot(t, tab, look.String())
-	evaluate[chromedp.Void](t, tab, axe)
-	if found := evaluate[[]string](t, tab, axeViolations); len(found) > 0 {
+	tab.Screenshot("seen")
+	tab.Do("load axe-core", chromedp.Evaluate[chromedp.Void](axe))
+	if found := browsertest.Evaluate[[]string](tab, axeViolations); len(found) > 0 {
 		t.Errorf("axe-core finds:\n%s", strings.Join(found, "\n"))
 	}
-	if messages := console(); len(messages) > 0 {
+	if messages := tab.Console(); len(messages) > 0 {
 		t.Errorf("the console says:\n%s", strings.Join(messages, "\n"))
 	}
 }
@@ -226,15 +182,6 @@ const (
 		violation => violation.nodes.map(node => violation.id + ": " + node.html + "\n\t" + node.failureSummary)))`
 )
 
-func evaluate[T any](t *testing.T, tab context.Context, script string) T {
-	t.Helper()
-	value, err := chromedp.Run(tab, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
-	if err != nil {
-		t.Fatalf("evaluate %.60q: %v", script, err)
-	}
-	return value
-}
-
 // firstVisit makes the tab prefer a colour scheme and have nothing in its cache.
 func firstVisit(scheme string) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
@@ -247,47 +194,4 @@ func firstVisit(scheme string) chromedp.Action[chromedp.Void] {
 		})
 		return err
 	})
-}
-
-// listen collects what a tab writes to its console; violations of the policy are among it.
-func listen(t *testing.T, tab context.Context) func() []string {
-	t.Helper()
-	var mu sync.Mutex
-	var messages []string
-	err := chromedp.Listen(tab, func(event any) {
-		switch event.(type) {
-		case *log.EventEntryAdded, *runtime.EventConsoleAPICalled, *runtime.EventExceptionThrown:
-			message, err := json.Marshal(event)
-			if err != nil {
-				message = []byte(err.Error())
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			messages = append(messages, string(message))
-		}
-	})
-	if err != nil {
-		t.Fatalf("listen to the console: %v", err)
-	}
-	return func() []string {
-		mu.Lock()
-		defer mu.Unlock()
-		return messages
-	}
-}
-
-// screenshot keeps a picture of the whole page in $GATEHOUSE_TEST_SCREENSHOTS, for people to look at.
-func screenshot(t *testing.T, tab context.Context, name string) {
-	t.Helper()
-	dir := os.Getenv("GATEHOUSE_TEST_SCREENSHOTS")
-	if dir == "" {
-		return
-	}
-	picture, err := chromedp.Run(tab, chromedp.FullScreenshot(100))
-	if err != nil {
-		t.Fatalf("take a screenshot: %v", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644); err != nil {
-		t.Fatal(err)
-	}
 }
