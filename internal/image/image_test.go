@@ -355,12 +355,14 @@ func TestSettle(t *testing.T) {
 				if !errors.Is(err, test.wantErr) {
 					t.Errorf("error is %v, want %v", err, test.wantErr)
 				}
-				if err == nil {
-					err = batch.Keep()
-				} else if !apperr.Is(err, apperr.ServerBusy) {
+				if err != nil && !apperr.Is(err, apperr.ServerBusy) {
 					t.Errorf("error is %v, want ServerBusy", err)
 				}
-				if err := batch.Discard(); err != nil {
+				end := batch.Keep
+				if err != nil {
+					end = batch.Discard
+				}
+				if err := end(); err != nil {
 					t.Fatal(err)
 				}
 				if test.wantVisible {
