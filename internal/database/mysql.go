@@ -24,6 +24,8 @@ const (
 	// Longer than any statement takes, its wait for a lock included, so that a silent server is noticed.
 	mysqlReadTimeout = 5 * time.Second
 	mysqlDialTimeout = 5 * time.Second
+	// How long Exec waits for a connection and for its statement together.
+	execTimeout = 10 * time.Second
 	// How long Open waits for a server that does not answer yet.
 	mysqlStartup = 20 * time.Second
 )
@@ -157,8 +159,10 @@ func (e *mysqlEngine) transact(ctx context.Context, fn func(q *db.Queries) error
 }
 
 func (e *mysqlEngine) exec(ctx context.Context, fn func(ctx context.Context, q *db.Queries) error) error {
-	err := fn(context.WithoutCancel(ctx), e.q)
-	if isLost(err) && !isUnsent(err) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), execTimeout)
+	defer cancel()
+	err := fn(ctx, e.q)
+	if errors.Is(err, context.DeadlineExceeded) || isLost(err) && !isUnsent(err) {
 		return commitError(err) // the statement may have been stored
 	}
 	return err
