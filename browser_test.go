@@ -3,211 +3,133 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
-	"gatehouse/internal/dbtest"
+	"gatehouse/internal/browsertest"
 )
 
 // tab is what a person sees of the server.
 type tab struct {
-	t       *testing.T
-	ctx     context.Context
-	base    string
-	console func() []string
+	*browsertest.Tab
+	t    *testing.T
+	base string
 }
 
-// openTab opens a browser on a server. It ends with the test, which fails if the console has said
-// anything by then; violations of the pages' policies are among it.
-func openTab(t *testing.T, p *process) *tab {
+// openTab opens a Chinese browser on a server. The test fails if the console has said anything by
+// its end; violations of the pages' policies are among it.
+func openTab(t *testing.T, base string, flags ...browsertest.Flag) *tab {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("accept-lang", "zh-CN"))
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stop)
-	ctx, closeTab := chromedp.NewContext(allocator)
-	t.Cleanup(closeTab)
-	if err := chromedp.Do(ctx, chromedp.EmulateViewport(1280, 900)); err != nil {
-		t.Fatalf("start chromium: %v", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	t.Cleanup(cancel)
-	b := &tab{t: t, ctx: ctx, base: p.url(), console: listen(t, ctx)}
+	b := &tab{browsertest.Open(t, append(flags, chromedp.Flag("accept-lang", "zh-CN"))...), t, base}
+	b.Do("size the window", chromedp.EmulateViewport(1280, 900))
 	t.Cleanup(func() {
-		if messages := b.console(); len(messages) > 0 {
+		if messages := b.Console(); len(messages) > 0 {
 			t.Errorf("the console says:\n%s", strings.Join(messages, "\n"))
 		}
 	})
 	return b
 }
 
-func chromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	missing(t, "chromium is not installed")
-	return ""
-}
-
-// missing skips the test in words that stand out, or fails it where skipping is forbidden.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if dbtest.NoSkip() {
-		t.Fatal(what)
-	}
-	t.Skip("SKIP-MISSING: " + what)
-}
-
-// listen collects what a tab writes to its console.
-func listen(t *testing.T, ctx context.Context) func() []string {
-	t.Helper()
-	var mu sync.Mutex
-	var messages []string
-	err := chromedp.Listen(ctx, func(event any) {
-		switch event.(type) {
-		case *log.EventEntryAdded, *runtime.EventConsoleAPICalled, *runtime.EventExceptionThrown:
-			message, err := json.Marshal(event)
-			if err != nil {
-				message = []byte(err.Error())
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			messages = append(messages, string(message))
-		}
-	})
-	if err != nil {
-		t.Fatalf("listen to the console: %v", err)
-	}
-	return func() []string {
-		mu.Lock()
-		defer mu.Unlock()
-		return messages
-	}
-}
-
-// do runs actions, each of which waits for what it is about.
-func (b *tab) do(what string, actions ...chromedp.Action[chromedp.Void]) {
+func (b *tab) open(path string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
-	defer cancel()
-	if err := chromedp.Do(ctx, actions...); err != nil {
-		b.screenshot("failed")
-		b.t.Fatalf("%s: %v; console: %v", what, err, b.console())
-	}
-}
-
-func (b *tab) open(target string) {
-	b.t.Helper()
-	b.do("open "+target, chromedp.Navigate(target))
+	b.Do("open "+path, chromedp.Navigate(b.base+path))
 }
 
 func (b *tab) click(selector string) {
 	b.t.Helper()
-	b.do("click "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+	b.Do("click "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
 }
 
 func (b *tab) write(selector, text string) {
 	b.t.Helper()
-	b.do("write into "+selector, chromedp.SendKeys(chromedp.CSS(selector), text, chromedp.NodeVisible))
+	b.Do("write into "+selector, chromedp.SendKeys(chromedp.CSS(selector), text, chromedp.NodeVisible))
 }
 
 // text returns the text of an element when it can be seen.
 func (b *tab) text(selector string) string {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
-	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS(selector), chromedp.NodeVisible))
-	if err != nil {
-		b.screenshot("failed")
-		b.t.Fatalf("read %s: %v; console: %v", selector, err, b.console())
-	}
+	text := browsertest.Get(b.Tab, "read "+selector, chromedp.Text(chromedp.CSS(selector), chromedp.NodeVisible))
 	return strings.TrimSpace(text)
 }
 
-// wantPage waits until the tab is at a path and shows a text in an element.
+// wantPage waits until the tab shows an element, and checks where it is and what the element says.
 func (b *tab) wantPage(path, selector, text string) {
 	b.t.Helper()
 	got := b.text(selector)
-	at, err := chromedp.Run(b.ctx, chromedp.Location())
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	at := browsertest.Get(b.Tab, "ask where it is", chromedp.Location())
 	if at != b.base+path || !strings.Contains(got, text) {
+		b.Screenshot("failed")
 		b.t.Fatalf("at %s, %s says %q; want %s and %q", at, selector, got, b.base+path, text)
 	}
 }
 
 func (b *tab) forgetCookies() {
 	b.t.Helper()
-	b.do("forget cookies", chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+	b.Do("forget cookies", chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, network.ClearBrowserCookies, cdp.Empty{})
 		return err
 	}))
 }
 
-// screenshot keeps a picture of the page in $GATEHOUSE_TEST_SCREENSHOTS, for people to look at.
-func (b *tab) screenshot(name string) {
-	b.t.Helper()
-	dir := os.Getenv("GATEHOUSE_TEST_SCREENSHOTS")
-	if dir == "" {
-		return
-	}
-	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, b.t.Name()+"-"+name+".png"), picture, 0o644)
-	}
-	if err != nil {
-		b.t.Errorf("take a screenshot: %v", err)
-	}
-}
-
+// TestLoginInBrowser posts the pages' forms from where a browser says which site they come from, and
+// from a phone's view of this machine: plain HTTP under another name, where it says the origin at most.
 func TestLoginInBrowser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("browser tests are slow; make test-all runs them")
 	}
-	args, _ := databaseArgs(t, "")
-	p := start(t, args...)
-	b, app := openTab(t, p), newClient(t, p)
+	for name, test := range map[string]struct {
+		host  string
+		args  []string
+		flags []browsertest.Flag
+	}{
+		"this machine": {host: "127.0.0.1"},
+		"phone": {"phone.local", []string{"--lan"},
+			[]browsertest.Flag{chromedp.Flag("host-resolver-rules", "MAP phone.local 127.0.0.1")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args, _ := databaseArgs(t, "")
+			p := start(t, append(args, test.args...)...)
+			base := strings.Replace(p.url(), "127.0.0.1", test.host, 1)
+			logInAndSwitch(t, newClient(t, p), openTab(t, base, test.flags...))
+		})
+	}
+}
+
+// logInAndSwitch logs in by the form, and follows the links of another user's app: first while the
+// browser is logged in, then as a new visitor.
+func logInAndSwitch(t *testing.T, app *client, b *tab) {
+	t.Helper()
 	registerAndLogIn(t, app)
 	other := strings.NewReplacer("6668888", "6669999")
 	messageOf[string](t, app.postJSON("/users/regist", other.Replace(registration)))
-	homeURL := func() string {
-		return messageOf[login](t, app.postJSON("/users/login", other.Replace(credentials))).HomeURL
+	ticketPath := func() string {
+		url := messageOf[login](t, app.postJSON("/users/login", other.Replace(credentials))).HomeURL
+		return strings.TrimPrefix(url, app.base)
 	}
 	const greeting = ".greeting bdi"
 
-	b.open(b.base + "/h5/home")
+	b.open("/h5/home")
 	b.wantPage("/h5/login", "h1", "登录")
-	b.screenshot("login")
+	b.Screenshot("login")
 	b.write("#phone", "18866668888")
 	b.write("#password", "demo123456")
 	b.click("button[type=submit]")
 	b.wantPage("/h5/home", greeting, "用户8888")
-	b.screenshot("home")
+	b.Screenshot("home")
 
-	ticket := homeURL()
+	ticket := ticketPath()
 	b.open(ticket)
-	b.wantPage(strings.TrimPrefix(ticket, b.base), "h1", "要切换账号吗")
-	b.screenshot("switch")
+	b.wantPage(ticket, "h1", "要切换账号吗")
+	b.Screenshot("switch")
 	b.click("button[type=submit]")
 	b.wantPage("/h5/home", greeting, "用户9999")
 
 	b.forgetCookies()
-	b.open(homeURL())
+	b.open(ticketPath())
 	b.wantPage("/h5/home", greeting, "用户9999")
 }
 
@@ -218,25 +140,25 @@ func TestDocsInBrowser(t *testing.T) {
 	args, _ := databaseArgs(t, "")
 	p := start(t, args...)
 	messageOf[string](t, newClient(t, p).postJSON("/users/regist", registration))
-	b := openTab(t, p)
+	b := openTab(t, p.url())
 
-	b.open(b.base + "/docs/")
+	b.open("/docs/")
 	b.text("#operations-users-loginUser")
-	b.screenshot("docs")
+	b.Screenshot("docs")
 	var answer struct{ Data struct{ Msg login } }
 	if err := json.Unmarshal([]byte(b.execute("loginUser")), &answer); err != nil {
 		t.Fatalf("the login that is shown: %v", err)
 	}
 
 	b.click(".scheme-container .authorize")
-	b.screenshot("authorize")
+	b.Screenshot("authorize")
 	b.write("#auth-bearer-value", answer.Data.Msg.AccessToken)
 	b.click(".modal-ux .auth-container .authorize")
 	b.click(".modal-ux .btn-done")
 	if shown := b.execute("getCurrentUser"); !strings.Contains(shown, answer.Data.Msg.User.ID) {
 		t.Errorf("/users/me shows %s, want user %s", shown, answer.Data.Msg.User.ID)
 	}
-	b.screenshot("tried")
+	b.Screenshot("tried")
 }
 
 // execute opens an operation of the users in Swagger UI, runs it with its example, and returns
@@ -247,7 +169,7 @@ func (b *tab) execute(operation string) string {
 	b.click(block + " .opblock-summary-control")
 	b.click(block + " .execute")
 	if status := b.text(block + " .live-responses-table tr.response .response-col_status"); !strings.HasPrefix(status, "200") {
-		b.screenshot("failed")
+		b.Screenshot("failed")
 		b.t.Fatalf("%s shows status %q, want 200", operation, status)
 	}
 	return b.text(block + " .live-responses-table tr.response .highlight-code code")

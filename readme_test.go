@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"gatehouse/internal/browsertest"
 	"gatehouse/internal/dbtest"
 )
 
@@ -48,7 +49,7 @@ func readReadme(t *testing.T, file string) readme {
 // TestReadmeStory pastes the story of each README into a fresh shell, once for each way in which it starts the server.
 func TestReadmeStory(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
-		missing(t, "curl is not installed")
+		browsertest.Missing(t, "curl is not installed")
 	}
 	for _, file := range []string{"README.md", "README.zh-CN.md"} {
 		readme := readReadme(t, file)

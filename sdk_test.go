@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"gatehouse/internal/browsertest"
 )
 
 // TestGoSDK generates a Go client from the contract and plays the story with it.
@@ -32,11 +34,11 @@ func TestTypeScriptSDK(t *testing.T) {
 	skipIfShort(t)
 	node, err := exec.LookPath("node")
 	if err != nil {
-		missing(t, "node is not installed")
+		browsertest.Missing(t, "node is not installed")
 	}
 	tools := filepath.Join(workingDir(t), "tools/node_modules/.bin")
 	if _, err := os.Stat(tools); err != nil {
-		missing(t, "the npm packages are not installed; run sh tools/setup.sh node")
+		browsertest.Missing(t, "the npm packages are not installed; run sh tools/setup.sh node")
 	}
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("testdata/sdk/typescript")); err != nil {
