@@ -151,7 +151,11 @@ func TestDocsInBrowser(t *testing.T) {
 	}
 
 	b.click(".scheme-container .authorize")
+	b.text(".modal-ux .auth-container")
 	b.Screenshot("authorize")
+	if focused := browsertest.Evaluate[string](b.Tab, "document.activeElement.id"); focused != "auth-bearer-value" {
+		t.Errorf("the dialog gives the focus to %q, want the access token's field", focused)
+	}
 	b.write("#auth-bearer-value", answer.Data.Msg.AccessToken)
 	b.click(".modal-ux .auth-container .authorize")
 	b.click(".modal-ux .btn-done")
