@@ -28,10 +28,10 @@ type keyring struct {
 	seal     cipher.AEAD
 	now      func() time.Time
 
-	mu         sync.RWMutex
-	keys       map[string]ed25519.PrivateKey
-	newest     string
-	reloadedAt time.Time
+	mu      sync.RWMutex
+	keys    map[string]ed25519.PrivateKey
+	newest  string
+	askedAt time.Time // when a token last had an unknown key
 }
 
 func openKeyring(ctx context.Context, d *database.Database, sealKey []byte, now func() time.Time) (*keyring, error) {
@@ -93,7 +93,7 @@ func (k *keyring) reload(ctx context.Context) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.keys, k.newest, k.reloadedAt = keys, newest, k.now()
+	k.keys, k.newest = keys, newest
 	return nil
 }
 
@@ -105,12 +105,12 @@ func (k *keyring) signer() (id string, key ed25519.PrivateKey) {
 
 // verifier returns the public key of an id; one that another node made is found in the database.
 func (k *keyring) verifier(ctx context.Context, id string) (ed25519.PublicKey, error) {
-	key, fresh := k.lookup(id)
-	if key == nil && !fresh {
+	key := k.lookup(id)
+	if key == nil && k.mayAsk() {
 		if err := k.reload(ctx); err != nil {
 			return nil, err
 		}
-		key, _ = k.lookup(id)
+		key = k.lookup(id)
 	}
 	if key == nil {
 		return nil, errUnknownKey
@@ -118,8 +118,21 @@ func (k *keyring) verifier(ctx context.Context, id string) (ed25519.PublicKey, e
 	return key.Public().(ed25519.PublicKey), nil
 }
 
-func (k *keyring) lookup(id string) (key ed25519.PrivateKey, fresh bool) {
+func (k *keyring) lookup(id string) ed25519.PrivateKey {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	return k.keys[id], k.now().Sub(k.reloadedAt) < keyReloadInterval
+	return k.keys[id]
+}
+
+// mayAsk reports whether the database may be asked for an unknown key. The keys read at the start
+// don't count: another node may make its first key a moment later.
+func (k *keyring) mayAsk() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.now()
+	if now.Sub(k.askedAt) < keyReloadInterval {
+		return false
+	}
+	k.askedAt = now
+	return true
 }
