@@ -18,6 +18,7 @@ run: build ## build and start the server: make run ARGS="--addr :9000"
 	@exec bin/gatehouse $(ARGS)
 
 build: ## build bin/gatehouse, one static binary
+	@test -x bin/gatehouse || echo "building bin/gatehouse; the first time takes a minute"
 	@$(BUILD) -o bin/gatehouse .
 
 dev: ## rebuild and restart on every change
