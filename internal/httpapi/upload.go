@@ -7,6 +7,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
+	"strings"
 	"time"
 
 	"gatehouse/internal/apperr"
@@ -28,12 +29,24 @@ var errNoImageField = apperr.New(apperr.InvalidInput, apperr.Detail{
 
 // limitUpload bounds the size of an upload, what it may have besides its pictures, and how slowly it may come.
 func (s *server) limitUpload(w http.ResponseWriter, r *http.Request) {
+	limited := http.MaxBytesReader(w, r.Body, s.UploadLimit+formOverhead)
 	body := &uploadBody{
-		ReadCloser: http.MaxBytesReader(w, r.Body, s.UploadLimit+formOverhead),
+		ReadCloser: endless{io.MultiReader(limited, strings.NewReader("\r\n"), cutOff{}), limited},
 		connection: http.NewResponseController(w), start: time.Now(), overhead: partOverhead,
 	}
 	callFrom(r.Context()).upload, r.Body = body, body
 }
+
+// endless is a body that ends a form only by its last boundary, whose line break may be missing:
+// package multipart takes some bodies that are cut off for whole ones.
+type endless struct {
+	io.Reader
+	io.Closer
+}
+
+type cutOff struct{}
+
+func (cutOff) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // uploadBody gives a client time in proportion to what it has sent, so that one that
 // drips bytes does not hold its connection for long and a large upload is not cut off.
