@@ -19,54 +19,41 @@ func refusalFromValidation(err error) error {
 	if errors.As(err, &tooLarge) {
 		return apperr.New(apperr.BodyTooLarge)
 	}
-	return apperr.New(apperr.InvalidInput, detailsFromValidation(err)...)
+	return apperr.New(apperr.InvalidInput, detailsFromValidation("", err)...)
 }
 
-func detailsFromValidation(err error) []apperr.Detail {
-	var several openapi3.MultiError
-	var request *openapi3filter.RequestError
-	switch {
-	case errors.As(err, &request) && request.Parameter != nil:
-		return detailsFromSchema(request.Parameter.Name, request.Err)
-	case errors.As(err, &several):
+// detailsFromValidation takes kin-openapi's errors apart by their types: errors.As would find the first of several only.
+func detailsFromValidation(parameter string, err error) []apperr.Detail {
+	switch e := err.(type) {
+	case openapi3.MultiError:
 		var details []apperr.Detail
-		for _, one := range several {
-			details = append(details, detailsFromValidation(one)...)
+		for _, one := range e {
+			details = append(details, detailsFromValidation(parameter, one)...)
 		}
 		return details
-	default:
-		return detailsFromSchema("", errOrItself(request, err))
-	}
-}
-
-func errOrItself(request *openapi3filter.RequestError, err error) error {
-	if request != nil && request.Err != nil {
-		return request.Err
-	}
-	return err
-}
-
-func detailsFromSchema(parameter string, err error) []apperr.Detail {
-	var several openapi3.MultiError
-	if errors.As(err, &several) {
-		var details []apperr.Detail
-		for _, one := range several {
-			details = append(details, detailsFromSchema(parameter, one)...)
+	case *openapi3filter.RequestError:
+		if e.Parameter != nil {
+			parameter = e.Parameter.Name
 		}
-		return details
+		if e.Err != nil {
+			return detailsFromValidation(parameter, e.Err)
+		}
 	}
-	field, reason := parameter, reasonUnreadable
+	return []apperr.Detail{detailFromSchema(parameter, err)}
+}
+
+func detailFromSchema(parameter string, err error) apperr.Detail {
 	var schema *openapi3.SchemaError
 	switch {
+	case errors.As(err, &schema) && parameter != "":
+		return apperr.Detail{Field: parameter, Reason: reasonFromSchema(schema)}
 	case errors.As(err, &schema):
-		reason = reasonFromSchema(schema)
-		if parameter == "" {
-			field = "/" + strings.Join(schema.JSONPointer(), "/")
-		}
+		return apperr.Detail{Field: "/" + strings.Join(schema.JSONPointer(), "/"), Reason: reasonFromSchema(schema)}
 	case errors.Is(err, openapi3filter.ErrInvalidRequired), errors.Is(err, openapi3filter.ErrInvalidEmptyValue):
-		reason = reasonRequired
+		return apperr.Detail{Field: parameter, Reason: reasonRequired}
+	default:
+		return apperr.Detail{Field: parameter, Reason: reasonUnreadable}
 	}
-	return []apperr.Detail{{Field: field, Reason: reason}}
 }
 
 var (
