@@ -81,7 +81,7 @@ func (h *Hasher) takeTurn(ctx context.Context) error {
 	defer cancel()
 	err := h.turns.Acquire(waiting, 1)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return apperr.Busy(max(h.wait, time.Second), err)
+		return apperr.Later(apperr.ServerBusy, max(h.wait, time.Second), err)
 	}
 	return err
 }

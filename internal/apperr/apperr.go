@@ -33,9 +33,9 @@ func Wrap(code Code, cause error, details ...Detail) *Error {
 	return &Error{Code: code, Details: details, cause: cause}
 }
 
-// Busy returns the error that asks the client to come back after a while.
-func Busy(retryAfter time.Duration, cause error) *Error {
-	return &Error{Code: ServerBusy, RetryAfter: retryAfter, cause: cause}
+// Later returns the error of a code that asks the client to come back after a while.
+func Later(code Code, retryAfter time.Duration, cause error) *Error {
+	return &Error{Code: code, RetryAfter: retryAfter, cause: cause}
 }
 
 // From finds the Error in a chain of errors. One that has none is an internal error.

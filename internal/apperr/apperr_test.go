@@ -87,7 +87,7 @@ func TestErrorKeepsItsCauseForTheLog(t *testing.T) {
 
 func TestBusy(t *testing.T) {
 	cause := errors.New("why")
-	if err := apperr.Busy(3*time.Second, cause); err.Code != apperr.ServerBusy || err.RetryAfter != 3*time.Second || !errors.Is(err, cause) {
+	if err := apperr.Later(apperr.ServerBusy, 3*time.Second, cause); err.Code != apperr.ServerBusy || err.RetryAfter != 3*time.Second || !errors.Is(err, cause) {
 		t.Errorf("busy is %+v", err)
 	}
 }

@@ -17,6 +17,20 @@ const (
 	NotLoggedIn       Code = 1006
 	CrossOrigin       Code = 1007
 
+	CodeTooSoon         Code = 1008
+	TooManyCodes        Code = 1009
+	RegionNotServed     Code = 1010
+	SendingFailed       Code = 1011
+	CaptchaRequired     Code = 1012
+	CodeExpired         Code = 1013
+	TooManyFailures     Code = 1014
+	PasswordRequired    Code = 1015
+	InvalidRefreshToken Code = 1016
+	RefreshTokenReused  Code = 1017
+	SessionNotFound     Code = 1018
+	CommonPassword      Code = 1019
+	AccountDisabled     Code = 1020
+
 	EmptyUpload    Code = 2001
 	NotAnImage     Code = 2002
 	UploadTooLarge Code = 2003
@@ -27,13 +41,14 @@ const (
 
 	Internal             Code = 9001
 	ServerBusy           Code = 9002
-	TooManyRequests      Code = 9003 // kept for the limits to come
+	TooManyRequests      Code = 9003
 	PathNotFound         Code = 9004
 	MethodNotAllowed     Code = 9005
 	StorageFull          Code = 9006
 	UnsupportedMediaType Code = 9007
 	BodyTooLarge         Code = 9008
 	NotLocal             Code = 9009
+	IdempotencyKeyReused Code = 9010
 )
 
 // Text is what a person reads, in both languages.
@@ -72,6 +87,20 @@ var registry = map[Code]entry{
 	NotLoggedIn:       {http.StatusUnauthorized, Text{"请先登录", "Please log in first"}},
 	CrossOrigin:       {http.StatusForbidden, Text{"拒绝跨站请求", "Requests from other sites are refused"}},
 
+	CodeTooSoon:         {http.StatusTooManyRequests, Text{"验证码刚刚发送过，请稍后再试", "A code was sent a moment ago, please wait a little"}},
+	TooManyCodes:        {http.StatusTooManyRequests, Text{"验证码发送次数过多，请稍后再试", "Too many codes were asked for, please try again later"}},
+	RegionNotServed:     {http.StatusUnprocessableEntity, Text{"暂不支持该国家或地区的手机号", "Phone numbers of this country or region are not served"}},
+	SendingFailed:       {http.StatusServiceUnavailable, Text{"验证码发送失败，请稍后重试", "The code could not be sent, please try again"}},
+	CaptchaRequired:     {http.StatusForbidden, Text{"请先完成人机验证", "Please prove that you are a person first"}},
+	CodeExpired:         {http.StatusUnprocessableEntity, Text{"验证码已失效，请重新获取", "This code is no longer valid, please ask for a new one"}},
+	TooManyFailures:     {http.StatusTooManyRequests, Text{"密码错误次数过多，请稍后再试或使用验证码", "Too many wrong passwords, please wait or use a code"}},
+	PasswordRequired:    {http.StatusForbidden, Text{"账号长期未登录，请同时输入密码，或重新开始", "Nobody has logged in here for long, please give the password too, or start afresh"}},
+	InvalidRefreshToken: {http.StatusUnauthorized, Text{"登录已失效，请重新登录", "This login is no longer valid, please log in again"}},
+	RefreshTokenReused:  {http.StatusUnauthorized, Text{"登录凭证被重复使用，为安全起见已退出登录", "A login token was used twice, so this login was ended to be safe"}},
+	SessionNotFound:     {http.StatusNotFound, Text{"登录设备不存在", "There is no such session"}},
+	CommonPassword:      {http.StatusUnprocessableEntity, Text{"密码过于常见，请换一个", "This password is too common, please choose another"}},
+	AccountDisabled:     {http.StatusForbidden, Text{"账号已被停用", "This account is disabled"}},
+
 	EmptyUpload:    {http.StatusBadRequest, Text{"上传图片不能为空", "The uploaded picture is empty"}},
 	NotAnImage:     {http.StatusUnsupportedMediaType, Text{"只支持 JPEG、PNG、GIF 和 WebP 图片", "Only JPEG, PNG, GIF and WebP pictures are accepted"}},
 	UploadTooLarge: {http.StatusRequestEntityTooLarge, Text{"上传内容过大", "The upload is too large"}},
@@ -89,6 +118,7 @@ var registry = map[Code]entry{
 	UnsupportedMediaType: {http.StatusUnsupportedMediaType, Text{"不支持该内容类型", "This content type is not supported"}},
 	BodyTooLarge:         {http.StatusRequestEntityTooLarge, Text{"请求体过大", "The request body is too large"}},
 	NotLocal:             {http.StatusForbidden, Text{"开发模式只接受来自本机的请求", "Development mode only answers requests from this machine"}},
+	IdempotencyKeyReused: {http.StatusUnprocessableEntity, Text{"该 Idempotency-Key 已用于其他请求", "This Idempotency-Key belongs to another request"}},
 }
 
 // Status returns the HTTP status of a code.

@@ -38,7 +38,7 @@ func Refusal(err error) error {
 	case IsFull(err):
 		return apperr.Wrap(apperr.StorageFull, err)
 	case isBusy(err), errors.Is(err, ErrCommitUnknown):
-		return apperr.Busy(retryAfter, err)
+		return apperr.Later(apperr.ServerBusy, retryAfter, err)
 	default:
 		return err
 	}

@@ -35,7 +35,7 @@ func (s *server) GetHealth(context.Context, api.GetHealthRequestObject) (api.Get
 
 func (s *server) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObject) (api.GetReadinessResponseObject, error) {
 	if err := s.Ready(ctx); err != nil {
-		return nil, apperr.Busy(time.Second, err)
+		return nil, apperr.Later(apperr.ServerBusy, time.Second, err)
 	}
 	return api.GetReadiness200JSONResponse(done()), nil
 }
