@@ -14,6 +14,7 @@ import (
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
+	"gatehouse/internal/verify"
 )
 
 var (
@@ -66,7 +67,7 @@ func New(options Options) *Service {
 // Register creates a user. It returns InvalidInput for a phone number that cannot be,
 // WrongCode, AlreadyRegistered (only once the code was right) and ServerBusy.
 func (s *Service) Register(ctx context.Context, r Registration) error {
-	phone, err := parsePhone(r.Phone)
+	phone, err := verify.ParsePhone(r.Phone)
 	if err != nil {
 		return err
 	}
@@ -92,7 +93,7 @@ func (s *Service) insertUser(ctx context.Context, phone, passwordHash string) er
 	now := s.now()
 	err := s.options.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
 		return q.InsertUser(ctx, db.InsertUserParams{
-			ID: id, Phone: phone, PasswordHash: passwordHash,
+			ID: id, Phone: &phone, PasswordHash: passwordHash,
 			Nickname: defaultNickname(phone), CreatedAt: now, UpdatedAt: now,
 		})
 	})
@@ -110,7 +111,7 @@ func (s *Service) insertUser(ctx context.Context, phone, passwordHash string) er
 // NotRegistered, WrongPassword and ServerBusy. An unknown phone costs a hash too,
 // so that the time an answer takes does not tell who is registered.
 func (s *Service) Login(ctx context.Context, rawPhone, password string) (User, error) {
-	phone, err := parsePhone(rawPhone)
+	phone, err := verify.ParsePhone(rawPhone)
 	if err != nil {
 		return User{}, err
 	}
@@ -198,7 +199,7 @@ func (s *Service) VisitHome(ctx context.Context, id string) (User, error) {
 }
 
 func (s *Service) userByPhone(ctx context.Context, phone string) (db.User, error) {
-	row, err := s.options.Database.Queries().GetUserByPhone(ctx, phone)
+	row, err := s.options.Database.Queries().GetUserByPhone(ctx, &phone)
 	if errors.Is(err, sql.ErrNoRows) {
 		return db.User{}, errNotRegistered
 	}
@@ -214,7 +215,7 @@ func (s *Service) now() time.Time {
 
 func userFromRow(row db.User) User {
 	return User{
-		ID: row.ID, Phone: row.Phone, Nickname: row.Nickname, HomeVisits: row.HomeVisits,
+		ID: row.ID, Phone: *row.Phone, Nickname: row.Nickname, HomeVisits: row.HomeVisits,
 		LastLoginAt: row.LastLoginAt, CreatedAt: row.CreatedAt,
 	}
 }

@@ -22,28 +22,157 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-chi/chi/v5"
+	"github.com/oapi-codegen/nullable"
 	"github.com/oapi-codegen/runtime"
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for ActivityEventAction.
+const (
+	ActivityEventActionDeletionRequested ActivityEventAction = "deletion-requested"
+	ActivityEventActionDisabled          ActivityEventAction = "disabled"
+	ActivityEventActionEnabled           ActivityEventAction = "enabled"
+	ActivityEventActionExported          ActivityEventAction = "exported"
+	ActivityEventActionImported          ActivityEventAction = "imported"
+	ActivityEventActionLeftBehind        ActivityEventAction = "left-behind"
+	ActivityEventActionLogin             ActivityEventAction = "login"
+	ActivityEventActionLoginFailed       ActivityEventAction = "login-failed"
+	ActivityEventActionLogout            ActivityEventAction = "logout"
+	ActivityEventActionPasswordChanged   ActivityEventAction = "password-changed"
+	ActivityEventActionPasswordReset     ActivityEventAction = "password-reset"
+	ActivityEventActionPhoneChanged      ActivityEventAction = "phone-changed"
+	ActivityEventActionProfileChanged    ActivityEventAction = "profile-changed"
+	ActivityEventActionRegister          ActivityEventAction = "register"
+	ActivityEventActionRestored          ActivityEventAction = "restored"
+	ActivityEventActionSessionEnded      ActivityEventAction = "session-ended"
+	ActivityEventActionTokenReused       ActivityEventAction = "token-reused"
+)
+
+// Valid indicates whether the value is a known member of the ActivityEventAction enum.
+func (e ActivityEventAction) Valid() bool {
+	switch e {
+	case ActivityEventActionDeletionRequested:
+		return true
+	case ActivityEventActionDisabled:
+		return true
+	case ActivityEventActionEnabled:
+		return true
+	case ActivityEventActionExported:
+		return true
+	case ActivityEventActionImported:
+		return true
+	case ActivityEventActionLeftBehind:
+		return true
+	case ActivityEventActionLogin:
+		return true
+	case ActivityEventActionLoginFailed:
+		return true
+	case ActivityEventActionLogout:
+		return true
+	case ActivityEventActionPasswordChanged:
+		return true
+	case ActivityEventActionPasswordReset:
+		return true
+	case ActivityEventActionPhoneChanged:
+		return true
+	case ActivityEventActionProfileChanged:
+		return true
+	case ActivityEventActionRegister:
+		return true
+	case ActivityEventActionRestored:
+		return true
+	case ActivityEventActionSessionEnded:
+		return true
+	case ActivityEventActionTokenReused:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ActivityEventActor.
+const (
+	ActivityEventActorAdmin  ActivityEventActor = "admin"
+	ActivityEventActorServer ActivityEventActor = "server"
+	ActivityEventActorUser   ActivityEventActor = "user"
+)
+
+// Valid indicates whether the value is a known member of the ActivityEventActor enum.
+func (e ActivityEventActor) Valid() bool {
+	switch e {
+	case ActivityEventActorAdmin:
+		return true
+	case ActivityEventActorServer:
+		return true
+	case ActivityEventActorUser:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CodePurpose.
+const (
+	CodePurposeChangePhone CodePurpose = "change-phone"
+	CodePurposeDelete      CodePurpose = "delete"
+	CodePurposeExport      CodePurpose = "export"
+	CodePurposeLogin       CodePurpose = "login"
+	CodePurposeRegister    CodePurpose = "register"
+	CodePurposeReset       CodePurpose = "reset"
+)
+
+// Valid indicates whether the value is a known member of the CodePurpose enum.
+func (e CodePurpose) Valid() bool {
+	switch e {
+	case CodePurposeChangePhone:
+		return true
+	case CodePurposeDelete:
+		return true
+	case CodePurposeExport:
+		return true
+	case CodePurposeLogin:
+		return true
+	case CodePurposeRegister:
+		return true
+	case CodePurposeReset:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorCode.
 const (
+	ErrorCodeAccountDisabled      ErrorCode = 1020
 	ErrorCodeAlreadyRegistered    ErrorCode = 1002
 	ErrorCodeBodyTooLarge         ErrorCode = 9008
+	ErrorCodeCaptchaRequired      ErrorCode = 1012
+	ErrorCodeCodeExpired          ErrorCode = 1013
+	ErrorCodeCodeTooSoon          ErrorCode = 1008
+	ErrorCodeCommonPassword       ErrorCode = 1019
 	ErrorCodeCrossOrigin          ErrorCode = 1007
 	ErrorCodeEmptyUpload          ErrorCode = 2001
+	ErrorCodeIdempotencyKeyReused ErrorCode = 9010
 	ErrorCodeImageDamaged         ErrorCode = 2006
 	ErrorCodeImageNotFound        ErrorCode = 2005
 	ErrorCodeInternal             ErrorCode = 9001
 	ErrorCodeInvalidInput         ErrorCode = 1001
+	ErrorCodeInvalidRefreshToken  ErrorCode = 1016
 	ErrorCodeMethodNotAllowed     ErrorCode = 9005
 	ErrorCodeNotAnImage           ErrorCode = 2002
 	ErrorCodeNotLocal             ErrorCode = 9009
 	ErrorCodeNotLoggedIn          ErrorCode = 1006
 	ErrorCodeNotRegistered        ErrorCode = 1003
+	ErrorCodePasswordRequired     ErrorCode = 1015
 	ErrorCodePathNotFound         ErrorCode = 9004
+	ErrorCodeRefreshTokenReused   ErrorCode = 1017
+	ErrorCodeRegionNotServed      ErrorCode = 1010
+	ErrorCodeSendingFailed        ErrorCode = 1011
 	ErrorCodeServerBusy           ErrorCode = 9002
+	ErrorCodeSessionNotFound      ErrorCode = 1018
 	ErrorCodeStorageFull          ErrorCode = 9006
+	ErrorCodeTooManyCodes         ErrorCode = 1009
+	ErrorCodeTooManyFailures      ErrorCode = 1014
 	ErrorCodeTooManyImages        ErrorCode = 2004
 	ErrorCodeTooManyPixels        ErrorCode = 2007
 	ErrorCodeTooManyRequests      ErrorCode = 9003
@@ -56,13 +185,25 @@ const (
 // Valid indicates whether the value is a known member of the ErrorCode enum.
 func (e ErrorCode) Valid() bool {
 	switch e {
+	case ErrorCodeAccountDisabled:
+		return true
 	case ErrorCodeAlreadyRegistered:
 		return true
 	case ErrorCodeBodyTooLarge:
 		return true
+	case ErrorCodeCaptchaRequired:
+		return true
+	case ErrorCodeCodeExpired:
+		return true
+	case ErrorCodeCodeTooSoon:
+		return true
+	case ErrorCodeCommonPassword:
+		return true
 	case ErrorCodeCrossOrigin:
 		return true
 	case ErrorCodeEmptyUpload:
+		return true
+	case ErrorCodeIdempotencyKeyReused:
 		return true
 	case ErrorCodeImageDamaged:
 		return true
@@ -71,6 +212,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeInternal:
 		return true
 	case ErrorCodeInvalidInput:
+		return true
+	case ErrorCodeInvalidRefreshToken:
 		return true
 	case ErrorCodeMethodNotAllowed:
 		return true
@@ -82,11 +225,25 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeNotRegistered:
 		return true
+	case ErrorCodePasswordRequired:
+		return true
 	case ErrorCodePathNotFound:
+		return true
+	case ErrorCodeRefreshTokenReused:
+		return true
+	case ErrorCodeRegionNotServed:
+		return true
+	case ErrorCodeSendingFailed:
 		return true
 	case ErrorCodeServerBusy:
 		return true
+	case ErrorCodeSessionNotFound:
+		return true
 	case ErrorCodeStorageFull:
+		return true
+	case ErrorCodeTooManyCodes:
+		return true
+	case ErrorCodeTooManyFailures:
 		return true
 	case ErrorCodeTooManyImages:
 		return true
@@ -101,6 +258,27 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeWrongCode:
 		return true
 	case ErrorCodeWrongPassword:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Gender.
+const (
+	GenderFemale Gender = "female"
+	GenderMale   Gender = "male"
+	GenderOther  Gender = "other"
+)
+
+// Valid indicates whether the value is a known member of the Gender enum.
+func (e Gender) Valid() bool {
+	switch e {
+	case GenderFemale:
+		return true
+	case GenderMale:
+		return true
+	case GenderOther:
 		return true
 	default:
 		return false
@@ -122,6 +300,42 @@ func (e LoginTokenType) Valid() bool {
 	}
 }
 
+// Defines values for ReadinessDatabase.
+const (
+	ReadinessDatabaseOk ReadinessDatabase = "ok"
+)
+
+// Valid indicates whether the value is a known member of the ReadinessDatabase enum.
+func (e ReadinessDatabase) Valid() bool {
+	switch e {
+	case ReadinessDatabaseOk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReadinessRedis.
+const (
+	ReadinessRedisAway   ReadinessRedis = "away"
+	ReadinessRedisOk     ReadinessRedis = "ok"
+	ReadinessRedisUnused ReadinessRedis = "unused"
+)
+
+// Valid indicates whether the value is a known member of the ReadinessRedis enum.
+func (e ReadinessRedis) Valid() bool {
+	switch e {
+	case ReadinessRedisAway:
+		return true
+	case ReadinessRedisOk:
+		return true
+	case ReadinessRedisUnused:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SuccessCode.
 const (
 	SuccessCodeOk SuccessCode = 0
@@ -137,25 +351,160 @@ func (e SuccessCode) Valid() bool {
 	}
 }
 
+// Defines values for UserChangesGender.
+const (
+	UserChangesGenderFemale      UserChangesGender = "female"
+	UserChangesGenderLessThanNil UserChangesGender = "<nil>"
+	UserChangesGenderMale        UserChangesGender = "male"
+	UserChangesGenderOther       UserChangesGender = "other"
+)
+
+// Valid indicates whether the value is a known member of the UserChangesGender enum.
+func (e UserChangesGender) Valid() bool {
+	switch e {
+	case UserChangesGenderFemale:
+		return true
+	case UserChangesGenderLessThanNil:
+		return true
+	case UserChangesGenderMale:
+		return true
+	case UserChangesGenderOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VerificationKeyKty.
+const (
+	VerificationKeyKtyEC  VerificationKeyKty = "EC"
+	VerificationKeyKtyOKP VerificationKeyKty = "OKP"
+)
+
+// Valid indicates whether the value is a known member of the VerificationKeyKty enum.
+func (e VerificationKeyKty) Valid() bool {
+	switch e {
+	case VerificationKeyKtyEC:
+		return true
+	case VerificationKeyKtyOKP:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VerificationKeyCrv.
+const (
+	VerificationKeyCrvEd25519 VerificationKeyCrv = "Ed25519"
+	VerificationKeyCrvP256    VerificationKeyCrv = "P-256"
+)
+
+// Valid indicates whether the value is a known member of the VerificationKeyCrv enum.
+func (e VerificationKeyCrv) Valid() bool {
+	switch e {
+	case VerificationKeyCrvEd25519:
+		return true
+	case VerificationKeyCrvP256:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VerificationKeyAlg.
+const (
+	VerificationKeyAlgES256 VerificationKeyAlg = "ES256"
+	VerificationKeyAlgEdDSA VerificationKeyAlg = "EdDSA"
+)
+
+// Valid indicates whether the value is a known member of the VerificationKeyAlg enum.
+func (e VerificationKeyAlg) Valid() bool {
+	switch e {
+	case VerificationKeyAlgES256:
+		return true
+	case VerificationKeyAlgEdDSA:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VerificationKeyUse.
+const (
+	VerificationKeyUseSig VerificationKeyUse = "sig"
+)
+
+// Valid indicates whether the value is a known member of the VerificationKeyUse enum.
+func (e VerificationKeyUse) Valid() bool {
+	switch e {
+	case VerificationKeyUseSig:
+		return true
+	default:
+		return false
+	}
+}
+
+// Activity What happened to an account
+type Activity struct {
+	// Events The newest comes first
+	Events []ActivityEvent `json:"events"`
+
+	// Next `before` of the next page; absent on the last
+	Next *openapi_types.UUID `json:"next,omitempty"`
+}
+
+// ActivityData What happened to an account
+type ActivityData struct {
+	Msg  Activity    `json:"msg"`
+	Code SuccessCode `json:"code"`
+}
+
+// ActivityEvent Something that happened to an account
+type ActivityEvent struct {
+	// ID The event's id (UUIDv7)
+	ID openapi_types.UUID `json:"id"`
+
+	// Action What happened
+	Action ActivityEventAction `json:"action"`
+
+	// Actor Who did it
+	Actor ActivityEventActor `json:"actor"`
+
+	// Address The address that it came from; empty where there is none
+	Address string `json:"address"`
+
+	// Device The device that it came from; empty where it is not known
+	Device string `json:"device"`
+
+	// At When it happened
+	At time.Time `json:"at"`
+}
+
+// ActivityEventAction What happened
+type ActivityEventAction string
+
+// ActivityEventActor Who did it
+type ActivityEventActor string
+
+// ActivityResult The answer with what happened to an account
+type ActivityResult struct {
+	// Data What happened to an account
+	Data ActivityData `json:"data"`
+}
+
+// Archive A ZIP file
+type Archive = openapi_types.File
+
 // Binary The bytes of a picture
 type Binary = openapi_types.File
 
-// Contract This document
-type Contract map[string]interface{}
+// CodePurpose What a code is good for
+type CodePurpose string
 
-// ContractText This document in YAML
-type ContractText = openapi_types.File
-
-// Credentials What it takes to log in
-type Credentials struct {
-	// Password The password, 8 to 128 characters. Some apps send an MD5 digest of what the user typed
-	// (the booklet suggests it). To this server that digest simply is the password: it is
-	// hashed with argon2id like any other, and it protects the user's text only on this way;
-	// HTTPS is what protects the way.
-	//
-	//
-	// Example: demo123456
-	Password Password `json:"password"`
+// CodeRequest Which code is wanted
+type CodeRequest struct {
+	// Captcha What the CAPTCHA's script answered, after 1012
+	Captcha *string `json:"captcha,omitempty"`
 
 	// Phone A phone number. Without a leading `+` and country code it is read as one of mainland
 	// China; spaces, hyphens and brackets don't matter.
@@ -163,6 +512,103 @@ type Credentials struct {
 	//
 	// Example: 18866668888
 	Phone Phone `json:"phone"`
+
+	// Purpose What a code is good for
+	Purpose CodePurpose `json:"purpose"`
+}
+
+// CodeSent A code that is on its way
+type CodeSent struct {
+	// NextIn After how many seconds the next code can be asked for
+	NextIn int64 `json:"nextIn"`
+
+	// ExpiresIn For how many seconds this one is valid
+	ExpiresIn int64 `json:"expiresIn"`
+}
+
+// CodeSentData A code that is on its way
+type CodeSentData struct {
+	Msg  CodeSent    `json:"msg"`
+	Code SuccessCode `json:"code"`
+}
+
+// CodeSentResult The answer to a request for a code
+type CodeSentResult struct {
+	// Data A code that is on its way
+	Data CodeSentData `json:"data"`
+}
+
+// Confirmation The password or a code, either of which proves who is asking
+type Confirmation struct {
+	// Code The six digits that were sent to the phone
+	//
+	// Example: 123456
+	Code *VerificationCode `json:"code,omitempty"`
+
+	// Password The password, 8 to 128 characters. Some apps send an MD5 digest of what the user typed
+	// (the booklet suggests it). To this server that digest simply is the password: it is
+	// hashed with argon2id like any other, and it protects the user's text only on this way;
+	// HTTPS is what protects the way.
+	//
+	//
+	// Example: demo123456
+	Password *Password `json:"password,omitempty"`
+}
+
+// Contract This document
+type Contract map[string]interface{}
+
+// ContractText This document in YAML
+type ContractText = openapi_types.File
+
+// Credentials What it takes to log in, the password or a code
+type Credentials struct {
+	// Code The six digits that were sent to the phone
+	//
+	// Example: 123456
+	Code *VerificationCode `json:"code,omitempty"`
+
+	// Device What the user calls the device; without it, the list of sessions shows the User-Agent
+	//
+	// Example: 小明的手机
+	Device *string `json:"device,omitempty"`
+
+	// Password The password, 8 to 128 characters. Some apps send an MD5 digest of what the user typed
+	// (the booklet suggests it). To this server that digest simply is the password: it is
+	// hashed with argon2id like any other, and it protects the user's text only on this way;
+	// HTTPS is what protects the way.
+	//
+	//
+	// Example: demo123456
+	Password *Password `json:"password,omitempty"`
+
+	// Phone A phone number. Without a leading `+` and country code it is read as one of mainland
+	// China; spaces, hyphens and brackets don't matter.
+	//
+	//
+	// Example: 18866668888
+	Phone Phone `json:"phone"`
+
+	// StartAfresh With a code, leaves an account behind in which nobody has logged in for long, and makes a new one
+	StartAfresh *bool `json:"startAfresh,omitempty"`
+}
+
+// Deletion The end of an account
+type Deletion struct {
+	// ErasedAt When the account is erased, unless its user logs in before
+	ErasedAt time.Time `json:"erasedAt"`
+}
+
+// DeletionData The end of an account
+type DeletionData struct {
+	Msg  Deletion    `json:"msg"`
+	Code SuccessCode `json:"code"`
+}
+
+// DeletionResult The answer to a deletion
+type DeletionResult struct {
+	// Data The end of an account
+	Data DeletionData `json:"data"`
 }
 
 // Done The answer of an operation that has nothing else to say
@@ -190,6 +636,19 @@ type DoneData struct {
 // | 1005 | 401 | 密码错误 | The password is wrong |
 // | 1006 | 401 | 请先登录 | Please log in first |
 // | 1007 | 403 | 拒绝跨站请求 | Requests from other sites are refused |
+// | 1008 | 429 | 验证码刚刚发送过，请稍后再试 | A code was sent a moment ago, please wait a little |
+// | 1009 | 429 | 验证码发送次数过多，请稍后再试 | Too many codes were asked for, please try again later |
+// | 1010 | 422 | 暂不支持该国家或地区的手机号 | Phone numbers of this country or region are not served |
+// | 1011 | 503 | 验证码发送失败，请稍后重试 | The code could not be sent, please try again |
+// | 1012 | 403 | 请先完成人机验证 | Please prove that you are a person first |
+// | 1013 | 422 | 验证码已失效，请重新获取 | This code is no longer valid, please ask for a new one |
+// | 1014 | 429 | 密码错误次数过多，请稍后再试或使用验证码 | Too many wrong passwords, please wait or use a code |
+// | 1015 | 403 | 账号长期未登录，请同时输入密码，或重新开始 | Nobody has logged in here for long, please give the password too, or start afresh |
+// | 1016 | 401 | 登录已失效，请重新登录 | This login is no longer valid, please log in again |
+// | 1017 | 401 | 登录凭证被重复使用，为安全起见已退出登录 | A login token was used twice, so this login was ended to be safe |
+// | 1018 | 404 | 登录设备不存在 | There is no such session |
+// | 1019 | 422 | 密码过于常见，请换一个 | This password is too common, please choose another |
+// | 1020 | 403 | 账号已被停用 | This account is disabled |
 // | 2001 | 400 | 上传图片不能为空 | The uploaded picture is empty |
 // | 2002 | 415 | 只支持 JPEG、PNG、GIF 和 WebP 图片 | Only JPEG, PNG, GIF and WebP pictures are accepted |
 // | 2003 | 413 | 上传内容过大 | The upload is too large |
@@ -206,6 +665,7 @@ type DoneData struct {
 // | 9007 | 415 | 不支持该内容类型 | This content type is not supported |
 // | 9008 | 413 | 请求体过大 | The request body is too large |
 // | 9009 | 403 | 开发模式只接受来自本机的请求 | Development mode only answers requests from this machine |
+// | 9010 | 422 | 该 Idempotency-Key 已用于其他请求 | This Idempotency-Key belongs to another request |
 type ErrorCode int32
 
 // ErrorData What happened
@@ -234,6 +694,9 @@ type ErrorResult struct {
 	// Data What happened
 	Data ErrorData `json:"data"`
 }
+
+// Gender The user's gender
+type Gender string
 
 // HomeTicket A URL that logs a WebView in
 type HomeTicket struct {
@@ -267,6 +730,12 @@ type ImageUpload struct {
 	Image []openapi_types.File `json:"image"`
 }
 
+// KeySet A JSON Web Key Set
+type KeySet struct {
+	// Keys The newest comes first
+	Keys []VerificationKey `json:"keys"`
+}
+
 // Login What a login gives
 type Login struct {
 	// AccessToken The JWT to send as `Authorization: Bearer …`
@@ -277,6 +746,12 @@ type Login struct {
 
 	// ExpiresIn For how many seconds the access token is valid
 	ExpiresIn int64 `json:"expiresIn"`
+
+	// RefreshToken Gets the next access token, once
+	RefreshToken string `json:"refreshToken"`
+
+	// RefreshExpiresIn For how many seconds the refresh token is valid
+	RefreshExpiresIn int64 `json:"refreshExpiresIn"`
 
 	// HomeURL Opens the H5 home page in a WebView, once, within a minute
 	HomeURL string `json:"homeUrl"`
@@ -309,11 +784,122 @@ type Page = string
 // Example: demo123456
 type Password = string
 
+// PasswordChange The old and the new password
+type PasswordChange struct {
+	// NewPassword The password, 8 to 128 characters. Some apps send an MD5 digest of what the user typed
+	// (the booklet suggests it). To this server that digest simply is the password: it is
+	// hashed with argon2id like any other, and it protects the user's text only on this way;
+	// HTTPS is what protects the way.
+	//
+	//
+	// Example: demo123456
+	NewPassword Password `json:"newPassword"`
+
+	// OldPassword The password, 8 to 128 characters. Some apps send an MD5 digest of what the user typed
+	// (the booklet suggests it). To this server that digest simply is the password: it is
+	// hashed with argon2id like any other, and it protects the user's text only on this way;
+	// HTTPS is what protects the way.
+	//
+	//
+	// Example: demo123456
+	OldPassword Password `json:"oldPassword"`
+}
+
+// PasswordLogin What it takes to log in on a page
+type PasswordLogin struct {
+	// Password The password, 8 to 128 characters. Some apps send an MD5 digest of what the user typed
+	// (the booklet suggests it). To this server that digest simply is the password: it is
+	// hashed with argon2id like any other, and it protects the user's text only on this way;
+	// HTTPS is what protects the way.
+	//
+	//
+	// Example: demo123456
+	Password Password `json:"password"`
+
+	// Phone A phone number. Without a leading `+` and country code it is read as one of mainland
+	// China; spaces, hyphens and brackets don't matter.
+	//
+	//
+	// Example: 18866668888
+	Phone Phone `json:"phone"`
+}
+
+// PasswordReset A new password, and the code that allows it
+type PasswordReset struct {
+	// Code The six digits that were sent to the phone
+	//
+	// Example: 123456
+	Code VerificationCode `json:"code"`
+
+	// NewPassword The password, 8 to 128 characters. Some apps send an MD5 digest of what the user typed
+	// (the booklet suggests it). To this server that digest simply is the password: it is
+	// hashed with argon2id like any other, and it protects the user's text only on this way;
+	// HTTPS is what protects the way.
+	//
+	//
+	// Example: demo123456
+	NewPassword Password `json:"newPassword"`
+
+	// Phone A phone number. Without a leading `+` and country code it is read as one of mainland
+	// China; spaces, hyphens and brackets don't matter.
+	//
+	//
+	// Example: 18866668888
+	Phone Phone `json:"phone"`
+}
+
 // Phone A phone number. Without a leading `+` and country code it is read as one of mainland
 // China; spaces, hyphens and brackets don't matter.
 //
 // Example: 18866668888
 type Phone = string
+
+// PhoneChange A new phone, and the codes that both phones got
+type PhoneChange struct {
+	// Code The six digits that were sent to the phone
+	//
+	// Example: 123456
+	Code VerificationCode `json:"code"`
+
+	// CurrentCode The six digits that were sent to the phone
+	//
+	// Example: 123456
+	CurrentCode VerificationCode `json:"currentCode"`
+
+	// Phone A phone number. Without a leading `+` and country code it is read as one of mainland
+	// China; spaces, hyphens and brackets don't matter.
+	//
+	//
+	// Example: 18866668888
+	Phone Phone `json:"phone"`
+}
+
+// Readiness What the server stands on
+type Readiness struct {
+	// Database Always `ok`, or the server is not ready
+	Database ReadinessDatabase `json:"database"`
+
+	// Redis `away` means that each node counts limits by itself, more strictly
+	Redis ReadinessRedis `json:"redis"`
+}
+
+// ReadinessDatabase Always `ok`, or the server is not ready
+type ReadinessDatabase string
+
+// ReadinessRedis `away` means that each node counts limits by itself, more strictly
+type ReadinessRedis string
+
+// ReadinessData What the server stands on
+type ReadinessData struct {
+	Msg  Readiness   `json:"msg"`
+	Code SuccessCode `json:"code"`
+}
+
+// ReadinessResult The answer of a server that is ready
+type ReadinessResult struct {
+	// Data What the server stands on
+	Data ReadinessData `json:"data"`
+}
 
 // Registration What it takes to register
 type Registration struct {
@@ -345,6 +931,24 @@ type SessionSwitch struct {
 	Ticket string `json:"ticket"`
 }
 
+// Sessions The devices that are logged in
+type Sessions struct {
+	// Sessions The one that was seen last comes first
+	Sessions []UserSession `json:"sessions"`
+}
+
+// SessionsData The devices that are logged in
+type SessionsData struct {
+	Msg  Sessions    `json:"msg"`
+	Code SuccessCode `json:"code"`
+}
+
+// SessionsResult The answer with the sessions of a user
+type SessionsResult struct {
+	// Data The devices that are logged in
+	Data SessionsData `json:"data"`
+}
+
 // StoredImage A stored picture
 type StoredImage struct {
 	// ID The picture's id (UUIDv7)
@@ -371,6 +975,12 @@ type StoredImage struct {
 
 // SuccessCode Always 0
 type SuccessCode int32
+
+// TokenRefresh The token that gets the next ones
+type TokenRefresh struct {
+	// RefreshToken The `refreshToken` of the login, or of the refresh before
+	RefreshToken string `json:"refreshToken"`
+}
 
 // Upload What an upload gives
 type Upload struct {
@@ -406,6 +1016,25 @@ type User struct {
 	// Nickname What pages call the user
 	Nickname string `json:"nickname"`
 
+	// AvatarID The picture that stands for the user; absent where there is none
+	AvatarID *openapi_types.UUID `json:"avatarId,omitempty"`
+
+	// AvatarURL Where anybody loads that picture
+	AvatarURL *string `json:"avatarUrl,omitempty"`
+
+	// Birthday The day of birth, if it was told
+	Birthday *openapi_types.Date `json:"birthday,omitempty"`
+	Gender   *Gender             `json:"gender,omitempty"`
+
+	// Bio What the user says of oneself, if anything
+	Bio *string `json:"bio,omitempty"`
+
+	// Metadata The app's own
+	Metadata map[string]interface{} `json:"metadata,omitempty"`
+
+	// HasPassword Whether the user can log in with a password; false after a registration by code alone
+	HasPassword bool `json:"hasPassword"`
+
 	// HomeVisits How often the home page was opened
 	HomeVisits int64 `json:"homeVisits"`
 
@@ -415,6 +1044,30 @@ type User struct {
 	// CreatedAt When the user registered
 	CreatedAt time.Time `json:"createdAt"`
 }
+
+// UserChanges What is to change of a profile
+type UserChanges struct {
+	// AvatarID The id of one of the user's pictures
+	AvatarID nullable.Nullable[openapi_types.UUID] `json:"avatarId,omitempty"`
+
+	// Bio What the user says of oneself
+	Bio nullable.Nullable[string] `json:"bio,omitempty"`
+
+	// Birthday The day of birth, not in the future
+	Birthday nullable.Nullable[openapi_types.Date] `json:"birthday,omitempty"`
+
+	// Gender The user's gender
+	Gender nullable.Nullable[UserChangesGender] `json:"gender,omitempty"`
+
+	// Metadata The app's own, up to 8 KiB as JSON
+	Metadata nullable.Nullable[map[string]interface{}] `json:"metadata,omitempty"`
+
+	// Nickname What pages call the user; null is a name made from the phone
+	Nickname nullable.Nullable[string] `json:"nickname,omitempty"`
+}
+
+// UserChangesGender The user's gender
+type UserChangesGender string
 
 // UserData A user
 type UserData struct {
@@ -428,10 +1081,73 @@ type UserResult struct {
 	Data UserData `json:"data"`
 }
 
+// UserSession A device that is logged in
+type UserSession struct {
+	// ID The session's id (UUIDv7)
+	ID openapi_types.UUID `json:"id"`
+
+	// Device What the login said of its device, or its User-Agent
+	Device string `json:"device"`
+
+	// Address The address that it was last seen at
+	Address string `json:"address"`
+
+	// CreatedAt When it logged in
+	CreatedAt time.Time `json:"createdAt"`
+
+	// LastSeenAt When it last logged in, refreshed its token or opened a page, to some minutes
+	LastSeenAt time.Time `json:"lastSeenAt"`
+
+	// Current Whether it is the one that asks
+	Current bool `json:"current"`
+}
+
 // VerificationCode The six digits that were sent to the phone
 //
 // Example: 123456
 type VerificationCode = string
+
+// VerificationKey A public key (RFC 7517, RFC 8037)
+type VerificationKey struct {
+	// Kid The `kid` of the tokens that it checks
+	Kid string `json:"kid"`
+
+	// Kty The kind of key
+	Kty VerificationKeyKty `json:"kty"`
+
+	// Crv Its curve
+	Crv VerificationKeyCrv `json:"crv"`
+
+	// Alg The algorithm of its signatures
+	Alg VerificationKeyAlg `json:"alg"`
+
+	// Use Always `sig`
+	Use VerificationKeyUse `json:"use"`
+
+	// X The key, or its first coordinate, in base64url
+	X string `json:"x"`
+
+	// Y Its second coordinate, where there is one
+	Y *string `json:"y,omitempty"`
+}
+
+// VerificationKeyKty The kind of key
+type VerificationKeyKty string
+
+// VerificationKeyCrv Its curve
+type VerificationKeyCrv string
+
+// VerificationKeyAlg The algorithm of its signatures
+type VerificationKeyAlg string
+
+// VerificationKeyUse Always `sig`
+type VerificationKeyUse string
+
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
+
+// AccountDisabled The answer of every failure
+type AccountDisabled = ErrorResult
 
 // BadRequest The answer of every failure
 type BadRequest = ErrorResult
@@ -445,6 +1161,12 @@ type BodyTooLarge = ErrorResult
 // Busy The answer of every failure
 type Busy = ErrorResult
 
+// CaptchaRequired The answer of every failure
+type CaptchaRequired = ErrorResult
+
+// CommonPassword The answer of every failure
+type CommonPassword = ErrorResult
+
 // Conflict The answer of every failure
 type Conflict = ErrorResult
 
@@ -453,6 +1175,9 @@ type CrossOrigin = ErrorResult
 
 // DatabaseFull The answer of every failure
 type DatabaseFull = ErrorResult
+
+// IdempotencyKeyReused The answer of every failure
+type IdempotencyKeyReused = ErrorResult
 
 // ImageNotFound The answer of every failure
 type ImageNotFound = ErrorResult
@@ -463,6 +1188,15 @@ type ImageRefused = ErrorResult
 // InternalError The answer of every failure
 type InternalError = ErrorResult
 
+// InvalidRefreshToken The answer of every failure
+type InvalidRefreshToken = ErrorResult
+
+// LoginByURLRefused The answer of every failure
+type LoginByURLRefused = ErrorResult
+
+// LoginRefused The answer of every failure
+type LoginRefused = ErrorResult
+
 // MethodNotAllowed The answer of every failure
 type MethodNotAllowed = ErrorResult
 
@@ -471,6 +1205,9 @@ type NotAnImage = ErrorResult
 
 // NotLoggedIn The answer of every failure
 type NotLoggedIn = ErrorResult
+
+// NotLoggedInOrWrongPassword The answer of every failure
+type NotLoggedInOrWrongPassword = ErrorResult
 
 // NotRegistered The answer of every failure
 type NotRegistered = ErrorResult
@@ -493,8 +1230,17 @@ type PageDatabaseFull = ErrorResult
 // PageInternalError The answer of every failure
 type PageInternalError = ErrorResult
 
+// PageLoginForbidden The answer of every failure
+type PageLoginForbidden = ErrorResult
+
 // PageNotRegistered The answer of every failure
 type PageNotRegistered = ErrorResult
+
+// PageTooManyFailures The answer of every failure
+type PageTooManyFailures = ErrorResult
+
+// PageTooManyRequests The answer of every failure
+type PageTooManyRequests = ErrorResult
 
 // PageUnsupportedMediaType The answer of every failure
 type PageUnsupportedMediaType = ErrorResult
@@ -502,8 +1248,32 @@ type PageUnsupportedMediaType = ErrorResult
 // PageWrongPassword The answer of every failure
 type PageWrongPassword = ErrorResult
 
+// RegionNotServed The answer of every failure
+type RegionNotServed = ErrorResult
+
+// RegistrationRefused The answer of every failure
+type RegistrationRefused = ErrorResult
+
+// ResetRefused The answer of every failure
+type ResetRefused = ErrorResult
+
+// SendingFailed The answer of every failure
+type SendingFailed = ErrorResult
+
+// SessionNotFound The answer of every failure
+type SessionNotFound = ErrorResult
+
 // StorageFull The answer of every failure
 type StorageFull = ErrorResult
+
+// TooManyCodes The answer of every failure
+type TooManyCodes = ErrorResult
+
+// TooManyFailures The answer of every failure
+type TooManyFailures = ErrorResult
+
+// TooManyRequests The answer of every failure
+type TooManyRequests = ErrorResult
 
 // UnsupportedMediaType The answer of every failure
 type UnsupportedMediaType = ErrorResult
@@ -523,6 +1293,13 @@ type GetHomePageParams struct {
 	Ticket *string `form:"ticket,omitempty" json:"ticket,omitempty"`
 }
 
+// UploadImagesParams defines parameters for UploadImages.
+type UploadImagesParams struct {
+	// IdempotencyKey A name for this request that the client makes up, best a random UUID. The same request with
+	// the same key is done once and answered the same for 24 hours.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // LoginForHomePageParams defines parameters for LoginForHomePage.
 type LoginForHomePageParams struct {
 	// Phone The phone number that was registered
@@ -532,8 +1309,31 @@ type LoginForHomePageParams struct {
 	Password Password `form:"password" json:"password"`
 }
 
+// ListActivityParams defines parameters for ListActivity.
+type ListActivityParams struct {
+	// Limit The most events in the answer
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Before Only events before this one; `next` of the page before
+	Before *openapi_types.UUID `form:"before,omitempty" json:"before,omitempty"`
+}
+
+// RegisterUserParams defines parameters for RegisterUser.
+type RegisterUserParams struct {
+	// IdempotencyKey A name for this request that the client makes up, best a random UUID. The same request with
+	// the same key is done once and answered the same for 24 hours.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// RefreshTokenParams defines parameters for RefreshToken.
+type RefreshTokenParams struct {
+	// IdempotencyKey A name for this request that the client makes up, best a random UUID. The same request with
+	// the same key is done once and answered the same for 24 hours.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // SubmitLoginPageFormdataRequestBody defines body for SubmitLoginPage for application/x-www-form-urlencoded ContentType.
-type SubmitLoginPageFormdataRequestBody = Credentials
+type SubmitLoginPageFormdataRequestBody = PasswordLogin
 
 // SwitchSessionFormdataRequestBody defines body for SwitchSession for application/x-www-form-urlencoded ContentType.
 type SwitchSessionFormdataRequestBody = SessionSwitch
@@ -541,11 +1341,38 @@ type SwitchSessionFormdataRequestBody = SessionSwitch
 // UploadImagesMultipartRequestBody defines body for UploadImages for multipart/form-data ContentType.
 type UploadImagesMultipartRequestBody = ImageUpload
 
+// SendCodeJSONRequestBody defines body for SendCode for application/json ContentType.
+type SendCodeJSONRequestBody = CodeRequest
+
+// SendCodeFormdataRequestBody defines body for SendCode for application/x-www-form-urlencoded ContentType.
+type SendCodeFormdataRequestBody = CodeRequest
+
 // LoginUserJSONRequestBody defines body for LoginUser for application/json ContentType.
 type LoginUserJSONRequestBody = Credentials
 
 // LoginUserFormdataRequestBody defines body for LoginUser for application/x-www-form-urlencoded ContentType.
 type LoginUserFormdataRequestBody = Credentials
+
+// UpdateCurrentUserJSONRequestBody defines body for UpdateCurrentUser for application/json ContentType.
+type UpdateCurrentUserJSONRequestBody = UserChanges
+
+// DeleteCurrentUserJSONRequestBody defines body for DeleteCurrentUser for application/json ContentType.
+type DeleteCurrentUserJSONRequestBody = Confirmation
+
+// ExportCurrentUserJSONRequestBody defines body for ExportCurrentUser for application/json ContentType.
+type ExportCurrentUserJSONRequestBody = Confirmation
+
+// ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
+type ChangePasswordJSONRequestBody = PasswordChange
+
+// ResetPasswordJSONRequestBody defines body for ResetPassword for application/json ContentType.
+type ResetPasswordJSONRequestBody = PasswordReset
+
+// ResetPasswordFormdataRequestBody defines body for ResetPassword for application/x-www-form-urlencoded ContentType.
+type ResetPasswordFormdataRequestBody = PasswordReset
+
+// ChangePhoneJSONRequestBody defines body for ChangePhone for application/json ContentType.
+type ChangePhoneJSONRequestBody = PhoneChange
 
 // RegisterUserJSONRequestBody defines body for RegisterUser for application/json ContentType.
 type RegisterUserJSONRequestBody = Registration
@@ -553,8 +1380,17 @@ type RegisterUserJSONRequestBody = Registration
 // RegisterUserFormdataRequestBody defines body for RegisterUser for application/x-www-form-urlencoded ContentType.
 type RegisterUserFormdataRequestBody = Registration
 
+// RefreshTokenJSONRequestBody defines body for RefreshToken for application/json ContentType.
+type RefreshTokenJSONRequestBody = TokenRefresh
+
+// RefreshTokenFormdataRequestBody defines body for RefreshToken for application/x-www-form-urlencoded ContentType.
+type RefreshTokenFormdataRequestBody = TokenRefresh
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetKeySet Get the keys that access tokens are signed with
+	// (GET /.well-known/jwks.json)
+	GetKeySet(w http.ResponseWriter, r *http.Request)
 	// GetAboutPage Open the about page
 	// (GET /h5/about)
 	GetAboutPage(w http.ResponseWriter, r *http.Request)
@@ -567,6 +1403,9 @@ type ServerInterface interface {
 	// SubmitLoginPage Log in from the login page
 	// (POST /h5/login)
 	SubmitLoginPage(w http.ResponseWriter, r *http.Request)
+	// SubmitLogout Log out from a page
+	// (POST /h5/logout)
+	SubmitLogout(w http.ResponseWriter, r *http.Request)
 	// SwitchSession Let a ticket replace the session in this browser
 	// (POST /h5/session)
 	SwitchSession(w http.ResponseWriter, r *http.Request)
@@ -593,7 +1432,10 @@ type ServerInterface interface {
 	HeadImage(w http.ResponseWriter, r *http.Request, name ImageName)
 	// UploadImages Upload pictures
 	// (POST /upload/file)
-	UploadImages(w http.ResponseWriter, r *http.Request)
+	UploadImages(w http.ResponseWriter, r *http.Request, params UploadImagesParams)
+	// SendCode Get a verification code
+	// (POST /users/code)
+	SendCode(w http.ResponseWriter, r *http.Request)
 	// LoginForHomePage Log in and get the H5 home page (the booklet's way)
 	// (GET /users/login)
 	//
@@ -602,17 +1444,59 @@ type ServerInterface interface {
 	// LoginUser Log in
 	// (POST /users/login)
 	LoginUser(w http.ResponseWriter, r *http.Request)
+	// LogoutUser Log out
+	// (POST /users/logout)
+	LogoutUser(w http.ResponseWriter, r *http.Request)
 	// GetCurrentUser Get the user who is logged in
 	// (GET /users/me)
 	GetCurrentUser(w http.ResponseWriter, r *http.Request)
+	// UpdateCurrentUser Change the profile
+	// (PATCH /users/me)
+	UpdateCurrentUser(w http.ResponseWriter, r *http.Request)
+	// ListActivity See what happened to the account
+	// (GET /users/me/activity)
+	ListActivity(w http.ResponseWriter, r *http.Request, params ListActivityParams)
+	// DeleteCurrentUser Delete the account
+	// (POST /users/me/deletion)
+	DeleteCurrentUser(w http.ResponseWriter, r *http.Request)
+	// ExportCurrentUser Get all of one's data
+	// (POST /users/me/export)
+	ExportCurrentUser(w http.ResponseWriter, r *http.Request)
+	// ChangePassword Change the password
+	// (POST /users/password)
+	ChangePassword(w http.ResponseWriter, r *http.Request)
+	// ResetPassword Set a new password with a code
+	// (POST /users/password/reset)
+	ResetPassword(w http.ResponseWriter, r *http.Request)
+	// ChangePhone Change the phone number
+	// (POST /users/phone)
+	ChangePhone(w http.ResponseWriter, r *http.Request)
 	// RegisterUser Register a user
 	// (POST /users/regist)
-	RegisterUser(w http.ResponseWriter, r *http.Request)
+	RegisterUser(w http.ResponseWriter, r *http.Request, params RegisterUserParams)
+	// EndOtherSessions Log out everywhere else
+	// (DELETE /users/sessions)
+	EndOtherSessions(w http.ResponseWriter, r *http.Request)
+	// ListSessions See where one is logged in
+	// (GET /users/sessions)
+	ListSessions(w http.ResponseWriter, r *http.Request)
+	// EndSession Log out one device
+	// (DELETE /users/sessions/{id})
+	EndSession(w http.ResponseWriter, r *http.Request, id openapi_types.UUID)
+	// RefreshToken Get the next access token
+	// (POST /users/token/refresh)
+	RefreshToken(w http.ResponseWriter, r *http.Request, params RefreshTokenParams)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
 
 type Unimplemented struct{}
+
+// GetKeySet Get the keys that access tokens are signed with
+// (GET /.well-known/jwks.json)
+func (_ Unimplemented) GetKeySet(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
 
 // GetAboutPage Open the about page
 // (GET /h5/about)
@@ -635,6 +1519,12 @@ func (_ Unimplemented) GetLoginPage(w http.ResponseWriter, r *http.Request) {
 // SubmitLoginPage Log in from the login page
 // (POST /h5/login)
 func (_ Unimplemented) SubmitLoginPage(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// SubmitLogout Log out from a page
+// (POST /h5/logout)
+func (_ Unimplemented) SubmitLogout(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -688,7 +1578,13 @@ func (_ Unimplemented) HeadImage(w http.ResponseWriter, r *http.Request, name Im
 
 // UploadImages Upload pictures
 // (POST /upload/file)
-func (_ Unimplemented) UploadImages(w http.ResponseWriter, r *http.Request) {
+func (_ Unimplemented) UploadImages(w http.ResponseWriter, r *http.Request, params UploadImagesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// SendCode Get a verification code
+// (POST /users/code)
+func (_ Unimplemented) SendCode(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -706,15 +1602,87 @@ func (_ Unimplemented) LoginUser(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// LogoutUser Log out
+// (POST /users/logout)
+func (_ Unimplemented) LogoutUser(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // GetCurrentUser Get the user who is logged in
 // (GET /users/me)
 func (_ Unimplemented) GetCurrentUser(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// UpdateCurrentUser Change the profile
+// (PATCH /users/me)
+func (_ Unimplemented) UpdateCurrentUser(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListActivity See what happened to the account
+// (GET /users/me/activity)
+func (_ Unimplemented) ListActivity(w http.ResponseWriter, r *http.Request, params ListActivityParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteCurrentUser Delete the account
+// (POST /users/me/deletion)
+func (_ Unimplemented) DeleteCurrentUser(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExportCurrentUser Get all of one's data
+// (POST /users/me/export)
+func (_ Unimplemented) ExportCurrentUser(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ChangePassword Change the password
+// (POST /users/password)
+func (_ Unimplemented) ChangePassword(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ResetPassword Set a new password with a code
+// (POST /users/password/reset)
+func (_ Unimplemented) ResetPassword(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ChangePhone Change the phone number
+// (POST /users/phone)
+func (_ Unimplemented) ChangePhone(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // RegisterUser Register a user
 // (POST /users/regist)
-func (_ Unimplemented) RegisterUser(w http.ResponseWriter, r *http.Request) {
+func (_ Unimplemented) RegisterUser(w http.ResponseWriter, r *http.Request, params RegisterUserParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// EndOtherSessions Log out everywhere else
+// (DELETE /users/sessions)
+func (_ Unimplemented) EndOtherSessions(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListSessions See where one is logged in
+// (GET /users/sessions)
+func (_ Unimplemented) ListSessions(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// EndSession Log out one device
+// (DELETE /users/sessions/{id})
+func (_ Unimplemented) EndSession(w http.ResponseWriter, r *http.Request, id openapi_types.UUID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RefreshToken Get the next access token
+// (POST /users/token/refresh)
+func (_ Unimplemented) RefreshToken(w http.ResponseWriter, r *http.Request, params RefreshTokenParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -726,6 +1694,20 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// GetKeySet operation middleware
+func (siw *ServerInterfaceWrapper) GetKeySet(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetKeySet(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // GetAboutPage operation middleware
 func (siw *ServerInterfaceWrapper) GetAboutPage(w http.ResponseWriter, r *http.Request) {
@@ -793,6 +1775,20 @@ func (siw *ServerInterfaceWrapper) SubmitLoginPage(w http.ResponseWriter, r *htt
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.SubmitLoginPage(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SubmitLogout operation middleware
+func (siw *ServerInterfaceWrapper) SubmitLogout(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SubmitLogout(w, r)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -941,8 +1937,49 @@ func (siw *ServerInterfaceWrapper) HeadImage(w http.ResponseWriter, r *http.Requ
 // UploadImages operation middleware
 func (siw *ServerInterfaceWrapper) UploadImages(w http.ResponseWriter, r *http.Request) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UploadImagesParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.UploadImages(w, r)
+		siw.Handler.UploadImages(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SendCode operation middleware
+func (siw *ServerInterfaceWrapper) SendCode(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SendCode(w, r)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -1012,6 +2049,20 @@ func (siw *ServerInterfaceWrapper) LoginUser(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// LogoutUser operation middleware
+func (siw *ServerInterfaceWrapper) LogoutUser(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.LogoutUser(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetCurrentUser operation middleware
 func (siw *ServerInterfaceWrapper) GetCurrentUser(w http.ResponseWriter, r *http.Request) {
 
@@ -1026,11 +2077,263 @@ func (siw *ServerInterfaceWrapper) GetCurrentUser(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// UpdateCurrentUser operation middleware
+func (siw *ServerInterfaceWrapper) UpdateCurrentUser(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UpdateCurrentUser(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListActivity operation middleware
+func (siw *ServerInterfaceWrapper) ListActivity(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListActivityParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "before", r.URL.Query(), &params.Before, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "before"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "before", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListActivity(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteCurrentUser operation middleware
+func (siw *ServerInterfaceWrapper) DeleteCurrentUser(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteCurrentUser(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExportCurrentUser operation middleware
+func (siw *ServerInterfaceWrapper) ExportCurrentUser(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportCurrentUser(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ChangePassword operation middleware
+func (siw *ServerInterfaceWrapper) ChangePassword(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ChangePassword(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ResetPassword operation middleware
+func (siw *ServerInterfaceWrapper) ResetPassword(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ResetPassword(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ChangePhone operation middleware
+func (siw *ServerInterfaceWrapper) ChangePhone(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ChangePhone(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // RegisterUser operation middleware
 func (siw *ServerInterfaceWrapper) RegisterUser(w http.ResponseWriter, r *http.Request) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RegisterUserParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.RegisterUser(w, r)
+		siw.Handler.RegisterUser(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// EndOtherSessions operation middleware
+func (siw *ServerInterfaceWrapper) EndOtherSessions(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.EndOtherSessions(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListSessions operation middleware
+func (siw *ServerInterfaceWrapper) ListSessions(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListSessions(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// EndSession operation middleware
+func (siw *ServerInterfaceWrapper) EndSession(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.EndSession(w, r, id)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RefreshToken operation middleware
+func (siw *ServerInterfaceWrapper) RefreshToken(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RefreshTokenParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RefreshToken(w, r, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -1157,13 +2460,55 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/users/regist", wrapper.RegisterUser)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/users/code", wrapper.SendCode)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/users/login", wrapper.LoginForHomePage)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/users/login", wrapper.LoginUser)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/users/token/refresh", wrapper.RefreshToken)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/users/logout", wrapper.LogoutUser)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/users/sessions", wrapper.EndOtherSessions)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/users/sessions", wrapper.ListSessions)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/users/sessions/{id}", wrapper.EndSession)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeySet)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/users/me", wrapper.GetCurrentUser)
+	})
+	r.Group(func(r chi.Router) {
+		r.Patch(options.BaseURL+"/users/me", wrapper.UpdateCurrentUser)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/users/password", wrapper.ChangePassword)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/users/password/reset", wrapper.ResetPassword)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/users/phone", wrapper.ChangePhone)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/users/me/deletion", wrapper.DeleteCurrentUser)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/users/me/export", wrapper.ExportCurrentUser)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/users/me/activity", wrapper.ListActivity)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/upload/file", wrapper.UploadImages)
@@ -1190,6 +2535,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/h5/login", wrapper.SubmitLoginPage)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/h5/logout", wrapper.SubmitLogout)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/h5/about", wrapper.GetAboutPage)
 	})
 	r.Group(func(r chi.Router) {
@@ -1208,6 +2556,8 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	return r
 }
 
+type AccountDisabledJSONResponse ErrorResult
+
 type BadRequestJSONResponse ErrorResult
 
 type BadUploadJSONResponse ErrorResult
@@ -1223,17 +2573,31 @@ type BusyJSONResponse struct {
 	Headers BusyResponseHeaders
 }
 
+type CaptchaRequiredJSONResponse ErrorResult
+
+type CommonPasswordJSONResponse ErrorResult
+
 type ConflictJSONResponse ErrorResult
 
 type CrossOriginJSONResponse ErrorResult
 
 type DatabaseFullJSONResponse ErrorResult
 
+type DoneJSONResponse Done
+
+type IdempotencyKeyReusedJSONResponse ErrorResult
+
 type ImageNotFoundJSONResponse ErrorResult
 
 type ImageRefusedJSONResponse ErrorResult
 
 type InternalErrorJSONResponse ErrorResult
+
+type InvalidRefreshTokenJSONResponse ErrorResult
+
+type LoginByURLRefusedJSONResponse ErrorResult
+
+type LoginRefusedJSONResponse ErrorResult
 
 type MethodNotAllowedResponseHeaders struct {
 	Allow *string
@@ -1253,6 +2617,15 @@ type NotLoggedInJSONResponse struct {
 	Body ErrorResult
 
 	Headers NotLoggedInResponseHeaders
+}
+
+type NotLoggedInOrWrongPasswordResponseHeaders struct {
+	WWWAuthenticate *string
+}
+type NotLoggedInOrWrongPasswordJSONResponse struct {
+	Body ErrorResult
+
+	Headers NotLoggedInOrWrongPasswordResponseHeaders
 }
 
 type NotRegisteredJSONResponse ErrorResult
@@ -1307,10 +2680,53 @@ type PageInternalErrorTextHTMLResponse struct {
 	ContentLength int64
 }
 
+type PageLoginForbiddenJSONResponse ErrorResult
+type PageLoginForbiddenTextHTMLResponse struct {
+	Body io.Reader
+
+	ContentLength int64
+}
+
 type PageNotRegisteredJSONResponse ErrorResult
 type PageNotRegisteredTextHTMLResponse struct {
 	Body io.Reader
 
+	ContentLength int64
+}
+
+type PageTooManyFailuresResponseHeaders struct {
+	RateLimitLimit     *int
+	RateLimitRemaining *int
+	RateLimitReset     *int
+	RetryAfter         *int
+}
+type PageTooManyFailuresJSONResponse struct {
+	Body ErrorResult
+
+	Headers PageTooManyFailuresResponseHeaders
+}
+type PageTooManyFailuresTextHTMLResponse struct {
+	Body io.Reader
+
+	Headers       PageTooManyFailuresResponseHeaders
+	ContentLength int64
+}
+
+type PageTooManyRequestsResponseHeaders struct {
+	RateLimitLimit     *int
+	RateLimitRemaining *int
+	RateLimitReset     *int
+	RetryAfter         *int
+}
+type PageTooManyRequestsJSONResponse struct {
+	Body ErrorResult
+
+	Headers PageTooManyRequestsResponseHeaders
+}
+type PageTooManyRequestsTextHTMLResponse struct {
+	Body io.Reader
+
+	Headers       PageTooManyRequestsResponseHeaders
 	ContentLength int64
 }
 
@@ -1328,6 +2744,12 @@ type PageWrongPasswordTextHTMLResponse struct {
 	ContentLength int64
 }
 
+type RegionNotServedJSONResponse ErrorResult
+
+type RegistrationRefusedJSONResponse ErrorResult
+
+type ResetRefusedJSONResponse ErrorResult
+
 type SeeOtherResponseHeaders struct {
 	Location  *string
 	SetCookie *string
@@ -1336,7 +2758,54 @@ type SeeOtherResponse struct {
 	Headers SeeOtherResponseHeaders
 }
 
+type SendingFailedResponseHeaders struct {
+	RetryAfter *int
+}
+type SendingFailedJSONResponse struct {
+	Body ErrorResult
+
+	Headers SendingFailedResponseHeaders
+}
+
+type SessionNotFoundJSONResponse ErrorResult
+
 type StorageFullJSONResponse ErrorResult
+
+type TooManyCodesResponseHeaders struct {
+	RateLimitLimit     *int
+	RateLimitRemaining *int
+	RateLimitReset     *int
+	RetryAfter         *int
+}
+type TooManyCodesJSONResponse struct {
+	Body ErrorResult
+
+	Headers TooManyCodesResponseHeaders
+}
+
+type TooManyFailuresResponseHeaders struct {
+	RateLimitLimit     *int
+	RateLimitRemaining *int
+	RateLimitReset     *int
+	RetryAfter         *int
+}
+type TooManyFailuresJSONResponse struct {
+	Body ErrorResult
+
+	Headers TooManyFailuresResponseHeaders
+}
+
+type TooManyRequestsResponseHeaders struct {
+	RateLimitLimit     *int
+	RateLimitRemaining *int
+	RateLimitReset     *int
+	RetryAfter         *int
+}
+type TooManyRequestsJSONResponse struct {
+	Body ErrorResult
+
+	Headers TooManyRequestsResponseHeaders
+}
 
 type UnsupportedMediaTypeJSONResponse ErrorResult
 
@@ -1345,6 +2814,77 @@ type UploadTooLargeJSONResponse ErrorResult
 type WrongCodeJSONResponse ErrorResult
 
 type WrongPasswordJSONResponse ErrorResult
+
+type GetKeySetRequestObject struct {
+}
+
+type GetKeySetResponseObject interface {
+	VisitGetKeySetResponse(w http.ResponseWriter) error
+}
+
+type GetKeySet200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type GetKeySet200JSONResponse struct {
+	Body    KeySet
+	Headers GetKeySet200ResponseHeaders
+}
+
+func (response GetKeySet200JSONResponse) VisitGetKeySetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKeySet429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetKeySet429JSONResponse) VisitGetKeySetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKeySet500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetKeySet500JSONResponse) VisitGetKeySetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type GetAboutPageRequestObject struct {
 }
@@ -1365,6 +2905,65 @@ func (response GetAboutPage200TextHTMLResponse) VisitGetAboutPageResponse(w http
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
 	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetAboutPage429JSONResponse struct {
+	PageTooManyRequestsJSONResponse
+}
+
+func (response GetAboutPage429JSONResponse) VisitGetAboutPageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAboutPage429TextHTMLResponse struct {
+	PageTooManyRequestsTextHTMLResponse
+}
+
+func (response GetAboutPage429TextHTMLResponse) VisitGetAboutPageResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
 		defer closer.Close()
@@ -1470,6 +3069,65 @@ func (response GetHomePage400TextHTMLResponse) VisitGetHomePageResponse(w http.R
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
 	w.WriteHeader(400)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetHomePage429JSONResponse struct {
+	PageTooManyRequestsJSONResponse
+}
+
+func (response GetHomePage429JSONResponse) VisitGetHomePageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHomePage429TextHTMLResponse struct {
+	PageTooManyRequestsTextHTMLResponse
+}
+
+func (response GetHomePage429TextHTMLResponse) VisitGetHomePageResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
 		defer closer.Close()
@@ -1608,6 +3266,65 @@ func (response GetLoginPage200TextHTMLResponse) VisitGetLoginPageResponse(w http
 	return err
 }
 
+type GetLoginPage429JSONResponse struct {
+	PageTooManyRequestsJSONResponse
+}
+
+func (response GetLoginPage429JSONResponse) VisitGetLoginPageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLoginPage429TextHTMLResponse struct {
+	PageTooManyRequestsTextHTMLResponse
+}
+
+func (response GetLoginPage429TextHTMLResponse) VisitGetLoginPageResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
 type GetLoginPage500JSONResponse struct{ PageInternalErrorJSONResponse }
 
 func (response GetLoginPage500JSONResponse) VisitGetLoginPageResponse(w http.ResponseWriter) error {
@@ -1726,7 +3443,7 @@ func (response SubmitLoginPage401TextHTMLResponse) VisitSubmitLoginPageResponse(
 	return err
 }
 
-type SubmitLoginPage403JSONResponse struct{ PageCrossOriginJSONResponse }
+type SubmitLoginPage403JSONResponse struct{ PageLoginForbiddenJSONResponse }
 
 func (response SubmitLoginPage403JSONResponse) VisitSubmitLoginPageResponse(w http.ResponseWriter) error {
 
@@ -1741,7 +3458,7 @@ func (response SubmitLoginPage403JSONResponse) VisitSubmitLoginPageResponse(w ht
 }
 
 type SubmitLoginPage403TextHTMLResponse struct {
-	PageCrossOriginTextHTMLResponse
+	PageLoginForbiddenTextHTMLResponse
 }
 
 func (response SubmitLoginPage403TextHTMLResponse) VisitSubmitLoginPageResponse(w http.ResponseWriter) error {
@@ -1860,6 +3577,65 @@ func (response SubmitLoginPage415TextHTMLResponse) VisitSubmitLoginPageResponse(
 	return err
 }
 
+type SubmitLoginPage429JSONResponse struct {
+	PageTooManyFailuresJSONResponse
+}
+
+func (response SubmitLoginPage429JSONResponse) VisitSubmitLoginPageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SubmitLoginPage429TextHTMLResponse struct {
+	PageTooManyFailuresTextHTMLResponse
+}
+
+func (response SubmitLoginPage429TextHTMLResponse) VisitSubmitLoginPageResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
 type SubmitLoginPage500JSONResponse struct{ PageInternalErrorJSONResponse }
 
 func (response SubmitLoginPage500JSONResponse) VisitSubmitLoginPageResponse(w http.ResponseWriter) error {
@@ -1949,6 +3725,221 @@ type SubmitLoginPage507TextHTMLResponse struct {
 }
 
 func (response SubmitLoginPage507TextHTMLResponse) VisitSubmitLoginPageResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(507)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type SubmitLogoutRequestObject struct {
+}
+
+type SubmitLogoutResponseObject interface {
+	VisitSubmitLogoutResponse(w http.ResponseWriter) error
+}
+
+type SubmitLogout303Response = SeeOtherResponse
+
+func (response SubmitLogout303Response) VisitSubmitLogoutResponse(w http.ResponseWriter) error {
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
+	w.WriteHeader(303)
+	return nil
+}
+
+type SubmitLogout403JSONResponse struct{ PageCrossOriginJSONResponse }
+
+func (response SubmitLogout403JSONResponse) VisitSubmitLogoutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SubmitLogout403TextHTMLResponse struct {
+	PageCrossOriginTextHTMLResponse
+}
+
+func (response SubmitLogout403TextHTMLResponse) VisitSubmitLogoutResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(403)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type SubmitLogout429JSONResponse struct {
+	PageTooManyRequestsJSONResponse
+}
+
+func (response SubmitLogout429JSONResponse) VisitSubmitLogoutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SubmitLogout429TextHTMLResponse struct {
+	PageTooManyRequestsTextHTMLResponse
+}
+
+func (response SubmitLogout429TextHTMLResponse) VisitSubmitLogoutResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type SubmitLogout500JSONResponse struct{ PageInternalErrorJSONResponse }
+
+func (response SubmitLogout500JSONResponse) VisitSubmitLogoutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SubmitLogout500TextHTMLResponse struct {
+	PageInternalErrorTextHTMLResponse
+}
+
+func (response SubmitLogout500TextHTMLResponse) VisitSubmitLogoutResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(500)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type SubmitLogout503JSONResponse struct{ PageBusyJSONResponse }
+
+func (response SubmitLogout503JSONResponse) VisitSubmitLogoutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SubmitLogout503TextHTMLResponse struct{ PageBusyTextHTMLResponse }
+
+func (response SubmitLogout503TextHTMLResponse) VisitSubmitLogoutResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type SubmitLogout507JSONResponse struct{ PageDatabaseFullJSONResponse }
+
+func (response SubmitLogout507JSONResponse) VisitSubmitLogoutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SubmitLogout507TextHTMLResponse struct {
+	PageDatabaseFullTextHTMLResponse
+}
+
+func (response SubmitLogout507TextHTMLResponse) VisitSubmitLogoutResponse(w http.ResponseWriter) error {
 
 	w.Header().Set("Content-Type", "text/html")
 	if response.ContentLength != 0 {
@@ -2116,6 +4107,65 @@ func (response SwitchSession415TextHTMLResponse) VisitSwitchSessionResponse(w ht
 	return err
 }
 
+type SwitchSession429JSONResponse struct {
+	PageTooManyRequestsJSONResponse
+}
+
+func (response SwitchSession429JSONResponse) VisitSwitchSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SwitchSession429TextHTMLResponse struct {
+	PageTooManyRequestsTextHTMLResponse
+}
+
+func (response SwitchSession429TextHTMLResponse) VisitSwitchSessionResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
 type SwitchSession500JSONResponse struct{ PageInternalErrorJSONResponse }
 
 func (response SwitchSession500JSONResponse) VisitSwitchSessionResponse(w http.ResponseWriter) error {
@@ -2257,6 +4307,32 @@ func (response CreateHomeTicket401JSONResponse) VisitCreateHomeTicketResponse(w 
 	return err
 }
 
+type CreateHomeTicket429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response CreateHomeTicket429JSONResponse) VisitCreateHomeTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateHomeTicket500JSONResponse struct{ InternalErrorJSONResponse }
 
 func (response CreateHomeTicket500JSONResponse) VisitCreateHomeTicketResponse(w http.ResponseWriter) error {
@@ -2378,7 +4454,7 @@ type GetReadinessResponseObject interface {
 	VisitGetReadinessResponse(w http.ResponseWriter) error
 }
 
-type GetReadiness200JSONResponse Done
+type GetReadiness200JSONResponse ReadinessResult
 
 func (response GetReadiness200JSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
 
@@ -2734,6 +4810,32 @@ func (response GetImage416TextResponse) VisitGetImageResponse(w http.ResponseWri
 	return err
 }
 
+type GetImage429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetImage429JSONResponse) VisitGetImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetImage500JSONResponse struct{ InternalErrorJSONResponse }
 
 func (response GetImage500JSONResponse) VisitGetImageResponse(w http.ResponseWriter) error {
@@ -2836,6 +4938,14 @@ func (response HeadImage416Response) VisitHeadImageResponse(w http.ResponseWrite
 	return nil
 }
 
+type HeadImage429Response struct {
+}
+
+func (response HeadImage429Response) VisitHeadImageResponse(w http.ResponseWriter) error {
+	w.WriteHeader(429)
+	return nil
+}
+
 type HeadImage500Response struct {
 }
 
@@ -2845,7 +4955,8 @@ func (response HeadImage500Response) VisitHeadImageResponse(w http.ResponseWrite
 }
 
 type UploadImagesRequestObject struct {
-	Body *multipart.Reader
+	Params UploadImagesParams
+	Body   *multipart.Reader
 }
 
 type UploadImagesResponseObject interface {
@@ -2953,6 +5064,32 @@ func (response UploadImages422JSONResponse) VisitUploadImagesResponse(w http.Res
 	return err
 }
 
+type UploadImages429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response UploadImages429JSONResponse) VisitUploadImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UploadImages500JSONResponse struct{ InternalErrorJSONResponse }
 
 func (response UploadImages500JSONResponse) VisitUploadImagesResponse(w http.ResponseWriter) error {
@@ -2987,6 +5124,189 @@ func (response UploadImages503JSONResponse) VisitUploadImagesResponse(w http.Res
 type UploadImages507JSONResponse struct{ StorageFullJSONResponse }
 
 func (response UploadImages507JSONResponse) VisitUploadImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendCodeRequestObject struct {
+	JSONBody     *SendCodeJSONRequestBody
+	FormdataBody *SendCodeFormdataRequestBody
+}
+
+type SendCodeResponseObject interface {
+	VisitSendCodeResponse(w http.ResponseWriter) error
+}
+
+type SendCode200JSONResponse CodeSentResult
+
+func (response SendCode200JSONResponse) VisitSendCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendCode400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response SendCode400JSONResponse) VisitSendCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendCode401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response SendCode401JSONResponse) VisitSendCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendCode403JSONResponse struct{ CaptchaRequiredJSONResponse }
+
+func (response SendCode403JSONResponse) VisitSendCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendCode413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response SendCode413JSONResponse) VisitSendCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendCode415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response SendCode415JSONResponse) VisitSendCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendCode422JSONResponse struct{ RegionNotServedJSONResponse }
+
+func (response SendCode422JSONResponse) VisitSendCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendCode429JSONResponse struct{ TooManyCodesJSONResponse }
+
+func (response SendCode429JSONResponse) VisitSendCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendCode500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response SendCode500JSONResponse) VisitSendCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendCode503JSONResponse struct{ SendingFailedJSONResponse }
+
+func (response SendCode503JSONResponse) VisitSendCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendCode507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response SendCode507JSONResponse) VisitSendCodeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -3062,7 +5382,7 @@ func (response LoginForHomePage401JSONResponse) VisitLoginForHomePageResponse(w 
 	return err
 }
 
-type LoginForHomePage403JSONResponse struct{ CrossOriginJSONResponse }
+type LoginForHomePage403JSONResponse struct{ LoginByURLRefusedJSONResponse }
 
 func (response LoginForHomePage403JSONResponse) VisitLoginForHomePageResponse(w http.ResponseWriter) error {
 
@@ -3103,6 +5423,32 @@ func (response LoginForHomePage405JSONResponse) VisitLoginForHomePageResponse(w 
 		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
 	}
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginForHomePage429JSONResponse struct{ TooManyFailuresJSONResponse }
+
+func (response LoginForHomePage429JSONResponse) VisitLoginForHomePageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3203,6 +5549,20 @@ func (response LoginUser401JSONResponse) VisitLoginUserResponse(w http.ResponseW
 	return err
 }
 
+type LoginUser403JSONResponse struct{ LoginRefusedJSONResponse }
+
+func (response LoginUser403JSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type LoginUser404JSONResponse struct{ NotRegisteredJSONResponse }
 
 func (response LoginUser404JSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
@@ -3243,6 +5603,46 @@ func (response LoginUser415JSONResponse) VisitLoginUserResponse(w http.ResponseW
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginUser422JSONResponse struct{ WrongCodeJSONResponse }
+
+func (response LoginUser422JSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LoginUser429JSONResponse struct{ TooManyFailuresJSONResponse }
+
+func (response LoginUser429JSONResponse) VisitLoginUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3292,6 +5692,115 @@ func (response LoginUser507JSONResponse) VisitLoginUserResponse(w http.ResponseW
 	return err
 }
 
+type LogoutUserRequestObject struct {
+}
+
+type LogoutUserResponseObject interface {
+	VisitLogoutUserResponse(w http.ResponseWriter) error
+}
+
+type LogoutUser200JSONResponse struct{ DoneJSONResponse }
+
+func (response LogoutUser200JSONResponse) VisitLogoutUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LogoutUser401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response LogoutUser401JSONResponse) VisitLogoutUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LogoutUser429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response LogoutUser429JSONResponse) VisitLogoutUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LogoutUser500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response LogoutUser500JSONResponse) VisitLogoutUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LogoutUser503JSONResponse struct{ BusyJSONResponse }
+
+func (response LogoutUser503JSONResponse) VisitLogoutUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LogoutUser507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response LogoutUser507JSONResponse) VisitLogoutUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetCurrentUserRequestObject struct {
 }
 
@@ -3330,6 +5839,32 @@ func (response GetCurrentUser401JSONResponse) VisitGetCurrentUserResponse(w http
 	return err
 }
 
+type GetCurrentUser429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetCurrentUser429JSONResponse) VisitGetCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetCurrentUser500JSONResponse struct{ InternalErrorJSONResponse }
 
 func (response GetCurrentUser500JSONResponse) VisitGetCurrentUserResponse(w http.ResponseWriter) error {
@@ -3361,7 +5896,1172 @@ func (response GetCurrentUser503JSONResponse) VisitGetCurrentUserResponse(w http
 	return err
 }
 
+type UpdateCurrentUserRequestObject struct {
+	Body *UpdateCurrentUserJSONRequestBody
+}
+
+type UpdateCurrentUserResponseObject interface {
+	VisitUpdateCurrentUserResponse(w http.ResponseWriter) error
+}
+
+type UpdateCurrentUser200JSONResponse UserResult
+
+func (response UpdateCurrentUser200JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCurrentUser400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response UpdateCurrentUser400JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCurrentUser401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response UpdateCurrentUser401JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCurrentUser404JSONResponse struct{ ImageNotFoundJSONResponse }
+
+func (response UpdateCurrentUser404JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCurrentUser413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response UpdateCurrentUser413JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCurrentUser415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response UpdateCurrentUser415JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCurrentUser429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response UpdateCurrentUser429JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCurrentUser500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response UpdateCurrentUser500JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCurrentUser503JSONResponse struct{ BusyJSONResponse }
+
+func (response UpdateCurrentUser503JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCurrentUser507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response UpdateCurrentUser507JSONResponse) VisitUpdateCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListActivityRequestObject struct {
+	Params ListActivityParams
+}
+
+type ListActivityResponseObject interface {
+	VisitListActivityResponse(w http.ResponseWriter) error
+}
+
+type ListActivity200JSONResponse ActivityResult
+
+func (response ListActivity200JSONResponse) VisitListActivityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListActivity400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ListActivity400JSONResponse) VisitListActivityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListActivity401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response ListActivity401JSONResponse) VisitListActivityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListActivity429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListActivity429JSONResponse) VisitListActivityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListActivity500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListActivity500JSONResponse) VisitListActivityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListActivity503JSONResponse struct{ BusyJSONResponse }
+
+func (response ListActivity503JSONResponse) VisitListActivityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCurrentUserRequestObject struct {
+	Body *DeleteCurrentUserJSONRequestBody
+}
+
+type DeleteCurrentUserResponseObject interface {
+	VisitDeleteCurrentUserResponse(w http.ResponseWriter) error
+}
+
+type DeleteCurrentUser200JSONResponse DeletionResult
+
+func (response DeleteCurrentUser200JSONResponse) VisitDeleteCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCurrentUser400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response DeleteCurrentUser400JSONResponse) VisitDeleteCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCurrentUser401JSONResponse struct {
+	NotLoggedInOrWrongPasswordJSONResponse
+}
+
+func (response DeleteCurrentUser401JSONResponse) VisitDeleteCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCurrentUser413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response DeleteCurrentUser413JSONResponse) VisitDeleteCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCurrentUser415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response DeleteCurrentUser415JSONResponse) VisitDeleteCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCurrentUser422JSONResponse struct{ WrongCodeJSONResponse }
+
+func (response DeleteCurrentUser422JSONResponse) VisitDeleteCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCurrentUser429JSONResponse struct{ TooManyFailuresJSONResponse }
+
+func (response DeleteCurrentUser429JSONResponse) VisitDeleteCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCurrentUser500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response DeleteCurrentUser500JSONResponse) VisitDeleteCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCurrentUser503JSONResponse struct{ BusyJSONResponse }
+
+func (response DeleteCurrentUser503JSONResponse) VisitDeleteCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCurrentUser507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response DeleteCurrentUser507JSONResponse) VisitDeleteCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCurrentUserRequestObject struct {
+	Body *ExportCurrentUserJSONRequestBody
+}
+
+type ExportCurrentUserResponseObject interface {
+	VisitExportCurrentUserResponse(w http.ResponseWriter) error
+}
+
+type ExportCurrentUser200ResponseHeaders struct {
+	ContentDisposition *string
+}
+
+type ExportCurrentUser200ApplicationZipResponse struct {
+	Body          io.Reader
+	Headers       ExportCurrentUser200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ExportCurrentUser200ApplicationZipResponse) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/zip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportCurrentUser400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ExportCurrentUser400JSONResponse) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCurrentUser401JSONResponse struct {
+	NotLoggedInOrWrongPasswordJSONResponse
+}
+
+func (response ExportCurrentUser401JSONResponse) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCurrentUser413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response ExportCurrentUser413JSONResponse) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCurrentUser415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response ExportCurrentUser415JSONResponse) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCurrentUser422JSONResponse struct{ WrongCodeJSONResponse }
+
+func (response ExportCurrentUser422JSONResponse) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCurrentUser429JSONResponse struct{ TooManyFailuresJSONResponse }
+
+func (response ExportCurrentUser429JSONResponse) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCurrentUser500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ExportCurrentUser500JSONResponse) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCurrentUser503JSONResponse struct{ BusyJSONResponse }
+
+func (response ExportCurrentUser503JSONResponse) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCurrentUser507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response ExportCurrentUser507JSONResponse) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePasswordRequestObject struct {
+	Body *ChangePasswordJSONRequestBody
+}
+
+type ChangePasswordResponseObject interface {
+	VisitChangePasswordResponse(w http.ResponseWriter) error
+}
+
+type ChangePassword200JSONResponse struct{ DoneJSONResponse }
+
+func (response ChangePassword200JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePassword400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ChangePassword400JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePassword401JSONResponse struct {
+	NotLoggedInOrWrongPasswordJSONResponse
+}
+
+func (response ChangePassword401JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePassword413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response ChangePassword413JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePassword415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response ChangePassword415JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePassword422JSONResponse struct{ CommonPasswordJSONResponse }
+
+func (response ChangePassword422JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePassword429JSONResponse struct{ TooManyFailuresJSONResponse }
+
+func (response ChangePassword429JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePassword500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ChangePassword500JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePassword503JSONResponse struct{ BusyJSONResponse }
+
+func (response ChangePassword503JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePassword507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response ChangePassword507JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPasswordRequestObject struct {
+	JSONBody     *ResetPasswordJSONRequestBody
+	FormdataBody *ResetPasswordFormdataRequestBody
+}
+
+type ResetPasswordResponseObject interface {
+	VisitResetPasswordResponse(w http.ResponseWriter) error
+}
+
+type ResetPassword200JSONResponse struct{ DoneJSONResponse }
+
+func (response ResetPassword200JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ResetPassword400JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword403JSONResponse struct{ LoginRefusedJSONResponse }
+
+func (response ResetPassword403JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword404JSONResponse struct{ NotRegisteredJSONResponse }
+
+func (response ResetPassword404JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response ResetPassword413JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response ResetPassword415JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword422JSONResponse struct{ ResetRefusedJSONResponse }
+
+func (response ResetPassword422JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ResetPassword429JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ResetPassword500JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword503JSONResponse struct{ BusyJSONResponse }
+
+func (response ResetPassword503JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response ResetPassword507JSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePhoneRequestObject struct {
+	Body *ChangePhoneJSONRequestBody
+}
+
+type ChangePhoneResponseObject interface {
+	VisitChangePhoneResponse(w http.ResponseWriter) error
+}
+
+type ChangePhone200JSONResponse struct{ DoneJSONResponse }
+
+func (response ChangePhone200JSONResponse) VisitChangePhoneResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePhone400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ChangePhone400JSONResponse) VisitChangePhoneResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePhone401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response ChangePhone401JSONResponse) VisitChangePhoneResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePhone409JSONResponse struct{ ConflictJSONResponse }
+
+func (response ChangePhone409JSONResponse) VisitChangePhoneResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePhone413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response ChangePhone413JSONResponse) VisitChangePhoneResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePhone415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response ChangePhone415JSONResponse) VisitChangePhoneResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePhone422JSONResponse struct{ WrongCodeJSONResponse }
+
+func (response ChangePhone422JSONResponse) VisitChangePhoneResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePhone429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ChangePhone429JSONResponse) VisitChangePhoneResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePhone500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ChangePhone500JSONResponse) VisitChangePhoneResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePhone503JSONResponse struct{ BusyJSONResponse }
+
+func (response ChangePhone503JSONResponse) VisitChangePhoneResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePhone507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response ChangePhone507JSONResponse) VisitChangePhoneResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RegisterUserRequestObject struct {
+	Params       RegisterUserParams
 	JSONBody     *RegisterUserJSONRequestBody
 	FormdataBody *RegisterUserFormdataRequestBody
 }
@@ -3442,7 +7142,9 @@ func (response RegisterUser415JSONResponse) VisitRegisterUserResponse(w http.Res
 	return err
 }
 
-type RegisterUser422JSONResponse struct{ WrongCodeJSONResponse }
+type RegisterUser422JSONResponse struct {
+	RegistrationRefusedJSONResponse
+}
 
 func (response RegisterUser422JSONResponse) VisitRegisterUserResponse(w http.ResponseWriter) error {
 
@@ -3452,6 +7154,32 @@ func (response RegisterUser422JSONResponse) VisitRegisterUserResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterUser429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response RegisterUser429JSONResponse) VisitRegisterUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3501,8 +7229,538 @@ func (response RegisterUser507JSONResponse) VisitRegisterUserResponse(w http.Res
 	return err
 }
 
+type EndOtherSessionsRequestObject struct {
+}
+
+type EndOtherSessionsResponseObject interface {
+	VisitEndOtherSessionsResponse(w http.ResponseWriter) error
+}
+
+type EndOtherSessions200JSONResponse struct{ DoneJSONResponse }
+
+func (response EndOtherSessions200JSONResponse) VisitEndOtherSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndOtherSessions401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response EndOtherSessions401JSONResponse) VisitEndOtherSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndOtherSessions429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response EndOtherSessions429JSONResponse) VisitEndOtherSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndOtherSessions500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response EndOtherSessions500JSONResponse) VisitEndOtherSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndOtherSessions503JSONResponse struct{ BusyJSONResponse }
+
+func (response EndOtherSessions503JSONResponse) VisitEndOtherSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndOtherSessions507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response EndOtherSessions507JSONResponse) VisitEndOtherSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessionsRequestObject struct {
+}
+
+type ListSessionsResponseObject interface {
+	VisitListSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListSessions200JSONResponse SessionsResult
+
+func (response ListSessions200JSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessions401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response ListSessions401JSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessions429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListSessions429JSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessions500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListSessions500JSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessions503JSONResponse struct{ BusyJSONResponse }
+
+func (response ListSessions503JSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSessionRequestObject struct {
+	ID openapi_types.UUID `json:"id"`
+}
+
+type EndSessionResponseObject interface {
+	VisitEndSessionResponse(w http.ResponseWriter) error
+}
+
+type EndSession200JSONResponse struct{ DoneJSONResponse }
+
+func (response EndSession200JSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSession400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response EndSession400JSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSession401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response EndSession401JSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSession404JSONResponse struct{ SessionNotFoundJSONResponse }
+
+func (response EndSession404JSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSession429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response EndSession429JSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSession500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response EndSession500JSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSession503JSONResponse struct{ BusyJSONResponse }
+
+func (response EndSession503JSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSession507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response EndSession507JSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefreshTokenRequestObject struct {
+	Params       RefreshTokenParams
+	JSONBody     *RefreshTokenJSONRequestBody
+	FormdataBody *RefreshTokenFormdataRequestBody
+}
+
+type RefreshTokenResponseObject interface {
+	VisitRefreshTokenResponse(w http.ResponseWriter) error
+}
+
+type RefreshToken200JSONResponse LoginResult
+
+func (response RefreshToken200JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefreshToken400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response RefreshToken400JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefreshToken401JSONResponse struct {
+	InvalidRefreshTokenJSONResponse
+}
+
+func (response RefreshToken401JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefreshToken403JSONResponse struct{ AccountDisabledJSONResponse }
+
+func (response RefreshToken403JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefreshToken413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response RefreshToken413JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefreshToken415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response RefreshToken415JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefreshToken422JSONResponse struct {
+	IdempotencyKeyReusedJSONResponse
+}
+
+func (response RefreshToken422JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefreshToken429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response RefreshToken429JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefreshToken500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response RefreshToken500JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefreshToken503JSONResponse struct{ BusyJSONResponse }
+
+func (response RefreshToken503JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefreshToken507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response RefreshToken507JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetKeySet Get the keys that access tokens are signed with
+	// (GET /.well-known/jwks.json)
+	GetKeySet(ctx context.Context, request GetKeySetRequestObject) (GetKeySetResponseObject, error)
 	// GetAboutPage Open the about page
 	// (GET /h5/about)
 	GetAboutPage(ctx context.Context, request GetAboutPageRequestObject) (GetAboutPageResponseObject, error)
@@ -3515,6 +7773,9 @@ type StrictServerInterface interface {
 	// SubmitLoginPage Log in from the login page
 	// (POST /h5/login)
 	SubmitLoginPage(ctx context.Context, request SubmitLoginPageRequestObject) (SubmitLoginPageResponseObject, error)
+	// SubmitLogout Log out from a page
+	// (POST /h5/logout)
+	SubmitLogout(ctx context.Context, request SubmitLogoutRequestObject) (SubmitLogoutResponseObject, error)
 	// SwitchSession Let a ticket replace the session in this browser
 	// (POST /h5/session)
 	SwitchSession(ctx context.Context, request SwitchSessionRequestObject) (SwitchSessionResponseObject, error)
@@ -3542,6 +7803,9 @@ type StrictServerInterface interface {
 	// UploadImages Upload pictures
 	// (POST /upload/file)
 	UploadImages(ctx context.Context, request UploadImagesRequestObject) (UploadImagesResponseObject, error)
+	// SendCode Get a verification code
+	// (POST /users/code)
+	SendCode(ctx context.Context, request SendCodeRequestObject) (SendCodeResponseObject, error)
 	// LoginForHomePage Log in and get the H5 home page (the booklet's way)
 	// (GET /users/login)
 	//
@@ -3550,12 +7814,48 @@ type StrictServerInterface interface {
 	// LoginUser Log in
 	// (POST /users/login)
 	LoginUser(ctx context.Context, request LoginUserRequestObject) (LoginUserResponseObject, error)
+	// LogoutUser Log out
+	// (POST /users/logout)
+	LogoutUser(ctx context.Context, request LogoutUserRequestObject) (LogoutUserResponseObject, error)
 	// GetCurrentUser Get the user who is logged in
 	// (GET /users/me)
 	GetCurrentUser(ctx context.Context, request GetCurrentUserRequestObject) (GetCurrentUserResponseObject, error)
+	// UpdateCurrentUser Change the profile
+	// (PATCH /users/me)
+	UpdateCurrentUser(ctx context.Context, request UpdateCurrentUserRequestObject) (UpdateCurrentUserResponseObject, error)
+	// ListActivity See what happened to the account
+	// (GET /users/me/activity)
+	ListActivity(ctx context.Context, request ListActivityRequestObject) (ListActivityResponseObject, error)
+	// DeleteCurrentUser Delete the account
+	// (POST /users/me/deletion)
+	DeleteCurrentUser(ctx context.Context, request DeleteCurrentUserRequestObject) (DeleteCurrentUserResponseObject, error)
+	// ExportCurrentUser Get all of one's data
+	// (POST /users/me/export)
+	ExportCurrentUser(ctx context.Context, request ExportCurrentUserRequestObject) (ExportCurrentUserResponseObject, error)
+	// ChangePassword Change the password
+	// (POST /users/password)
+	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
+	// ResetPassword Set a new password with a code
+	// (POST /users/password/reset)
+	ResetPassword(ctx context.Context, request ResetPasswordRequestObject) (ResetPasswordResponseObject, error)
+	// ChangePhone Change the phone number
+	// (POST /users/phone)
+	ChangePhone(ctx context.Context, request ChangePhoneRequestObject) (ChangePhoneResponseObject, error)
 	// RegisterUser Register a user
 	// (POST /users/regist)
 	RegisterUser(ctx context.Context, request RegisterUserRequestObject) (RegisterUserResponseObject, error)
+	// EndOtherSessions Log out everywhere else
+	// (DELETE /users/sessions)
+	EndOtherSessions(ctx context.Context, request EndOtherSessionsRequestObject) (EndOtherSessionsResponseObject, error)
+	// ListSessions See where one is logged in
+	// (GET /users/sessions)
+	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
+	// EndSession Log out one device
+	// (DELETE /users/sessions/{id})
+	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// RefreshToken Get the next access token
+	// (POST /users/token/refresh)
+	RefreshToken(ctx context.Context, request RefreshTokenRequestObject) (RefreshTokenResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -3595,6 +7895,30 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// GetKeySet operation middleware
+func (sh *strictHandler) GetKeySet(w http.ResponseWriter, r *http.Request) {
+	var request GetKeySetRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetKeySet(ctx, request.(GetKeySetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetKeySet")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetKeySetResponseObject); ok {
+		if err := validResponse.VisitGetKeySetResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // GetAboutPage operation middleware
@@ -3699,6 +8023,30 @@ func (sh *strictHandler) SubmitLoginPage(w http.ResponseWriter, r *http.Request)
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(SubmitLoginPageResponseObject); ok {
 		if err := validResponse.VisitSubmitLoginPageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SubmitLogout operation middleware
+func (sh *strictHandler) SubmitLogout(w http.ResponseWriter, r *http.Request) {
+	var request SubmitLogoutRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SubmitLogout(ctx, request.(SubmitLogoutRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SubmitLogout")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SubmitLogoutResponseObject); ok {
+		if err := validResponse.VisitSubmitLogoutResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -3914,8 +8262,10 @@ func (sh *strictHandler) HeadImage(w http.ResponseWriter, r *http.Request, name 
 }
 
 // UploadImages operation middleware
-func (sh *strictHandler) UploadImages(w http.ResponseWriter, r *http.Request) {
+func (sh *strictHandler) UploadImages(w http.ResponseWriter, r *http.Request, params UploadImagesParams) {
 	var request UploadImagesRequestObject
+
+	request.Params = params
 
 	if reader, err := r.MultipartReader(); err != nil {
 		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode multipart body: %w", err))
@@ -3937,6 +8287,53 @@ func (sh *strictHandler) UploadImages(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UploadImagesResponseObject); ok {
 		if err := validResponse.VisitUploadImagesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SendCode operation middleware
+func (sh *strictHandler) SendCode(w http.ResponseWriter, r *http.Request) {
+	var request SendCodeRequestObject
+
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+
+		var body SendCodeJSONRequestBody
+		if err := runtime.BindJSONBody(r, &body); err != nil {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+			return
+		}
+		request.JSONBody = &body
+
+	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		if err := r.ParseForm(); err != nil {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode formdata: %w", err))
+			return
+		}
+		var body SendCodeFormdataRequestBody
+		if err := runtime.BindForm(&body, r.Form, nil, nil); err != nil {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't bind formdata: %w", err))
+			return
+		}
+		request.FormdataBody = &body
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SendCode(ctx, request.(SendCodeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SendCode")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SendCodeResponseObject); ok {
+		if err := validResponse.VisitSendCodeResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -4017,6 +8414,30 @@ func (sh *strictHandler) LoginUser(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// LogoutUser operation middleware
+func (sh *strictHandler) LogoutUser(w http.ResponseWriter, r *http.Request) {
+	var request LogoutUserRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.LogoutUser(ctx, request.(LogoutUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LogoutUser")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(LogoutUserResponseObject); ok {
+		if err := validResponse.VisitLogoutUserResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetCurrentUser operation middleware
 func (sh *strictHandler) GetCurrentUser(w http.ResponseWriter, r *http.Request) {
 	var request GetCurrentUserRequestObject
@@ -4041,10 +8462,239 @@ func (sh *strictHandler) GetCurrentUser(w http.ResponseWriter, r *http.Request) 
 	}
 }
 
+// UpdateCurrentUser operation middleware
+func (sh *strictHandler) UpdateCurrentUser(w http.ResponseWriter, r *http.Request) {
+	var request UpdateCurrentUserRequestObject
+
+	var body UpdateCurrentUserJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateCurrentUser(ctx, request.(UpdateCurrentUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateCurrentUser")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UpdateCurrentUserResponseObject); ok {
+		if err := validResponse.VisitUpdateCurrentUserResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListActivity operation middleware
+func (sh *strictHandler) ListActivity(w http.ResponseWriter, r *http.Request, params ListActivityParams) {
+	var request ListActivityRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListActivity(ctx, request.(ListActivityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListActivity")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListActivityResponseObject); ok {
+		if err := validResponse.VisitListActivityResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteCurrentUser operation middleware
+func (sh *strictHandler) DeleteCurrentUser(w http.ResponseWriter, r *http.Request) {
+	var request DeleteCurrentUserRequestObject
+
+	var body DeleteCurrentUserJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteCurrentUser(ctx, request.(DeleteCurrentUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteCurrentUser")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteCurrentUserResponseObject); ok {
+		if err := validResponse.VisitDeleteCurrentUserResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExportCurrentUser operation middleware
+func (sh *strictHandler) ExportCurrentUser(w http.ResponseWriter, r *http.Request) {
+	var request ExportCurrentUserRequestObject
+
+	var body ExportCurrentUserJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportCurrentUser(ctx, request.(ExportCurrentUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportCurrentUser")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExportCurrentUserResponseObject); ok {
+		if err := validResponse.VisitExportCurrentUserResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ChangePassword operation middleware
+func (sh *strictHandler) ChangePassword(w http.ResponseWriter, r *http.Request) {
+	var request ChangePasswordRequestObject
+
+	var body ChangePasswordJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangePassword(ctx, request.(ChangePasswordRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangePassword")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ChangePasswordResponseObject); ok {
+		if err := validResponse.VisitChangePasswordResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ResetPassword operation middleware
+func (sh *strictHandler) ResetPassword(w http.ResponseWriter, r *http.Request) {
+	var request ResetPasswordRequestObject
+
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+
+		var body ResetPasswordJSONRequestBody
+		if err := runtime.BindJSONBody(r, &body); err != nil {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+			return
+		}
+		request.JSONBody = &body
+
+	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		if err := r.ParseForm(); err != nil {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode formdata: %w", err))
+			return
+		}
+		var body ResetPasswordFormdataRequestBody
+		if err := runtime.BindForm(&body, r.Form, nil, nil); err != nil {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't bind formdata: %w", err))
+			return
+		}
+		request.FormdataBody = &body
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ResetPassword(ctx, request.(ResetPasswordRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResetPassword")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ResetPasswordResponseObject); ok {
+		if err := validResponse.VisitResetPasswordResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ChangePhone operation middleware
+func (sh *strictHandler) ChangePhone(w http.ResponseWriter, r *http.Request) {
+	var request ChangePhoneRequestObject
+
+	var body ChangePhoneJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangePhone(ctx, request.(ChangePhoneRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangePhone")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ChangePhoneResponseObject); ok {
+		if err := validResponse.VisitChangePhoneResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // RegisterUser operation middleware
-func (sh *strictHandler) RegisterUser(w http.ResponseWriter, r *http.Request) {
+func (sh *strictHandler) RegisterUser(w http.ResponseWriter, r *http.Request, params RegisterUserParams) {
 	var request RegisterUserRequestObject
 
+	request.Params = params
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
 
 		var body RegisterUserJSONRequestBody
@@ -4088,151 +8738,388 @@ func (sh *strictHandler) RegisterUser(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// EndOtherSessions operation middleware
+func (sh *strictHandler) EndOtherSessions(w http.ResponseWriter, r *http.Request) {
+	var request EndOtherSessionsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.EndOtherSessions(ctx, request.(EndOtherSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndOtherSessions")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(EndOtherSessionsResponseObject); ok {
+		if err := validResponse.VisitEndOtherSessionsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListSessions operation middleware
+func (sh *strictHandler) ListSessions(w http.ResponseWriter, r *http.Request) {
+	var request ListSessionsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSessions(ctx, request.(ListSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSessions")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListSessionsResponseObject); ok {
+		if err := validResponse.VisitListSessionsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// EndSession operation middleware
+func (sh *strictHandler) EndSession(w http.ResponseWriter, r *http.Request, id openapi_types.UUID) {
+	var request EndSessionRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.EndSession(ctx, request.(EndSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndSession")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(EndSessionResponseObject); ok {
+		if err := validResponse.VisitEndSessionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RefreshToken operation middleware
+func (sh *strictHandler) RefreshToken(w http.ResponseWriter, r *http.Request, params RefreshTokenParams) {
+	var request RefreshTokenRequestObject
+
+	request.Params = params
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+
+		var body RefreshTokenJSONRequestBody
+		if err := runtime.BindJSONBody(r, &body); err != nil {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+			return
+		}
+		request.JSONBody = &body
+
+	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		if err := r.ParseForm(); err != nil {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode formdata: %w", err))
+			return
+		}
+		var body RefreshTokenFormdataRequestBody
+		if err := runtime.BindForm(&body, r.Form, nil, nil); err != nil {
+			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't bind formdata: %w", err))
+			return
+		}
+		request.FormdataBody = &body
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RefreshToken(ctx, request.(RefreshTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RefreshToken")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RefreshTokenResponseObject); ok {
+		if err := validResponse.VisitRefreshTokenResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H17cxzHde9X6ZrrKpHy7GJ38V6UKwXxIYLmAyZAwRaXN9s707vbwmz3eLqHixWJKsmxHkn0uM61k0iR",
-	"c+NbVwnj5IbxtetKlu3ou+QSAPXX/QqpPt09j93ZxS4AUVRK/7AIYKYfp8/7/PrMfcfjvZAzwqRw6ved",
-	"LsE+ieC/60HA++o/PhFeRENJOXPqznaXoB6RXe4LJLtYItmlAoVYdpHEu0Q4riO8Lulh9aochMSpO0JG",
-	"lHWc/X3XucY9rEcaHninSyKCJEcdjhjZk8cMdIvIaLDeliQaHQp+jbq8j3qYDZAgHmdquRzJaIBwB1OW",
-	"G71HGe3FPadede1MlEnSIRFMtUWEoJxd4HyXkmKKCP0I4m2EGbqyiELcIcfsYGdnZz2WXcIk9bAsGHgL",
-	"DwyNMWoRHJEISb5LGKICYbFLfNTm0cRJ9l0nIiLkTBA40xewf4v8MCZCqp88ziRh8F8chgHVJzP3itDH",
-	"Q/ZwLwz0urDE+g2fOPVqpVJ1HZ9ITAPh1O/cd9qUBL5Td+bCLmdq3xHBMIpz8PkbB7/4J2f/ruv0REf9",
-	"4o2PD97/0Rc//9vDX/8MyJCu/lsRaTt157/MpTw5p/8q5i5FEY9uEREHUu8rTyq1pDqSXYIivT9FI8Yl",
-	"uocD6q+hplltEzHcI6gPjMtRm+45+64iy+0w4Ng/DVVq46lCe7hD5ipZujz+9M8e//7vDv7m347+9K3H",
-	"n7775E/+8PjTz47+8bMMpcY/crZUY1zxUQ/1qewijGDVqAlrbq6hGjyDUUg9GUdE0ZX0QjmAvyzUkeRc",
-	"S5l5QABBuT/Y5vwajjrkNDRdrVRWLDmePPrk8Fc/evyH//7k87cO/tc/nB0V1CSad1rcH6gNBmrdkRI9",
-	"hpYW0HfpC7CpWAxOuZma3czhR+8e/NkvDj54ePTb1w8+/+D///6dJ48+OXr47sF/e+/gzXefPPrZmW6v",
-	"prcnSHSPRGqDrVgMEI9AQiKC/cFaqhkRBu3ZBAVbAlXadNysZcj8ZdzazNNzGS0NS7vAWTug3mnVT0LH",
-	"o58+PHz7k4NP/s/hrx8evPmOoePf/ObwvY+PPvjdwR/OVsUYOoKSU2SMSIcKSSLiIxwYOga8gyhDlAlJ",
-	"sK/45kLEhbgZ0Q5lp9z2csI+f/4XR7/7+ZNPHh790wdaLs50n8tK4FsR7wsSIUGYMfJGQXhgB1E74j2E",
-	"GZdd9RCVRO31Ipa4hQW5HAfBKWVlKbEY//uvD3708OgfP/vir36j9OD//fWZCscSHKrWbIyjiPMeCkhb",
-	"qlNUp+2bLa0paelS1kF9LNAuCaXa8IZSkze4vMxjdlrzsZjs2Op8tfWPHp7ddtUk+e2K2Ota1Z3s5xZp",
-	"x4KcdjtL01vDdMP/8s7hz35z+PZfKpF+938c/Pz9rOsw6akzJNHSkL3zYol4u60Upo/V4n0wfsvZx7pY",
-	"ZE3hHgnAEG4wSSKGA5j0lAJRHTEeB2++8cWfPPzipx88efToTGWiWkeCKy8f2F0pgH7EWQdxljEka4hK",
-	"AfoONt8lyMOxIChmPhjPjC8GevA6RA03uITI4nTstZqRlsefvnv400eH77z+5NHHWhke/uVvz9S7XAWx",
-	"UcYSdu5r1UAF6nGfrCG16ebmza1tNBcLZfUC3qFsyGgm4dQkc6kfghUoOjGQxlOKYW0GMXz/l5qS6Orm",
-	"pRf/32uvb95Q/764cRkd/MU7aIe0NpEWwqxUzvDSGQpprQ6+amAVmZrcRZs3XnSRmppHMPMaWgVBzXp3",
-	"jKNeHEga4kiC5+tocl/jnQ7xN05rpJcyDuvBG29/CW7IEvjsENkg7HlECBMX8sgGookfYoPdDCfu7OyU",
-	"hgPPSUw5HKda9ryVeD+npNj8kDf3rx8efvTLrEN38Mbb+sczJeP8kDenneFkT/uus4k7ZKaQ+SRLcx1J",
-	"9uRcV/aC6YdQK5scB0NIlw2Ckw3NFpt95VtKwzO7peLwDPY2XYj2LOypMCZ7WmGYWtdsYcmzwNnLGTZo",
-	"kYCzDuT0hmMQNcKMccizwBCni0PUwLM6m8/CrqfyNO0GZzU6zwLTTmdlbjMRhyGPJPGvE5/ibUjkfi1O",
-	"cNS7sj6VemlHneYmFqLPo6/LkS2aIzOrVrsCpnSgFkBuKjEdzda/yBXTYomatsbRXEM4qQyYrInHe0Qg",
-	"rJQX6oO4K75QksxDwoifV/HZaskk/Z48ByuUpbRUMemtfF0DaLEleYQ7/ynSN22ug1Cbly7WmycUvEk7",
-	"Xy4OuC7oEUswQzbo+uynjz/9DA3P4uZ+s1fq9/slJVilOAoIU5P5uVpBGgMfvPnGwb/89uhXvzv42z8/",
-	"U1JnJV2F/BgZKiE5CImuVBkNJ7GKR9S5AJGhuHIWBYFaJlow9RHY7VnXBGqp4jbsg3BEcp7nYgVdpy9A",
-	"jBUE6BxmiMPbiLczpuu82j8owQuwgVMFSgt261/88p0nj14/+rvXzzr3U9U1nS5B90hE22ZxSK0gpwZn",
-	"VeuTdpWmPR+9+eVsabxCTybR5VHKcDQorvC2BpIIqO8m6VLXUQKJpVN3WvpNd7gCCxUPGWFd8cC+T9WQ",
-	"ONiMeEgiSYlw6jKKiTsyIxXI517cU0RNhuWtV4gns8Nukz1ZtODM64pFf7B+/dqU642Ir0J9HIiiGr0S",
-	"cS3e4HvrLIPjOmFmQ/edMMMZk42weW7fdXTp+LgX4CFd1/5hTMENvOPYqnMy7d0Cil00wxcfQhsHouAU",
-	"CMJM9ElkCvvqeS0RoOyUErRGhQQC0AsCD0bIYVl+0s7U8lTUMrI5eHnchi6akWfY1I5eeWjdjfxSPaOl",
-	"cBDcbIP9mrTorRjST6DalDHaK/HIV85Rbd8I9Qg0I+jjgUBNvtsc4b7M+9VhKqjBXL26IlqADrAadsJ+",
-	"XQR2i8W9ltbjEjGiAnCvi1mHCEhp9whmlHXKqLq3twd6H7d4LBEkd11Ug9+q3zSYtQ4uWk1+m9H+5QZr",
-	"sAdafT5AV7a3N9ED9OTRbw7/+j30wM6DHqhnSqUSKvhX/alaqVTRA7RQqaAHKIufQA/Q9hjIQ/JmDd5c",
-	"RQ/QsbVSGI4KE6sYGlFha5uZsMVFYUCwIDbLaCebh8kW0snGp/LGTZaPj9CAyGQy+2vUppGQyaRquoWa",
-	"2ueQWTTkGW/JkiEWYd2KyFkbZN4fMRvJa0vJa9lcL3qANnPUyS93GV5SlBqt4qIHyCQbha6vppkN7YBE",
-	"ujKnB6tl+WIcWsRsIgYXjPgjOI5kKGCUqqLE9Bl99ADdZMFgOPmOma+fyjlP2PNIKDOLB26pzqeLz7hy",
-	"uWWrxUrOtfuVvL6Q2ftrh//8Cz3I0Yc/1muDcT5U4wwjVNSZKKYzg9vxFhPmHaq/6rUUlkyTl5cSJpxQ",
-	"pbQMNam0mIy4PDTiwb9+dvDo0xx1JhQf9TCrmkMWgUqFZUP0AG2Nyb/wWHGeT5KhajDUfHaocfAVs8B8",
-	"djMR5DTJGWAlz3YCYIjaqpanw1/96Mnnbz3+7L0v/udPjn77evEcdtNGBYpjp1hIDvnJJ48O/u3HYw5Z",
-	"0yOHbrQjaDZZBLYrLjwmqk295nOilZqJM03hEGqhyZhLQFl14qPRsiWljszV8tpxECSvLidiOy4GtMvJ",
-	"BWs0tyiSLmUlEcohwNWQsbH5niG5XK2ArdEK7uD3rx28/5PDh784+P37Sqm89/HB+391+POPn7z1y8OP",
-	"/vnwo8+OPvxxovguknsk4CF4rD2lpbnSLNr9EskBa7WoaYi9LmUwr+M6hMU9p34HsImAEILCEgRNEGNA",
-	"ZQ4wNADUg8IoRJNKk7iAvgDMgpI8F6rtgNdSXKn+WXCh5AyJjVXzyIr6Z/Vuxq2mTM7XnBEQqXJs1PpK",
-	"93DEcE95WnecDQaGeoOFsfLw17WRzeQ3h4ts2ThyOALLFzDzmCPXuaQUvUE45irLI6G562xzfh2zAfxd",
-	"OMMAF/PzRa2r0sc3NeIhBTw4rrMFwg8lmeQ5a90c19nEspsZdwQdkE9GjcnUDEENDRk8HDh3rVf4FbvI",
-	"qWc64iAnWaJRl5UqE4MjKWw2wYpdn6RegAuGtt9V9KWS9MRUkfJFmFU5zYZLcRRBzJKsbX6s844k2dOZ",
-	"tZDwMCCuLU4EmHVipZ4MJJwgL6BKksOItEkkztzXN7uY7VxvstSDguo/hPOGtGsmEohISLAUGiPcxwIA",
-	"cCNMYLJ6oxS6unXzBgq5Ev0IUSZ5kjNzkclIAgRZZxJwhHtEgopIUiQpinoCydIE4tM5pNrwIWkCJMsY",
-	"e1AmMXOawFsdywC1MQ101mX24DpVBFNH11d4j2xTb5fMuvZ1dPvWNU3igHdUtLlDWi9R0i9KlJC9kEZE",
-	"bBSc42VedIWhS2B4KkxRP298lhaKjU9G6XR5j9yOgtH5boaE6QnUI3CBwUWcebk8VxzRmUTZzuZmdjqZ",
-	"2idQ1+vpihVxnkJOY7qRMiyUG2hWhZeOc1phMgjeyeSaRqCGzmtqqdLeBO6NvUajXIbnBOJ9llWTScI1",
-	"VZK78/d+uNyv9Rb32IK3JGuvLrfm/YX2YqdbfiXsFGU2Ye70nscwD6V3ILJp/xHqUAvJGzUtFlCGCM6A",
-	"ajO2eYr0aw/vbejHV12nR5n5oTpkrYcJrldVRPFr3AA8ZvV/MAIYI+rQewVk0Lizbb5LWPFRXt3ZhnQo",
-	"YT7CAjXXY9nlEX0V0jB19IK+z/Tvr/198zhDdxIdmYPFnUxZzk+nLK8sZsSJslTda+XpAkvB73uUxXIW",
-	"bbqgfDS1A1uULE6lalI20xjI0b/JsEORPXedWOg69nTa7LZ6OqfHFoe5MMsU2aVnz9DN2ARYwFimPZEl",
-	"AJ59ZiyAFr5TKX8Y4gycKDyGNNNo+/Q4plb0m4Vacp2hK9vXr9nbkSPaL1tRHN2MTcS6aEWplmptBXld",
-	"HGFPkkiUIY+FcBgKo3QYun5xEfm0o+Im3jaX/roE8viQBfEb7Jz2zvluQCQScacDSQYqz5fRNtd5BpPE",
-	"Ao/OjCZoLwx0+iOzrjqiElHRYF0susQ31jbqcFajPgrorjqPgc7p6tiNKt+bS+JJkazsOaEdeEh/cAM0",
-	"7+PBWoNd2d7e3II0tFpL7s0+HpR1HiSxkD7p8WptfmFxyQG7co2wjuw69WptBUyL/Xml6CBsMW5YvrLp",
-	"+jLaobLLY7AVBPuUdVDz203YmcdjJqOBybdLfVsKgylQA/A26mHKAsz8BrvQpQyvIRFijwgXdQdhV2lX",
-	"NUwrwsrJEMjn7DmJelhKqKrkNlpdWVlaWlpaWVlZye+0tpDb6KLrhDCA2sp/bTS+/Ud3KqXVc3fVv+jc",
-	"+dLd579VxJQ6BRONvbY8VBK1VYqxSmiSpL2UqVVo/eN+5cXUCcrJIIi2+lR63WKh9TjTN8gUZcIAe8TU",
-	"xzQsCiyjuWo2QjGZxF+j43JGSpL2CNIPpTEtGOIUUAVSOHqsQ5s2MxXuUfKI+MlNjJmskYB3M65gfn+A",
-	"KSi4901fBVdC/3kmp2Vx37VQjGKnQV/f9ynOYHZkAm+A7FKbx8xX59WamINYUv4RoZ1uwQFdgd+rPYQ2",
-	"MTjDJpTfQ8fZAE3K5wSiPjp3+/bGxXvL53M+VQyO3kSPko0NQHRCxAQgcLtEPeuCV+9TEQZ4sJaND2we",
-	"3RTXWgNE5aTZl5XbVeRQ6u4HmA0gr66GE9l5zF0rLKSOMozlgRAJzrDZIRJ4tJm0YZjWzVReTZ/6skCA",
-	"d9SvT3qM8yNBijqYGDw/PV/CQK5jeT3LvOagCoUy46KNc4wrqUdcOWmS/uYuJJLTqHHmKIrZMmNxHAWB",
-	"W2GIsW1SPbydiyeTbB5Q2aaHY5vcH401i05/QvJXyQfVyf+RJV0qWoeAMB1enjINndWoE1ZSKwxydeRg",
-	"VljEGvqsThI8sJSMz0b4YNjuVPGDHuMsAoix5JkmhMicytQxxG0bn85icjPYkbjIp/AigiXx12WhDmZp",
-	"gBBlK2+JNPlYar/jWNPIe+QlKqgskKMrvI94W5rZ0vRBDgZ+RgbThBSnsJbK6kAEeDzNwEAFUIZElK0h",
-	"3ALfr0XaPNJ+n8bCGALORlXl2zDq7RZbb9C2iooCeTgIkjVNGnE+6ykX+Bo5aBJDl8pVOIg08vj2ylI+",
-	"+Ji+fgJ0t752sq0c37gZZh0nHydKkhQLxlel5EbySjOrOEGiM8qMF1JmKv1mz2Jq7TYS6hVnxOke8mmH",
-	"StMJCjx0G1AlF4vy4bCN+TPBrgpx795f2v9WYSQkiBdHVA621GZMaAIpxPVYe4X6p8tWXK/ubDtFtGxm",
-	"EoDNpASmQjwgsgnG1gxCUfnU1UWTFhUoZgGkbJVrAzBbHiGvywXRCZM+FUlDLbV8vaR0O10pQwf2cmyz",
-	"LnMVB9ZnWnUJ1OWBv4auSBneZMHARVu4R7aoJN+5hvdctKUopIJOAHFuKQ9EjaZHso5q3elgSbo8FuSP",
-	"zTLS9eGQfpcMNECdsja3oHkDDTcDqOW9aAeBFInElOnaLMQNzpzPPTHn7BfRvx1xJpHPuTXYOAzrGraa",
-	"gicx8w0w0bWuqf4VTgJV4TaY+l0H4mpCI0Wmcz3eUgFRn7TOa5oBuvX559c1RKf8/PNoHQmtF1SA0rzf",
-	"AO5vOPX7DSXDDaf+76/9vdsASW449cr+ftM1t6CaPdFp2rAmgVnrQKzBFA3LaJ0hEkU8Gjd4w2nElcq8",
-	"J8mehP+RhpPOpv+WwDH0A3oFSvbTDmF6QXCpqMGoyNxP1PBug/I1nbLKgIoCaK+QWMYCSRIEeh8yimVX",
-	"Z/qaahVN9bpAZA97Mhg0WD+LM1lDrQgzr6uYTD/tItHlfU2aMtome1IDKS90KSOC6IEvsU5ARVevusGa",
-	"64CyLF0ztf6mLe4jKssIHPgUxB5QYdKHaj6jYahEHrYiq5t5NFhzrwSkL8GDzTK6zXaZipF7RFlHkUNS",
-	"wCJphykvH04tNg8DIM4iugBU1WDYAA4NIg4AdvpAAAjU1LvEyM/Aw7IZ2bQXXsR7gMLX57daqawaBr2V",
-	"tCEBJr0EcAKzP6VGBGp+v2QeKm1cbJbRerIVmKOlNKVAGPVJEMAtLOIjzkiDnasqplhaQAFRula4Rlm7",
-	"qFluuqj5x+qfUvM82iUk1GfwvZhLSIn2les04LFav+UpS3ez8p0uB5QoDgLKOmrxmxHvRLhnctwjpa7J",
-	"lbYyekFn2gTirMFyui+XldN6TedZA+oRJkhGSa2H2OuSUq1cSbSS0r6iPjfX7/fLGP5c5lFnzrwr5q5t",
-	"XLh0Y+sSvKNCPirBVCWqznGdeyQS5sZOuaIfU74wDqlTd+bLlfK8NmldsE9z3cU5oJn6oVOUJITuif2k",
-	"QyUOQ0RF2YFRNf9v+EplE7muxtnUJYlcu8RapTJ0t+kML5pum1yl2uiinqhomGRBc6NXvLO226nfues6",
-	"Iu714AoTVCg1fwBn2YoL7kBeo7vogMeVEWqnfme1UqneVYMq6ipHdCxxd7S7pNOmdSTjiAlI8zPJRy+9",
-	"KgmOiE8jXa7gCYylb+oHoCxhrHKDrSetxyhDfYDCKRUMiTG4ZUNFGmNk5F9FFrokYVSamrue5ISNTYO7",
-	"bcq/BsHiMZNKScFbjFCl9euja9VejBpFy8QIC13hPWI4KMF06eufx2euOWDAUdPURZs5Z+67C9vfW375",
-	"Qu36zvdvLG5eeWH+6ks/uLV0cf3yJeuD/DAmACUwwmky2ZO6gt79qth8vjJ/PJsnN6z3XWdhWrnIdGk5",
-	"hTipN+ennDAWA/3C8nQv5DpSDAnu/WGv9c7dfff+frE8J+mCY8W5alDMKZR5KZHuwMJCCsXboGGUh96y",
-	"FgMsoacm7ydVPyOzRRIBGYP/tEo1VQhTKlXXCbkooPQ13tEeWEbnFarLLCgvAsdQpN1Q9E0HcJuUxWuw",
-	"PjZ3lcpIRW3gn425S1Sk0UTc6tGhIwTpeoH7kxrsFF9Tz9//TcuZ+Qq1ScTkqrlT3wHO3lrdz4fgMorJ",
-	"cB/kp6WIFirV6V7Lo/nhzSkVURbpD+8tTPde/m6BerM6rerLIu7hxcXpXixE8H8N1XVOJVwzd/z0tZSZ",
-	"NIO9qzKf3FAZunmSuWqSKG6bWFCSVKhRTBnT200Lg9Y7aSpXSWi1rlOyVoXb2rxIuimZvLGZrtxgtyZo",
-	"JO2ldTgRgFgZdpoQbWdcPOV4AQQ/DgERzzniga+9M8aTHszWwyvUTwA42EpyLGennSzkYJLjNbVWysMj",
-	"nim9dELt8o2OOJGOIHJE0oZRMBCkpkCY6TTHFPoixdAUq4vLPDKZwiSfkgZX5uZ3PUnamDT5+BsORvgb",
-	"DMrC2IMIawwUtkiydcUjg5w/1nucqd1IJSlOZFDFS5UM0hdSGfW5uWptuVwpV8rV+kqlUrEB8R9pcn5n",
-	"knaYvnPJCLB/jEd7+9a1qb2J7D3AaeXmZDIzk7xMDn+y1YY7d/OBz4sgPO2IiK7FQ8wcBi0Vh0EEB7L7",
-	"6vgoyDA9ViLBOsh0OQ4jDhk3yEJmbqZiiXAQrCHJY69L8p1BCkOkKzD/l8ThDt+doYfORY0EHOG+9YDe",
-	"IxN127rYRf0uAZ8h39ASw7vp6ZhefgUnpI/DZPvKdoudcdA/UC22u43GZm31cadDInR7A6KntvYrAhO1",
-	"AvKUceiCU3gStpvOVWHciZnPY8owxTYDGiPoXvr38RR/kZiUpn1aMebVrZs3TkDrAdZR91haJ02EEqRg",
-	"esAdwhQdTe7dHMTF79rf80hMJPYP1NwzEduudjZiQ4ukMye46ag0LcHBjo5XNbegwUqPYCZSStuOnwY8",
-	"7XWJLtX1aAfIXkbrw6UQIXkYKqWjcYkNBvO6SHD7ISGo87VwgJmn3oPELe7jgY0IqAQ/fkye8xbAvIkQ",
-	"z7TW0tSE20fRPTKjQTuRrgMyT8UOygZplhASS+qZPuz3Ge6R/WNNUXI/TeN1tUUaaFSAbfGi2MLCU/PN",
-	"jXRnfiqFQbUK3mAa8SpQDw+gSKUYQAkyRgOCozK6pV/VmH5moRWp1evzaHcMs9geA8cwiiZAh7anF23T",
-	"qG3fYhXnXglJ5xSvh+w0b/dJKzzB68XJywQqnv12gK7p6qMYfxEMeKJ5zFfHLkDtDnQjD8aPFcatgHou",
-	"6uG9Eu6Q78xXF+eXKpWKi2ivF0vcCshxM13axgU9BG7gHlSaibBMrLitudEu3eCMlK5j6XX1FRL1O9jy",
-	"5InUVLXK0jdMZV5Pvm0wp8gbJTxzJtxpmiZkEfA6y6QPKvdZum8YeHoGntdp2wkXEjweJhfOGOlrbILu",
-	"VzR13jffywXSMrUxSEq1drsVe6ZJ0yCu310qquOEAaZDHnHBVwnHKj7TU1E32QLmXUNN2zrXMJnGbCgz",
-	"Juir5KRR7sScLvZz186tWU9h58NmvWa6A0GpR3H+eBsOFwHT+xpurgoOHDXqNqsRJ5nT8fTULPONRTmZ",
-	"RZnMp9CYR41nsJlYfKMAv2IFODJAcdu+c0pez5+RCpxBmWWU1RBa6diPIKBzSr2cPzZAsejEE2uvYwEs",
-	"6R08HUbo3kL2ahpvg2rWnUVm6NcBYJYQQ0LMYFkMJD5fM5k2OExbjezvq23N6fhork1NHbq4egbXeAHV",
-	"t5o2jDyXb3DpQndLF0kewJ0/jZEFWTjv5huDr5lseNLYJIE2Y4a8Lk/wzSigPSpFGV0CEBI0FdeeVg+q",
-	"9bsklPqTnYwA5jRtPgs4Xbiylu89rtGza5lOT8+J9FKjSIfN3G4sN9hmtmmn1iKKHP0uh2BylxnoAY3U",
-	"Idvin4eZEowWQZ2YiDG4An0ESW+58WW71ImFcp1NFsxw8vbu1PFFtzMrKaR3+e6MqSLkQv5jJOJueg/v",
-	"TnJVeGGlVp0fuuKbjVbSK7nLtYq+FORUqqt41V/0Siutaru07C/USiu42iotkBW/5s23FttLlVTmDt/+",
-	"ydGHPz564x+O/vQtI5nxhLrILDtKrplWKyuV/bszFEpyl9gmO5CabfXF66krpOkHoE9YZpmqoHqSYupQ",
-	"f8ZpS6mZHo/qlVptyuDAfvnzGaocZbtAHlc4couQdDkLqemZbe90vHW01dbJ/UOLWofqgqxO92U+DZlL",
-	"84UR8bBMrdsxib9MsyEpSNA28Pgh5DayWCLbOUN/L0sZpdu3rgm3wbTWTtB9EdFIfhgujPgeJVAIritf",
-	"S3dVGfOZyzLash/FbDB/uIkrdKgEOH+ppI4XS9ttpQkdTtYykH0qs5cDFosMCEx5mUez4G1z1/gSRz13",
-	"vXNcL5EigG36ifuTeCVJz41JDW6OXWUOOFe4yLR5xwnXmWDRnj5cOAss0niDPHfnQ6tTfe9oWuswK6bv",
-	"ZHi+k2D5RnF8lSnsw0i33a8JVKAIepe5qZbvxpbt7fQc9FA6n9H3oMNOBMtbNBiCcZjeC13i7eZbQ2kt",
-	"nQPRsPzNHfu5qvXNDaPSE5ANDwkTDTa8vxlQNaA2b2tk0XRYuQK39ykAd92vJZr4zAKIXFNFhwyudlsv",
-	"evQmvXr55Uu3tr+3tSE2ejJ8+cLG0sYr63s3dy4tvnzxpVc2WKVMBldf9Xc26E260b++HXRv7nyv+oPB",
-	"1dWyVwtYq3e54n//ar4La321cqawp1yrQtuBMO0xmGm74NQqtaVStVqqVbYry/XF1Xql8nL+5nt9JHZZ",
-	"xjVSWvbmq6XVdgWX5v1lr9qq4QWy2HaGWhTkxl+pVypm/LR3gPnQsDHyllWGLvPvzxCfZJv0FRi1axZQ",
-	"5zxdk3Mi8zFNVHIieOepoJ3Pnt05gSmZDNbUTvWES3cjsYBuZGjhIjlzopxHKkRMfCR5MQwnjiLCZGIV",
-	"vgyF9rWU+qmTEmnbiTGOLCi/ZxW4OSsGM2G4vr6UnKCEpxSEDAYzy+86whmfkL0ALCRMbw4DTcmGdK75",
-	"UnbxRwuVHOiGdhHtdPX1Uv22hUxlGgbZD11ZRw2+I4LMrVGWXJRHQuKBiodxK1Du1siXS0wvSPu4dkp0",
-	"Z2i4ew4LKPLT7FpO66ppOcx2AvkSvKRcX8yT+G5fxSqfljN3NkA2q0SG+ZT5UD8w3xdjvH9ix2J1iqiU",
-	"s3ZAddOap+8dTJW7TD+M83X0J24lrVmSjlXTOhY1/YWjCY4FzBvdG58eyyJIZe67oX0AvkNjy3bEe2kL",
-	"GmjXZNY4imTVm3GTJjOKWwUhRXbDGGa9zdGc2FCyNu1TI7ukl75uMrfFOTXb5CLR4+Yejkhja11kgxt8",
-	"NpaGCzHpDN3FMaMniGCdjLVf5BkLhzd3ezVY1Axuv3F/d/8/AgAA//8=",
+	"7L17cxzHdTf8VbrmTZVIZxbYXdyBSj0FgqQIiRJhAjRtaflme3d6d1uY7V5P92KxJlElOZYlx7rEiazY",
+	"ipzELitW7MSUE7+WTF/0XfISIPVXvsJTfbp7pmd39orlRRJTKVoAZqZvp8/9/M5Nr8qbLc4Ik8Jbv+k1",
+	"CA5IBP+5GYa8o/4jIKIa0ZaknHnr3l6DoCaRDR4IJBtYItmgArWwbCCJ94nwfE9UG6SJ1auy2yLeuidk",
+	"RFndOzryvcu8ivWXej98vUEigiRHdY4YOZQjPnQVS3KZNqmEf/o/d4l3UBOzLorIN9tESIGauIuqvEkQ",
+	"loizKskagDJJ6iRKj3CVNDFlauDBo/Aakg3SRDgiKCQ1OcHHBcmY/mZNkgg17OcFqXIWCITDMDVUBVf3",
+	"Rw5FZNSF7409jORIRl2E65iy1OeblNFmu+mtF/ysoXaJEJSzLc73KcmmHaEfUavADF1aQi1cJyPO+vr1",
+	"65tt2SBM0iqWGR/exV1DjRhVCI5IhCTfJwxRgbDYJwGq8WjoIEe+18IRbhJpyH87IM0Wl4RVu8+SbsbO",
+	"IYabRH1X3wBDZvZOEFQNKWESNdWlQO2WjyrqzxhFmAW8ia5d2z4/h2BH1Hfs6x0qGyUm7a/3SVetIeCM",
+	"AM0izAKEmeiQiAQofkzNoriIGrwdibmSOjJyiJutUC1xqVaoruA8yRWCpUpusbZMcmuV5UIuX1uuLVQL",
+	"tVW8VPR8j6pF6evv+Z5am7fubkJO7YK7gy0sJYnUW//vi6XSYbGQK5UOV8iNm6t+obh69Been7XJEREt",
+	"zgTRLKZa5W0mz1OBKyEJ1K+qnEnC4ELgViukmlvMvyQ0y4iXddMLsMT6jYB464V8Me97TVH31r37v/23",
+	"47c/Pv74v+7/7FfHr7x/750PgYqSqf9FRGreuvf/zCfMb17/VcxfiCIeXSWiHUo94/Sxq3HWYeOxnjwc",
+	"j13Ake+dw8FVfZanW06+oIaWmIbCW3/xplejJAy8dW++1eBMXZiIYPiKd/zpq8c//ZV3dMOu//jVD47f",
+	"/vZnP/nnk//+4SxXni/olVtapQIxLtEBDmmwgcpmtmV9MTpwDziq0UOzLddaIcenOuTi4F2hTVwn83l3",
+	"X+5+8rd3//ivx//053vfe+3uJ2/e/5s/3f3kzr1/v+Ps1OBHZrtrjKsr2oTbjTCCWaMyzLm8gYrwDEYt",
+	"WpXtiKh9Jc2W7MJfFteR5FyzZ/OAgA3lQXeP88s4qpPT7OlaPr8aX5zbH5/85tt3//QP9z997fjnv5jd",
+	"LqhBNO1UeAAcLVTzVqwTM7S8iJ6l52BRbdE95WKKdjEn7795/Lc/Pf7xh/d+/8rxpz/+3z++cf/2x/c+",
+	"fPP47946/u6b92//cKbLK+rlCRIdkEgtsNIWXcQjuCERwUF3IxGpCIPYLYNkzoEMLnu+q3w5fxk0N/P0",
+	"vCPeYWpbuCWrDayYEI1Oy1QLRYc2jl99/fjXb5y8/nd379w5ef/OZ7984/7tV2Z5VQrFdSR4eEBgL7c2",
+	"d/a2Lm2CyBOEBYhKYWQfwiFXEsX3tnizydkOFqLDo9Mudm0Ac2GkE4/gMt7b3733r6/c//S1u3feOv7k",
+	"k/u/eEUT2cmbP7v7yct3P/mly5NHPzvDfVzT1MhIB7XMxBVNKkZShQ3TW8dqIa2eVk7FFHLvnQ9PXldi",
+	"9+S/Pzz+7hvmwv3Tb0/e+uDej/9w/KfZyiJz4UAaItC/6lRIUItwaC5cyOuIMkSZkASDdN6KuBBXIlqn",
+	"7JTLXon5zPf//t4ffnL/4w/v/erHmoHOdJ0rSjJUIt4RJFLXwBhcRpJUQdNGtYg3EWZcNtRDVBK11vNY",
+	"4goW5GI7DE/JVJdjMv7PHx1/+8N7/37ns3/8rRKYv/vvmXLRZThULQIZRxHnTbCm1Cmq0w7MkjYUW21Q",
+	"VkcdLNA+aUlYsFKMTrHQWIHk+xOsCkbNWM62tJq7mlvanLhK2uJ0rHktX0j03dsfoB5NHR1//F/33vlQ",
+	"MZtXf3f3D+/OmjDV8PoC9g5cIYo1gwlpCdLoi7ANSuV5nsuLvM1OqwouxURp9TdFne/PUNlXg6QpUrSr",
+	"DauGxeu5SmqnPc4i3LFxNdtkwb9+4+SHvz15/V3Fdd/8l+OfvO2KnGFPzXCLlnt012pbIl6rKeUnwGry",
+	"ASiyK+5jDSxctfaQhKDUbjNlUuIQBj0lzyr0KYLH3331s7/58LN3fnz/9u2Zsq2CUluaxHAkxaM7EWd1",
+	"xJmjFG6A/qJEEiy+QVAVtwVBbRaAIuzYVYHeCzCsrpJaRERjj++TU4qsQszFtTg+/vi/jn/+m5Mfvq4l",
+	"9WevvXny7kezl9SFZWs1wkISx0yb7TPeYT4QAg8DX1GM2iPrIlL7RFig6KeQL6ysIyqB30ekFeIqCVCF",
+	"1HhEfCS42Wf9Xse+54HDsU7Zue61q5fHv6YzlN1qXiFl+1l8UQlqtbQRHgVYwQx4TCFfWEq7SD774acn",
+	"7//Lyfu/1Keu6eD47944+cff3f/zPxy/+oHWWv/3j2+cvP6upo/jP758/Ivvz5Q+lpR9DHahOvCQ1+sk",
+	"UAK/xiOk9szXTi+kVgGKP7GeB8J4u94YYwufA4f181yCU/u0kjeRPHc/efPkndsnb7xy//YHWsSevPv7",
+	"mXpd1kAEqcUCFwm0JkQFavKAbCDFQMo7V3b30HxbKGswVMTSY0zGnvxhZqR+CGag9omBZDulSCtOINLe",
+	"/qXeSfTMzoWn//+XX9l5Xv379PZFdPz3b6DrpLKDtEBzJdwEL81Q4BXXwYcTWqVADe6jneef9pEamkcw",
+	"8gZaizmA9XowjprtUNIWjiR4hDy93ZeB6LdPa5Msp431B2B1LYMvCwSTumtECMPPeWTZb2x22eiBQ4nX",
+	"r1/P9XryhxFlr+PfkqfdryvRdSVoZ2P+OwolsL1ZKwoFq02mbHLQFBQLG7i3D2NDr8bW8yn3cKHHG/DR",
+	"eyfv/9J1CBy/+rr+caYbu9DjDdBet3hNR763g+tkIt/8NFPzPUkO5XxDNsPxP6FmNtzhDr5j19seL2gy",
+	"J/AjX1LiB7ZLyvYDw9rG8wU/DmvKdP4+LH+vmtdkbq3HgbJXHDIYoBpbQpjQj/U4EMTp/Fjqw5Nawo/D",
+	"qscyg+0Cwaq5yKMKDQLyBaLaMayRHe0Dm0jmPg6rH0/I7nH+HGbdi5iGEKv8XKyt4IZZNdVaJU2AIr/g",
+	"/N1mFE3G4W3CTy5OWBrK5dPpTW7GUC6VjzTWR5I3ej5kco/G/Ih62iYUTS+sDIEYTUx8TpjbEwKYGQFc",
+	"Y6LdavFIkuA5ElC8B2lCnwsq6LfnrRWvXprUGH0cmPogk1Sfc51y9jyXu+B7OqXzMY5Xnbz3bddxdvxP",
+	"fzr+9e9OXn/3+P2Pjt+4c++975x87/sn7985fvvjmfoZjVDmLRJhCf4KFsARqhnqnMcGFQhEdgS5GxGs",
+	"3+6EkBEsdjau2EG5Bq3PU6IBZCc1CDogEa2Z1Ws/revZKCyA654KpPYNtVtqb43TH/6+1k+DSaqCEr/T",
+	"BRuBX83mtGK3hk56ufevr2RGT+6/9fHx2+9+3nbYg8xdckXtX3+i69NcKfBYorLN3S5vIBwHW0wGQpU3",
+	"idBpOagDpo9SEpVVw1uEkSAtC90s8GHSI34OZihzSWLxsLfSWchHOjGZBZTVlVJ6aloo9NPC2z/47OVX",
+	"jn/+m/u//cDNM/vstdnmmanB9UECBVR5OwxAC68QSA0BTfWROiPM1s8iwl/IF1bTAcv7v/7z8c8fRJxf",
+	"DaV3rS1IBGEoG+s3ZA4EKHmE61+IdBqdtU7ihNJsP4RR1LeUeDylW3i1/868/p76f7g59z997UGmZxbA",
+	"62gCiGqBkEYVgoO9gRnCqElZWxKE6xw88WuOrq+VA/BmWA0BDGBf/zcOgkh9KCkDqFMtszIthicmQT/P",
+	"mNxhMIxnLGYFcU7+46cnP/wIsprf66e0k9ffvfunT++982FMnDNlLUNdCx1MJSQ+tAUxJPqEeCYnngmc",
+	"CcMY80I6E15r0Z/97Af3fv/KA84ff+JemAk5TOlaGEYTK9mG2pb+Yg5GcG21O+/c/eQO6h3FT/3mMNfp",
+	"dHI1HjVz7SgkTA0WpOpSHPP4u68e//r3937zh+N//v5MSc71ZSiVR3EfWBOS3RbRhWzGyyvxPmFIqRLq",
+	"fHQhzyyKT4rOlTO1OLDaWdefFBPntdF4dKGmE3xcyqPn6DkIs4chOoMZ4vC2Kbc0+vRZtX5w82zBAk6l",
+	"FC32KUUPIOXg1Pajj7DYB40RQ0GBSWj+YiReOIOYikRJD6iEwDMOAqq+gMOdiLdIJKlSTmo4FMTvq13G",
+	"EjVwC0xd7Y2wwR/P91rO6zc9cmCLrfuLYxnpECGNMV2jkVCvU0maYtQW2IlfUF9X52NqL3EU4a7ne4c5",
+	"HgWKnxaOfA/Kq/smUNbplGVL8eopqM7dQLgCKrMJ5IUY5qXYF5beutdu06Cv2tMZsqgLP2090ot2C27E",
+	"7/DKS6QK07brOG9o5AEdQtXcXhyGV2rA14dt7m4b0nHgyism7azMUO64X4rpK/WZQu8GqW/6epLDNkkf",
+	"9mS7tBtHaOUE+4Wrg4r2nW94vkdYu6kWYMOCnu9BRqL931xNe2DgR96GMnltYed0xq7vQc5TLtIVEr5n",
+	"r2yu2sCsnv5VBBqD74FB5j4Q8RoN3d8EJCRqyjmjWxHtXxWSR3reh1ppUI/aSK1ajf0v2oz/rgzoXIU0",
+	"KAucw8miel9tG4+ydo2jgAaISmfL2gK2CwdNXXOvo+XDRlhQI2j7M5udWONUi3KJqlArHvHmhi4wNZ46",
+	"x0cAlcUDB1xUA8pM6Aamvu8QQswcAixJTtLm0A8vA88+oNUBoAH6b6PWQWN9BRLLhw24dOR7NMgeDLjT",
+	"UwLRAJ25dm37/MHK2Um4Xd9lhsfNBbIkkRxcvHDY2mG33Qi4ya47kIGumYSSsc4El97K6XEYGvDr3pXD",
+	"BzKXFFUb9IBkoSq8sL0DubXullcow1G3H1DA987pv2SeY6UriQCcibhiZ6xvKja/045aXJABDA/HGlSd",
+	"c4stMYT1WT6l+VHOVvADUyIx9+m/62YyTs5i72RotZFoc5hJy/5cUafrgQcsxSm0fUog/ecYYMI3Zmch",
+	"Xyh6vtfEh5cJq8uGt76YX1vOmK1e2ahgZMOokK1kk4c9755HL4XZrbSfyiI29f7u5IJyU2+sNYM4g9qU",
+	"DmhTPRrdYYtGRGxnyMeLPAtdpQHfg0PT6ZwOXVImlxe9PnSVHsGidLOs8QbhuVh1TscNMEMVkgJGmWD4",
+	"Pv5m5uI7+zDsGKbQ7MY/ikel18U0diq9zn7ltJxesfW4mkxbbjDmNAw+dWxjM/gtzmpUkVSm1rjnmmLx",
+	"9HxEKIRweQ11gLO1In5ABOo0uAHy0aI2+8iHLeJrjvWrTzvRIkfnTpjnjo6yFyojXB1yWDJqZ5wVlAZX",
+	"200CcnfgZ/cyLbXU64gy9I3N5y6PKdwiEhAmKQ7FAIlAtbsHguq68MBP286D6Wnaoxik+sUSCsJyVRyG",
+	"mpXp5zdAo+FtNWXfFNoJqajHmBQCiQbv6FeuCRLlNut6uxNwpOOP3j750VtxyklayC0vZom4iclmUrEo",
+	"JI7kJhRLZmyJrftX9yUkWN2PRIVD2i5RJKFv0BiFdRqgKvHtxGuucB4SzAbI3Kxbf95YWVNwLsICAwk2",
+	"0G8SYUGCzUHmR0++rX7aR20GcT4lL4CIQl4Xag+0r2M8Q6XPfWFnMmwPphBz4+3DoxJx8eGeSsTZr8xE",
+	"xFmrfirBljqosQWbxZiYbtb6ZHUGGgVvGlhjIg6/k1AABqLI0G3GWhRnZPIFndbZ9hBotEchDDu4K1CZ",
+	"75cnMsVHECf4ka1jf8h6fQThEtZuVnT4QCJGDpSIAgNPs5smwYyy+hwqHB4eQrgBV5SwgjpdHxXht+o3",
+	"JWaDEj5ai3/rBB3mSqzEbmkd+Ba6tLe3g26h+7d/e/Kjt9AtOw66pZ7J5XIo41/1p0I+X0C30GI+j24h",
+	"FyIO3QIYwixUt/jNIry5hm6hkSg/8DmbJWH3SKlvGpXHqRjwUSskWBBb32gHW4DBFpPBBhcRDhosXZqA",
+	"ukTGg9lfa/96PKgabrGo1tkTjTHbMziAEn9iCeatNtmNY5j3+0IP8WvL8Wtu2S66hXZSu5Oe7gq8pHaq",
+	"H38I3UI2Hq6RgZLqFB33inROZPyxVVj7mrv2kek56Bba7MmowajJQSPFdR5vdwdT9ZeQShmSeMS1jBFh",
+	"rOGZGmovexNzIseSjUdNAuchVmdtxi3k41MePwlZnYRDXkLHR7IyhWFznVp9O6o62yU4rDFTBg3NZGf5",
+	"ZSzSDlSMqWIQXFtCVmBcaebV5W3NoFCLRIL30Fphof9qDMl+tVfS3hHGQdkkkWYp8ez7oorxeIsxcZwm",
+	"h8ellZ60mzRxppJv4kksJVt5OqwMdAs9n6WFg8s6UcXNjOrUoN/F/EJyDglCYBYgrEFU7CwT3jES08We",
+	"Czglhx2MW20eD7TSO9Br/3n/9iv3f/arz1578/jnb+q9/98/vnH3kzvHv/7e8asf3v//Pr7/C0Unn738",
+	"8vFrd+I5bJoJaNgAxTuAFckOrVokl3iSMZCLUokU9eNackCriZTIyg7VVygN3GRzlu0n1mLCHpk1Hwua",
+	"zAzqeO+qDc4VLZlkdDNQMd9DTC42rf1yRrGgfr/oCu5BiKWGY7QhNYMEfVii8aeARQB1j4+egW6hKyzs",
+	"9gJdKOsRnkolVeBqlbSkM3lgH8BE+lM8UtO2ewppGfHri87aXz75j5/qj9x77zt6bpohuJc9ng1lwFbM",
+	"x+33lmK66cENy6IYu4325eWEYgaja1mJPwwSK/7iSs8Xjz+6c3z7k9TuDAHN0p9Z0xSyBLuUCXeFbqHd",
+	"AaW5vK1UA8v51jSFaGk1EkLVTDCdaz5cCK8ZggD+Pk6anXu0NjNu5BCL8SHf//j28Z+/M+CQ9X6kQOzt",
+	"FzSZLAHZZYP8JCxBNlDAidY6Tf6ZAekB3KH4m8uws+rE+xO/7VbqJHM1vVo7DONXV+JrOyg3LJG7ThIX",
+	"TU2KJFNZjS9lD+hvjzVgK9167uWaUeHgLJWce/sHJx/+9PiPbyum8tYHx2//48lPPrj/2i9P3v+Pk/eV",
+	"NhVrpufJAQl5C/TEphK4XHEWbR+LBKwf9Fa9h7jaoCwe11HhxsY9tFszfvmQGi2J6QEaN0CdAsIJpG5B",
+	"2hJg7gAYKOS4K8XWh0o3KBMB+FwoHoK8ZMDfAhg2JU99qG+AQjDALgdsa8BMgqQ4xfh8ADkEaEDFKHwA",
+	"tQOIY0hVVWTuAxoVlBSsmUdW1T9rvtqpG+nAzkIxO7CjVpk7wBHDTWW+v2ih57ZZCzI0NrXl5tSr92LG",
+	"uDlxvalhaYCjNASrDnnscb7LwYuTqjjorz/srePpBzvWH7wAgajA688t9z07L+eVLKQ9NXjy41WbjdJb",
+	"39IHQOz3gdr73gUlgA36eQpdqy+VMp4w/F1NNw2YaX4+r2VI8viORlBMABRhqoopA4pKf5q02gfZcL7b",
+	"h5CWrncZkFnbA0NujroK42cint6wXpZH7HJKPD19Dqc42Tc72t7CkRQ2RS7u2kASq1p71TuN7ripe3o/",
+	"YNRhiXsLA51hSJJDHedrEd4KiW9hRkLM6m0lTXqbUrQiUiORmLnvzKxisnO9whKPBACjQcqG2doN41mL",
+	"SItgKXT+ivU49BGBSc7u36Fndq88j1pccb0IUSZ5nPrsI1MLBV0LdLaIbQSSChXFjReGbFmSB/5wDqkv",
+	"s1JvQDyNgQd1Wvc7ryF1LF1U05x1Kmd1wgjG9lY/rczBKDui3BYkekqgun4kScipkSaGfCLzPyDoM5Nt",
+	"LvEm2aPVfTJ5rsi1q5f1AUKACSu76GuUdBBlM0gXIfD56bNFGrxJrkVh/3hXWoTpAdQjkOzr295IScJb",
+	"RCdiFHa0UQkhyW5PlRISz1htzmMTJXNI6FRxsuQ7M0n7wyO2a5zr2nNeY99ZrcJAQ6HshlBKT3lKIN5h",
+	"LhOOU/YSFry/cPDNlU6xuXTIFqvLsvitlcpCsFhbqjfmXmrVs9IdYOyk8UwvDSVNWdzakL7doRYLtV9w",
+	"WSRPRLCDDO5I/jFyMpr4cFs/vuZ7TcrMD4UeXaAvrxRmlbXjz5Lu7hQ8DITkdVJByjbaJf3idZ90Z164",
+	"4OaDPEu6fRpQ76phDlmLBkCxaVRKbLyNdXqQcfYaiTOG3+5f+jPX9yBiS1iAsEDlzbZs8Ih+C1a0js7p",
+	"dmT/8/K/lUfpDtMIhhQI63QSYmE8CXFpyeEhlCUyTksMH+4RTaqpJxAhy3DGYG5dmGIP+pDFp9iEpWQK",
+	"A876aSKdREp332OROTRxHh619YjZ4WxNK2VHd9G/GVlnALUDY8uoa+rplHRa6b1lLtW7U3eJtGfDMo7Q",
+	"d3QBmOLAezuVBmDTqx8Pya/5z6mEvkF6P7VqjgdszThSPjmOsQX8TqZ03GTo0t5zl21/xz6p59YODk4P",
+	"9dGq4q6F4iqqNnCEq5JEYg6c2Qi3WsLwXYaeO7+EAlonOgOwk8ocVGMHJXZG23x8PyQSiXa9Dp5GKs/O",
+	"oT0TdzKebNDkzdcEbbZC7QN15mXqJUusgUWDBEbLiuqcFWmAQrqvzqOrI+/aI0CVRcclqRo2YswVMAvB",
+	"B8oNsnsHdzdK7NLe3s4uJAuouaTe7OBub5PHgDR5obiwuLScTmEsFFdBpbA/rw45iC1IXsk+Dh4GsIje",
+	"rlJ9JOa2ypogQ5KHwc40+bgufbrf8FMTySZa/cdYbRgrFRagkCxJp1f+oBNDB1U+jLPIQU1mU2fpxyec",
+	"ZNvjMOQdoQvVZpPrOyWBzGCnTMrySMKwI/XulZtjNIeum9xjjEKCA8rqqPyXZdhBmxaiEyCkbk6GQTmE",
+	"Nq411MSUhZgFJbbVoAxvINHCVSJ81Oi2GkrfUp+pRFjZWtBC6imJmtButffeF1ZXl5eXl1dXV1fTF7+4",
+	"mLr3S77br7VU+sv/82I+t3bmhvoXnTmbu/GVv8jk0WrJg/iCoR4NhuOSjik4rHDZ0H8WqM5nR0HVdhQR",
+	"JremzfufGSW5E8mipKtAGKY6c1KrxMHwEhIrVXdAnmsFCzI0QzL2cCZh2rgppaNq8v2haqZ2bgY0wwAs",
+	"4w7uliER0Rw9GMPMZC8xKVBIm1QKVOkiKgUJaz5q8oggNUxVhj3T8D2sa3vaTAcNJvGAxltipzv0ZKYN",
+	"Q4x1Oo9KE03o7lTaaPyZmWikrmZlOOJ0Kc7psxtbSXURPMcQ904V56MqN5qtejDkoE1Qc7dDZbWRrf9V",
+	"ORMGAs1030p13AKz3zSp7NsxGXvUM/RKpmsukH4oiYGAlyGBjwT9emRhhhlpyBrFFFSsq41sf/mIJDl8",
+	"fUsVziiZi9Uf0fErwgBJYxqnmbLgdxNkwqEOs3hOw7ZlymqVCbbmUTHD+OBPxQvtV2bijHdujqlPb2fd",
+	"m3GYYer8xuaFuwB7EXf4msjpoiEzHE93etJQdN9P/rv0W+A01H+e2DNncpqyvWdqe5skoNjBrZJx/X9H",
+	"p9m2mUkiHeWHbBBab2Rwq0vwe7WGlk22mGARi0PwJsxWngZxwvfYwPiKjiab+Ap0LVPP+hC0CKhohbi7",
+	"4YY/rH5oEklBZRs2+sqR77WzXMfXIc8Osy7kkKnPCXcc0w9TcUAIohgHC0SA4AzLdSKBRstaLE/gUFZc",
+	"okMDmVlAGcjGtMe4kInt0QYHpx4vJiDfs7TuEq85qMxL6bC8Qep8PlGUp07uurIPWTgmr2lAmakiHO1O",
+	"h6Oop3zfyqLru/jDnefqe2X3kRhlCjyVYKLEOTXamx9XaLpW7dLyKB0gNY+sfU6igRMHipjNJc4OFUFA",
+	"LjOKsmdC+LyWihPGOSBAXnYD2jZTrD+GmEX2I7C+qM4k65vShax5CAi/Rjp/YixNxBUlQ2ZSzAxe6siA",
+	"meHgs5omOMCSbXw89BBDdqfSQvQ3ZmGODdyecZQO51TGVjmu2QjVJLqGU8GXqSHhAyxxtD1crmoOZqx0",
+	"C3ytPhfD2mWjYI0tfgEVC2ZybXwxiGUWKNEIsaZUoQrlo4AShBIVvAZ8GnwtVJ14F5Ldh31+FT4fyUaA",
+	"B0AqBbirPgwPwWdNR2bJwz7Qr1GKVjUiWI4o6IflRG6e8WS4YoWFI9+rxzlj491Uk2PWEyD1vQYWg2NW",
+	"1xsE8scdtApmYwYmA8ea4hsIyN1gK2GzPlMRXuk6fY77sRjcteVN3P5rVNAsQMlLvIN4TZqtTGL3qaYM",
+	"kwD/FIYosSaadQoNVmmCEIwZTRGgNMamZnyPtcagO7RBAaMhjwlpBlg7kTgYKnayYV0gKKl17T5YF2eM",
+	"NaWx0+p+ttYOt1kdlQDMk3jd3ggswFZ25GIv7tlm66MZujBXgNNOIgl/ubqcDiaM73KFs7UOp3hZ6QuT",
+	"IlX38g8SFjrqMBCkBpx0utze5ItpzMcJZQQNDKOMlS9Nx04qWC8Rs3YY4oraM00CfdrY5Bw6reQu5fNj",
+	"jTI+o1bmnNHwau1emWN49cgB6zNLvfXVWDfGGHIGt9BH7ZYilVX0LD2HsIAkt8HLTWhw8uu5gdRHAepA",
+	"W7FNHBBbyGSuYD/AkBOkK4zckqMBl2Wq9JlMleqRqcd9OUkTK8eCRDPKlZ3aHRefxUR6sfXkTnqAKVRU",
+	"McT3OhFIrFIPQMCChxrLUVJnlB5HZWpmkwnjxSTeO1jnorHzKPawY7EvhmpPy+PAjum8UIG1lKBSmC0H",
+	"d4X6MYUqNtQbNUhvMn7g06tOu4SwoWeQ0pl862ZRP0mnib8Jt2BTCyA5tPQ1KZ1i4vNbytQVEsTbGAQ3",
+	"oaLUcpLTz7o8fXG27C2mhyigdVgmRF+UPSbihj4JZ3bSKmwqlZM08WI+t3bj5vJRZqJEbxbzpFe51a6E",
+	"tIr2SReduXpxC60sFVZ8pP5rNb8ABNFzo8P6gNsc1nlEZaNpKVbQOsNWl7Fy+UJwfnfT870Lu8Wl5aHx",
+	"dbiA0UH/YNtSoGo7OiCpzxaXlgprnu/t5EZ9WLGO/UG3orxPg9hDCLTpgFg3SHVfjLoS+3KAZrRPNcLa",
+	"PnGzDq48u6O2Y2ucTNvByRaC1t3kXUHrQ7+nzPnDAbMk3ZjJaFumynkUUIal9tZVsCDLi9rzPNTM7mYf",
+	"nc6fTn21xw0yotitL2V4H6622ndNMT4Qqd4xtc7+C3zke4JU2xGV3V0lQE0ECVKeN9vaea9/umiZzjPX",
+	"97ws+V12EpbLcSEWZTGUMYj2DYNqVeMRKixZpmYxAlPNQasNLohO3+xQWAHIeJAmOic7Xk5DyhbgNqba",
+	"Dg4Io0OzRJjfpSWjRDagSeMlKVtXWNj10S5ukl0qyV9dxoc+2lU7pCQbAH/ter5H1df0l2w8Yd2rY0ka",
+	"vC3IX9uOdYkztkWhsELtN2U1bpt1GNRS8wE1vaftRyBDTWLKdP0hhHe8+YBXxbx3lLX/tYgziQLOrXsR",
+	"t1rrGuosAdzCLIgRRY0jXf8Kx/FE4ZeY+l0dcgEIjdQ2nWnyCg0J6pDKWb1ngIj2la9satSAua98BW0i",
+	"oXVRRbrlmyXQuEre+s2S0htL3vr/vPxvfgm0x5K3nj86KluCLzdFvRwrEBaaT1sPJab2cA5tMkSiiEeD",
+	"Pl7ySu18fqEqyaGE/yIlLxlN/y0uOdYP6BkofbNsKo7L7g0sMSqcbvoaEtAgw2EEZZ5zANQAcHBCYtkW",
+	"SBKLkCqjtjL81FaW1SzK2uQkh7gqw26JpWDgN1AlwqzaUESmn/YBOVVvzRzaI4dSY7tsNaiyWPWHL7B6",
+	"SEVDz7rEypsA/JK7bOpZy7aAFVE5hyDckAAfhlSYiJKTMAjI/vbKorayJUusfJiDrc/Bg+U5dI0Buj9q",
+	"khiNKwE7VpOkdcYjEsCptc3DgNFhQSYAOKHEsMFAMSAdgPmhDwRq4Mt6lVjpfDFiRU8WkwEeUyYeCQXR",
+	"57eWz68ZAr1qMfUCINILUDJr1qfYiEDlr+fMQ7nt8+U5tBkvRedQKrarDMoOCUNoGEUCxZlL7ExBEcXy",
+	"IgqJUlGEb3QcH5Xnyj4q/7X6J1c+i/YJaekz+GqbS8hI7SidEEC/xL6lKbvvZubXNeayMnApq6vJ70S8",
+	"HuGmybjvqz0aXvqk91LdalxiFu9Lb/bOld09NA+sYh4+NW9U0/IcOqdTigDyO8UvU9lHmheaiUMrMb3b",
+	"iuSMhqnHh9ibGslHTdxFgVJuUbNdbegEpk6DhmQDlXtaqZX9EitndEfT2b7lnnZnZXTG1CadhSsLFUsw",
+	"hIDem3NIba2yT0AMNbm567GgAoAcvTVutzezvL2oC5A1dUyZ5ntpegGiwgyVe7BOyrBigyBnIHPU+MVF",
+	"1OBtRT6SK9bbhbRNU7HgzAqL2Nefcq/6MQhzhaiJBWCCdWiV6FTlkFYJ0zqTETSbLVxtkFxxLh9LFiVB",
+	"xfr8fKfTmcPw5zke1efNu2L+8vbWhed3L8A7R74nqQQtPRZXnu8dkEiYbk9zef2YMmVwi3rr3sJcfm5B",
+	"a/MN0DHm5+A+AW+Yf6mzL+Zsm6p6dp58b2lkoqWfNaBlWFqYRRLppCjFy0BZNWi+yV2pdEtMNkhTkPCA",
+	"CHXpleJPhTYDwCgz1Jjh07ZFbkqxt4UnVOoTazNJwxLTkQXbqgnuWgMr7g+wKHOoLNqVsmac8eek68T3",
+	"lS4blN1b9pQSunugFcUr1JnpDYKjFOq2TgFmwYb7fdspw1W8sERNLqSmlFg4bAdKnyHSVLFC+4wWV4Sg",
+	"TqaYz8+ss74ZIaNlmNHBe1pubgHlAjY7DwcXKEITbGm+YO8dNNV1G5r1uvbUJBaLa4PmHG/CfC+Wy5Hv",
+	"LelNGf6exYYBRSSlfXvrL97wPdFuNqGZive01r70/LU/xSFfrQo45KdUTVwXvcmGKcHtrb9o4YsW4G+h",
+	"7lLpRQTrUp75xtI8yKKB13BXqTCmskvxplYLUTGXRTqb6js7ukpnBPUolW2+IZvh+GQDHx5ANC2TCDHW",
+	"SaoPTXua6t3xT/RKy0Kkg7S3NXnm1BpLU55Xg2sHeeZxGah6nZS7jmQ7YiBEAH6lr4G8Yl8RCWiky9x4",
+	"DHth5QuotfCtuRLbtNnGCdS9UpYhxA4Y2q4/1NHUFAvVtTtG+VRjr8cZx8b6gIaJVGi/IlQwKK4JbzHd",
+	"o2K9f67a3lRfGcDPLvEmMTQZI8zonqKj86I5AAiisqmnLae8Vc8u7n115YWt4nPXv/780s6lcwvPfO0b",
+	"V5fPb168YK3Fb7YJQA8YEWzypIdxoxuP6uIs5BdGE/8uIVcglKRu2ri35RwObCelR3RB1ZsLY062Lbr6",
+	"hZXxXjhv6l4ArquHFdzs9U28eOPIv3mUzSHiRIGRDKJgGEQPKN3yYH4R2mLLAWoW4HEoJaFiFX+QPlU1",
+	"pU5ccGe4QNYdgwSCJ4w/41gT9nQqxu97LZ7Viuwyr2sd0uHLmSzdBRqKnAYtcPTaLokb1ZWYMjjASp9D",
+	"F3nU1EHzbDTzLK4r2pUm7SEK2O5zPOgOUSOz+zOnu9gmBT3p6muThZEqzRy7k226Kvko7WOVUZsc9dD1",
+	"Q2OX+cJ4r6XBH+HNMVkerPkijyo0CAjTry6O92oajVK9WRiXz7r4hfDi0ngvZuIhTnH/Y2jKz6FcSXGa",
+	"y6ZNgc13mIDhWHzVhRhVdcVCphbzWRImATtNsaiq09zKETnGpshmXBcsiozVR03UyfCxp4RREn0UkSa0",
+	"I0sURz+bxcHKSwxUwdOxLd0h97QXfkzScIFZnyhIfQqSom+lfwCB47EJe2WkhtSJqCQxvYokGSSbYE1N",
+	"T3U/qZKxlkU58Ssav5FVlmzVpoiBjo2vxww3V2JXh0hqbWHVOQFPbJ/Bg2jNMc+y28hry8r0I3Ots8wL",
+	"AKWou3Eka3ZS2xajDjOaxpbW6cLZx0paT3nnPzdi8/PMbdJshci+W9pbWw3urqS8ejxhujKB4EyzoKRg",
+	"O5sDXeSRCfH2557ZNk/rcbTN5NQNBkg1/KTEoPrItMEYACqXxSx06pADvDmVx9jhETbTT+dC5uNMRgef",
+	"bznvYOZB/GJ9fr5QXJnLz+XnCuur+Xze+sf+j97OvxrGcI7GZjl9uKADzNFrVy+Prba7+OwP2Qk95hWc",
+	"6PoNF/RuesmLN476/N4Y6fJDU643sUdkeSJ5T3AoG98a7BExdwgaB7E6MuG3VsTBHQ/RaKdpggZs2kCS",
+	"t6sNku4qmOkuuQTjP6AL4/F9b3zCPq9RLPqIeTOkB2QoB90U+6jjlN8kMDcY3nWjE+ovWQd3A47DRAyH",
+	"BwP3bJ2kbcCrS6l3O7heJxG6tg1GQU1rPqHxYAEAFOPQqDfzJGzD32eEUXgeUMgr7lc8gG9Uk7+Pig+Z",
+	"XiPqaSexftK97mLtgRu413GfY9kDvEOh4EDto8nBMAdx/ln7ex6JoZv9DTX2RJttZzvZZkMX55lvuGn6",
+	"PO6Gg1gezGquQnNGB8MJGi0bVmoQe6oQmWYBatI6bPsc2uxNiRGSt1qK6WgYgRKDcZMgOdb5XhUcYlZV",
+	"70FYCHcgSgo2C5VgacyhK4ygDkSclW0CmV3wnIUPWi8xKi3C1CBoKV8HxZNPVHB1f0CEJgFOelAqRALY",
+	"pYGuDKKWRbqaQBHoRWfKIC99pIBNHB2QCYXtVAzXojqNpkklHzVdCoklrc5DFfj8TYab5GikPIxhVDTG",
+	"hxaLXZ3ZbVugKdq0JcDp7qyQWQaptRoJQ/AS0ygZOlq/T0hLUaHuTtglOJpDV/WrGt+P2czuRPR2eDSI",
+	"qmyvlxEUpTegTmvj85dzGlL8yJb5z7/UIvVTvN5ip3m7QyqtKV7PjqbEtdFO+oVJMLw6oDDQZmEDTZSH",
+	"Rjf9Uakc9ls6L99HTXyYw3XyVwuFpYXlfD7vI9pstiWuhGTUSBf2cEau/vO4qV2JwhKxorbydi33PGck",
+	"9xyW1YZJMNuu6SWXR6aPFPPLT4jKvN5sh5K2cCTn1fZGMc3MhDpNlxrZizJQ1geVNKR9QsATEfCCDvgM",
+	"ATGq8laMxWyaDtiKhbEjRumeWuC9Kg6oAlNzt0uxZxo31eP63eWswHIrxLRHLe9b8BDGZ5rC6yaUQLwb",
+	"qLylxzCbaXI9dY3Pt4j3+KSPXYbMfoeHW3UgQXrpVQeKpo1dRtxZw6boezRYIwDE7QQxyk+lDQF99lsC",
+	"6ovDhPPg09EE+EQ+TSefhlM9YEBBXX+MlfiEnT5adtr3gewmuWfULT47I4Y6AWt0WF/PW719Y9EZxV7O",
+	"OjyvJ8N0QI9cx8pRXyicHWkf2UqdGTPBkYmDCZigtm3iJHCrs0DZMnSAmqCvEiQRtjC4Ck0OocH4SMe7",
+	"xjVek5ZQR0c3lBGojbZ5QPAYHPkEcF6oe1lLujyfSXel9qEltQ+QRKjSNVVkcKXO+mgpj56j53ScItww",
+	"YYe4AVVc/AeZ+zyuADTw1XPoAiR/qneN+teEUP4+aUEbecYZgaqsEounVycSjiLuGen2u9pw+v09JRJ0",
+	"RpF81oFpnCuxHbfTtikalhx1Ghws3H1m0qlopA7ZBm6rmKn7VSGo3iZiQNKBPoK48WgPpWWdZvLIfLrZ",
+	"p6fTRwfFbBPVHGK11lcyAelYMLXREdeZeW4ScL8XB8R7Uo6MEVfqRgLM92IMmrq4Wiws9ICdujZYAk66",
+	"UsxrSAEvX1jDa8FSNbdaKdRyK8FiMbeKC5XcIlkNitWFylJtOZ9c2pPXf3Dvve/ce/UX9773mrna7SER",
+	"rElWFANuFvKr+aMbE3iyUqh2w9ViU3oAmINjh8fP4cDSy5QBsXG8ZtNE0nu6/44bR3c6CIPkK45p8lzV",
+	"GUdfhBif25t4VIjPz8ruSQlsfQ4u6NNoYW3D7Kb/94D23QM7d+tI/KC4oK6GtFg82dJwl7BApMAtuNI3",
+	"dDsOJTU4UyIianGhhVIXLk9SAR/XYdlYu41bYVliTS4kWkIyokRsJNCvgE2nxGOFOPqbRbIzMXrkIOrE",
+	"ffElCcMSc93GGpOMCgfgD4ocofu3Vn+1xzYHT5Z9VA5ISCQxejA5bPFIljVLMHAeOg8hR5mpPecs7K6r",
+	"b5VY+mM2iSluYaI7mHC3Dg7goyxiJCgCov8JmPL1hhqa7wsk2qJFq5S3hVN1An7krc2dva1Lm+hMIV8o",
+	"nnXgFhK9Q2m2ADzA1OFBmUvSiqfK22GAjByH9aovFc6quSSh3nYrM5+KsMA0Zx8vlSpDMGblNfueITBQ",
+	"UQ3rGzc2FpA4Y+nInzz9+kFO5+GpFU5OyQLgvpFDqRNMJpCgavK7hI1ICdH9iCCDT7GLDu5OIkInzQWf",
+	"Sob2dPMfV45OlY02OBNtDHl6ldQpZ89zCV32JxapwOIesDxV8oGy+kVMQz3B2SfP9KbI6vyZAwcLCZlW",
+	"SVaeAlceKU5X1T9rfiFfyKt/1B8KxdPkgWt52l991IpIFcvEeh0RbXT6n0Ko2QBE9OAQIFv9YAukKwSS",
+	"dyhTNpnwlRRUVllc4xQRjWUBn2tF/JASyKhbB+kEXQ7bgqSREmAt5Tmk6Q9RVmIuTkUTMGSZKQ8v53Lq",
+	"sKEnF3Q/LINg3HBAK6h04TGWsoRIaOozJqljTOGOxv68FKLvoGZmWYWLFqlrOq9D3ClnWMPJkbNMFftk",
+	"TjLBPJ1ynkmHw4dehukmfevEzTR1pz2wu0TmEryjrDHNwzZV2jysi90fkOSZrgIJqo/Oda9dveyaSeOE",
+	"k/qLj/JjiJ/nAHVGmXJhyDuTi5CJ64YeceZlVq2Qg/SUbi/tdmp9ClSVs5MIkXHriJb6kzNTomNQseMW",
+	"QNCl+sFCNSN21HXd44lpB15Zs2uDKJRKjE5Dg5SYtTc2d7Z9ADZye1tnN+OwQEVxijXPbNrtl9ignOoS",
+	"A5AZjfWovd6tWIjFQ8moqyM0HHUw1fbH4tkNNUvojWOAyyFSApOE4g6Nf28KPxrYzRVXawXReKawmkcB",
+	"7gJOD+Kwz2d9u5+AhW6DBITxdr0BYy+d9UtMUFZVJmkUUbWpdXqQljrCYljC+Ix01vUzMsXzOYcDLAuJ",
+	"I7mp4YdiQR0SbOu+oA+uzlBHFdKgzOTDgWcaI4NspHdUQz13NNoPMe2HkDZhA233mmZKlS5sCmTNsYGi",
+	"95rO/p/egHsQBatbParWY1FFm57UwzPm3K7p6x7pPtOoPF2lV+gzF1+4cHXvq7vbYrspWy9sbS9vv7R5",
+	"eOX6haUXzn/tpW2WnyPdZ74VXN+mV+h257m9sHHl+lcL3+g+szZXLYas0ryYD77+TJjqvr6+lp9pDUJW",
+	"B/7i0loxr4ZJN/fxNl/4ZvD1S7xdO/90beulwurT3RZ5aaGzqf7vcCn6xsH1ZmH/m3my8EKl2PyG/OZq",
+	"+xuVFfG12ldbi+xytNz5erUYXMD5VGf5ddvrPulm7yALe8V8cTlXKOSK+b38yvrS2no+/0IPxLzRsdyW",
+	"CH1e8hVcJLmV6kIht1bL49xCsFItVIp4kSzVvJ4WBKkhV9fzeTNkAgzu3Xvnw5PXP7auB0OxPUD6RxPY",
+	"8W7/9wz97HIMo/x4ak+nV5weT2MftsT28fyS6WgTq12LVvcqLFjdq7B06kLu2Oidqpbb1bD8xCymMtVw",
+	"zOAYxo2slaViAUhwk5RYXNoO5R8gk+cMpiP0OtYV3ULHhWMlS6MBDpDqvC1jsd4vkUacJFizT2q8Jqvx",
+	"MmXcY2KWTVrQpel0CChWn08JlMS44CIFE6hMCCpEG3TH7EIWDY4+hIROr9R8UaTw2OHopI/EAB8J6Cdf",
+	"tIs3aZ1kTLsdjRTr9ngYR2L0XqtsrCGc2ZHa9AayWIAEadsON4nIMLHtTOfQpgENTvB7deMoIZXJChCn",
+	"JUaFj8qsHYblGPHDwmtihkizJbtIKnOYCp2hg0X6D3OobBvXlLWZB0XdgKGKlU3JQ2h+avPuhveqARhj",
+	"3cQINdsCon84nXUeH0UDixKz9S/oDADhQU5edr5PgCXp5SBT2pbQ88jz3LZEigPlc/lirrjmJd2DbCcg",
+	"t7WPNMDqAY720613vOOP3j750VveRJfXdo56mJbfyPWPwUV7t+gRcNXJTuXhcVvf1G4FDzViOV0pwcM3",
+	"Yb6sqpy+6LYi3nR/myDSmMq3nQgkw6p587gq6QHVvUYy9b3LAHQPtoLwUQ2CseZHXUxoRFliqWj0Cych",
+	"G0BL/USWGUhzDajj9oCCGkhlqkA19BzaAbj0Gg9D3tHY5zqbtdJFZV1rW840S6iQm3ZdY8T4IFWIHED5",
+	"pOkyp+WvGzaDhMWMYJneXJdbBKSGoYmXeqWvw3UTH9Jmu+mtF/J5aJ5mfuprXJkR5rvCwq6daIyrrTud",
+	"bKAyI4cy7jkDUYi4A3US/BuT2WatNP5astThTZ7Gif5Nm3UCmwDnqSgYdkdHx331C66kkGmCFvcO82LX",
+	"ovrtECFi22oZMXHvve+cfO/7J+/f8SYRWOr04qnZSOzUs3OkbDy7CaZDvIkSWu3lGS7XzBk8RIH2RTA9",
+	"dglBqeYlNiPPcM7JJMBIEyTF7CF0MxybDeJAE8QFTUKjTpkEHT4xpXgb2GrUNQ1WsHTyNEmEhUX/x2Ho",
+	"JEhDIG8FomnoTBJN23BCTE5XAVZiJgwl3G3Mkgt6rjMyGLLjPhNkvLEaVcxT7ftDzdeDfU/r0CsO+5uA",
+	"TZw35DScTdhoY4eGobL99AQeEtu4EvWHA5746B9jlRhoikzLEGPfPaThWQf+qd32TTKvc7VnyDhN8ndW",
+	"RgV6YXsHSqnWS6xsDAOAdCr7qGydvfEvrAYf/0Kn/Osf42hAzF4ps0/MK+V5W2PeQE8dYXw6TRyQDWjS",
+	"FSbNWasA4F+zxYuEBbZjSwtX99XkBe4iwbMYr17rF5HxfotOAO6wGVUbGgssk1HaU+9p2WJq5s9T0eKC",
+	"WvE9oPjWfmBEl5YnjPcJ482CDtRloZyRpwRAZz0GvDe57qNZLw+DJCXKcj6T0uTb7o1CLxMcCdqWEkpT",
+	"7Q9Pac/GTjoZdiqWxUgncYR6VR5FpCpRg0eCoAo06FVmNg+DndPxNvu69itNwN3GjdM+YRtJqQdvNjlL",
+	"TfRLyztcP2ZyXcbmHAnTgGSLtdkxDbU6MlJrG6ykwevlHtbhMg00ODlUZ8KGnNV9p1qwidVjB8TmWnYY",
+	"ieJmhQZR3+SGZmlSMKFZsCRtFiZ9wsdjUTNpDQJdJqfKtXwMJv0YcNQvezYbHMUXqBR87IS2XahOg4Jf",
+	"q+QYg3HSIrU40U2raUua7c4mx81ct9HaWk/lcoe7rZQBCTNhxKnS53WoDO+tf/Z1W2Hz65bilAyqC7Rv",
+	"Mq3wCYm7wzs4GO3PqdeaCZ+taiN4q+fXPTxqbW1tbQIepV7+/Op8+p21cVQuVgtpVX4RjckvbmDbKWWZ",
+	"hEUVY5vSmJOnZkw6CDeYM21BhotSByGOoUEP3On7KOlL3FcjDJpjjbdZoIuJAPxAv21daEk9pm0yETv+",
+	"YMHWZGVxX3mT2NUWuBKSuRI731shK2NuCo9rfgJTh8CLnkC2IqnnYrxxDxAsaUIG+UDqabReE1mn3+k1",
+	"z4cxy4cVE5pNmwM3/ucSOgsAbiXUBZOMd6aWKl8MCeEe8pdRibUmhmGzU4kErbWO8BP4a/lCfhy5EKfP",
+	"g0QIiSQDCjOU8R/3iDd5NkDyFQPTGjN7LPYz4FoJC6Av1q4d8EnRxEMumnDSEQA64gEUUfjD0ugc5CU7",
+	"np+mHKVFgA8IMC91u+/MBLcRRHT6RIHkWrx4c0Ca0qCcYCeXytg7CT7JDFKrdC7wLiFDUoEnyneyezk8",
+	"kSHekCfpS+r+mJL2rLKJCe/S0LQl+635mzQ4Gsmi1aR6aud0+rUuhG9Ck5YxeXXSvXFkBqkZ8imBaODH",
+	"ve7da1qeOgszjVpLh6OyTJmQ+Zj5AhbHAYeCfU1lrn/ppZuiacNhx76MMWhVYXXyOkEo85s39aeDLesU",
+	"xj3W2eO29bDp6tpXx7quu9g4EVzjxwsDWGeHR/tCx1gW8qZGVejOST3N5szrIFoZlyBenXZOzCI9amwS",
+	"LlHIhe7yWGImsMPb0im7jStoy44hnHuWdMtgeRcXUYO3IzGHNlkXhVjqZrWKJWBm519ibqeqDkcN9Qcq",
+	"N/RvSG8h8JlCvrAyICTkQBs8Skv+AWEsjC3FYeCrhhanMfIfswXMyP6fCXLDXgyho+b4QJO+txkgvF51",
+	"D2PcuNemThk8T8Fh9jgHsdIX7yr50vkBbAkuUJVbNT6Z6CqA6FoZI3bV7w+I3KumUe0HK3hJj0AouYmb",
+	"OnZA2kC9ai3izRiQfB6YqVlJf69C7QTxjV/MZhjwfeNi1ilYSQas0f60iyQD/w9uZexAjsNcWsJFJKWl",
+	"m2855kzv53rgpM3kMHy76eiiGls6G47w0hLUIDmT0hA+IkH40jgTAEphwSagKXMyQmNpwNfjNpK2ZSII",
+	"58E9VI2yoZv7xRsAvf2Obhz93wAAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func raw(t *testing.T, d *database.Database) *sql.DB {
 
 func newUser(phone string) db.InsertUserParams {
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	return db.InsertUserParams{ID: newID(), Phone: phone, PasswordHash: "x", Nickname: "小明", CreatedAt: now, UpdatedAt: now}
+	return db.InsertUserParams{ID: newID(), Phone: &phone, PasswordHash: "x", Nickname: "小明", CreatedAt: now, UpdatedAt: now}
 }
 
 func insertUser(ctx context.Context, d *database.Database, u db.InsertUserParams) error {
@@ -201,7 +202,7 @@ func TestValuesComeBackUnchanged(t *testing.T) {
 					t.Fatal(err)
 				}
 				want := db.User{ID: u.ID, Phone: u.Phone, PasswordHash: "x", Nickname: test.nickname, CreatedAt: test.wantAt, UpdatedAt: test.wantAt}
-				if got != want {
+				if !reflect.DeepEqual(got, want) {
 					t.Errorf("got  %+v\nwant %+v", got, want)
 				}
 			})

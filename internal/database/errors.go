@@ -83,6 +83,11 @@ func isLost(err error) bool {
 		)
 }
 
+// isAlreadyAltered reports that MySQL refused an ALTER TABLE or CREATE INDEX because it was made before.
+func isAlreadyAltered(err error) bool {
+	return isMySQL(err, 1060, 1061) // duplicate column name, duplicate key name
+}
+
 // isUnsent reports that the server was not reached, or refused the statement.
 func isUnsent(err error) bool {
 	var network *net.OpError

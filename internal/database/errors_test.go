@@ -22,7 +22,7 @@ func TestDuplicates(t *testing.T) {
 		if err := insertUser(t.Context(), d, first); err != nil {
 			t.Fatal(err)
 		}
-		samePhone, sameID := newUser(first.Phone), newUser("+8618866668889")
+		samePhone, sameID := newUser(*first.Phone), newUser("+8618866668889")
 		sameID.ID = first.ID
 		for name, u := range map[string]db.InsertUserParams{"unique key": samePhone, "primary key": sameID} {
 			if err := insertUser(t.Context(), d, u); !database.IsDuplicate(err) {
@@ -42,7 +42,7 @@ func TestGoOnAfterADuplicate(t *testing.T) {
 			if err := q.InsertUser(t.Context(), newUser("1")); !database.IsDuplicate(err) {
 				return fmt.Errorf("want a duplicate: %w", err)
 			}
-			if got, err := q.GetUserByPhone(t.Context(), "1"); err != nil || got.ID != first.ID {
+			if got, err := q.GetUserByPhone(t.Context(), new("1")); err != nil || got.ID != first.ID {
 				return fmt.Errorf("the row in the way is %s, %w", got.ID, err)
 			}
 			return q.InsertUser(t.Context(), second)
@@ -61,7 +61,7 @@ func TestReadAfterDuplicate(t *testing.T) {
 	d := dbtest.Open(t, dbtest.MySQL(t))
 	theirs := newUser("1")
 	err := d.InTx(t.Context(), func(q *db.Queries) error {
-		if _, err := q.GetUserByPhone(t.Context(), "1"); err == nil {
+		if _, err := q.GetUserByPhone(t.Context(), new("1")); err == nil {
 			return errors.New("the row is there already")
 		}
 		if err := insertUser(t.Context(), d, theirs); err != nil {
@@ -70,7 +70,7 @@ func TestReadAfterDuplicate(t *testing.T) {
 		if err := q.InsertUser(t.Context(), newUser("1")); !database.IsDuplicate(err) {
 			return fmt.Errorf("want a duplicate: %w", err)
 		}
-		_, err := q.GetUserByPhone(t.Context(), "1")
+		_, err := q.GetUserByPhone(t.Context(), new("1"))
 		return err
 	})
 	if err != nil {
@@ -128,7 +128,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	for _, u := range []db.InsertUserParams{before, after} {
 		if !stored(t, d, u.ID) {
-			t.Errorf("user %s is lost", u.Phone)
+			t.Errorf("user %s is lost", *u.Phone)
 		}
 	}
 }

@@ -72,15 +72,30 @@ func (d *Database) up(ctx context.Context, pool *sql.DB) ([]Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	results, err := p.Up(ctx)
-	if err != nil {
-		return nil, err
-	}
 	var applied []Migration
-	for _, r := range results {
-		applied = append(applied, Migration{r.Source.Version, path.Base(r.Source.Path), time.Now().UTC()})
+	for {
+		results, err := p.Up(ctx)
+		var partial *goose.PartialError
+		if errors.As(err, &partial) {
+			results = partial.Applied
+		}
+		if partial != nil && isAlreadyAltered(err) {
+			results, err = append(results, partial.Failed), record(ctx, pool, partial.Failed.Source.Version)
+		}
+		for _, r := range results {
+			applied = append(applied, Migration{r.Source.Version, path.Base(r.Source.Path), time.Now().UTC()})
+		}
+		if partial == nil || err != nil {
+			return applied, err
+		}
 	}
-	return applied, nil
+}
+
+// record notes a migration that a program made before it was killed: MySQL commits ALTER TABLE before
+// its number is noted, and knows no IF NOT EXISTS for columns.
+func record(ctx context.Context, pool *sql.DB, version int64) error {
+	_, err := pool.ExecContext(ctx, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, TRUE)", version)
+	return err
 }
 
 // dropEmptyVersionTable cleans up after a program that was killed while it created the version table:

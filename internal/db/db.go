@@ -27,11 +27,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.addHomeVisitStmt, err = db.PrepareContext(ctx, addHomeVisit); err != nil {
 		return nil, fmt.Errorf("error preparing query AddHomeVisit: %w", err)
 	}
+	if q.deleteAuditEventsOfUserStmt, err = db.PrepareContext(ctx, deleteAuditEventsOfUser); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteAuditEventsOfUser: %w", err)
+	}
 	if q.deleteExpiredSessionsStmt, err = db.PrepareContext(ctx, deleteExpiredSessions); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteExpiredSessions: %w", err)
 	}
 	if q.deleteExpiredTicketsStmt, err = db.PrepareContext(ctx, deleteExpiredTickets); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteExpiredTickets: %w", err)
+	}
+	if q.deleteOldAuditEventsStmt, err = db.PrepareContext(ctx, deleteOldAuditEvents); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteOldAuditEvents: %w", err)
 	}
 	if q.deleteTicketStmt, err = db.PrepareContext(ctx, deleteTicket); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteTicket: %w", err)
@@ -48,6 +54,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getUserByPhoneStmt, err = db.PrepareContext(ctx, getUserByPhone); err != nil {
 		return nil, fmt.Errorf("error preparing query GetUserByPhone: %w", err)
 	}
+	if q.insertAuditEventStmt, err = db.PrepareContext(ctx, insertAuditEvent); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertAuditEvent: %w", err)
+	}
 	if q.insertImageStmt, err = db.PrepareContext(ctx, insertImage); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertImage: %w", err)
 	}
@@ -62,6 +71,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.insertUserStmt, err = db.PrepareContext(ctx, insertUser); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertUser: %w", err)
+	}
+	if q.listAuditEventsStmt, err = db.PrepareContext(ctx, listAuditEvents); err != nil {
+		return nil, fmt.Errorf("error preparing query ListAuditEvents: %w", err)
 	}
 	if q.listSigningKeysStmt, err = db.PrepareContext(ctx, listSigningKeys); err != nil {
 		return nil, fmt.Errorf("error preparing query ListSigningKeys: %w", err)
@@ -82,6 +94,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing addHomeVisitStmt: %w", cerr)
 		}
 	}
+	if q.deleteAuditEventsOfUserStmt != nil {
+		if cerr := q.deleteAuditEventsOfUserStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteAuditEventsOfUserStmt: %w", cerr)
+		}
+	}
 	if q.deleteExpiredSessionsStmt != nil {
 		if cerr := q.deleteExpiredSessionsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteExpiredSessionsStmt: %w", cerr)
@@ -90,6 +107,11 @@ func (q *Queries) Close() error {
 	if q.deleteExpiredTicketsStmt != nil {
 		if cerr := q.deleteExpiredTicketsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteExpiredTicketsStmt: %w", cerr)
+		}
+	}
+	if q.deleteOldAuditEventsStmt != nil {
+		if cerr := q.deleteOldAuditEventsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteOldAuditEventsStmt: %w", cerr)
 		}
 	}
 	if q.deleteTicketStmt != nil {
@@ -117,6 +139,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getUserByPhoneStmt: %w", cerr)
 		}
 	}
+	if q.insertAuditEventStmt != nil {
+		if cerr := q.insertAuditEventStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertAuditEventStmt: %w", cerr)
+		}
+	}
 	if q.insertImageStmt != nil {
 		if cerr := q.insertImageStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertImageStmt: %w", cerr)
@@ -140,6 +167,11 @@ func (q *Queries) Close() error {
 	if q.insertUserStmt != nil {
 		if cerr := q.insertUserStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertUserStmt: %w", cerr)
+		}
+	}
+	if q.listAuditEventsStmt != nil {
+		if cerr := q.listAuditEventsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listAuditEventsStmt: %w", cerr)
 		}
 	}
 	if q.listSigningKeysStmt != nil {
@@ -194,45 +226,53 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 }
 
 type Queries struct {
-	db                        DBTX
-	tx                        *sql.Tx
-	addHomeVisitStmt          *sql.Stmt
-	deleteExpiredSessionsStmt *sql.Stmt
-	deleteExpiredTicketsStmt  *sql.Stmt
-	deleteTicketStmt          *sql.Stmt
-	getSessionStmt            *sql.Stmt
-	getTicketStmt             *sql.Stmt
-	getUserStmt               *sql.Stmt
-	getUserByPhoneStmt        *sql.Stmt
-	insertImageStmt           *sql.Stmt
-	insertSessionStmt         *sql.Stmt
-	insertSigningKeyStmt      *sql.Stmt
-	insertTicketStmt          *sql.Stmt
-	insertUserStmt            *sql.Stmt
-	listSigningKeysStmt       *sql.Stmt
-	setUserLastLoginStmt      *sql.Stmt
-	setUserPasswordHashStmt   *sql.Stmt
+	db                          DBTX
+	tx                          *sql.Tx
+	addHomeVisitStmt            *sql.Stmt
+	deleteAuditEventsOfUserStmt *sql.Stmt
+	deleteExpiredSessionsStmt   *sql.Stmt
+	deleteExpiredTicketsStmt    *sql.Stmt
+	deleteOldAuditEventsStmt    *sql.Stmt
+	deleteTicketStmt            *sql.Stmt
+	getSessionStmt              *sql.Stmt
+	getTicketStmt               *sql.Stmt
+	getUserStmt                 *sql.Stmt
+	getUserByPhoneStmt          *sql.Stmt
+	insertAuditEventStmt        *sql.Stmt
+	insertImageStmt             *sql.Stmt
+	insertSessionStmt           *sql.Stmt
+	insertSigningKeyStmt        *sql.Stmt
+	insertTicketStmt            *sql.Stmt
+	insertUserStmt              *sql.Stmt
+	listAuditEventsStmt         *sql.Stmt
+	listSigningKeysStmt         *sql.Stmt
+	setUserLastLoginStmt        *sql.Stmt
+	setUserPasswordHashStmt     *sql.Stmt
 }
 
 func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
-		db:                        tx,
-		tx:                        tx,
-		addHomeVisitStmt:          q.addHomeVisitStmt,
-		deleteExpiredSessionsStmt: q.deleteExpiredSessionsStmt,
-		deleteExpiredTicketsStmt:  q.deleteExpiredTicketsStmt,
-		deleteTicketStmt:          q.deleteTicketStmt,
-		getSessionStmt:            q.getSessionStmt,
-		getTicketStmt:             q.getTicketStmt,
-		getUserStmt:               q.getUserStmt,
-		getUserByPhoneStmt:        q.getUserByPhoneStmt,
-		insertImageStmt:           q.insertImageStmt,
-		insertSessionStmt:         q.insertSessionStmt,
-		insertSigningKeyStmt:      q.insertSigningKeyStmt,
-		insertTicketStmt:          q.insertTicketStmt,
-		insertUserStmt:            q.insertUserStmt,
-		listSigningKeysStmt:       q.listSigningKeysStmt,
-		setUserLastLoginStmt:      q.setUserLastLoginStmt,
-		setUserPasswordHashStmt:   q.setUserPasswordHashStmt,
+		db:                          tx,
+		tx:                          tx,
+		addHomeVisitStmt:            q.addHomeVisitStmt,
+		deleteAuditEventsOfUserStmt: q.deleteAuditEventsOfUserStmt,
+		deleteExpiredSessionsStmt:   q.deleteExpiredSessionsStmt,
+		deleteExpiredTicketsStmt:    q.deleteExpiredTicketsStmt,
+		deleteOldAuditEventsStmt:    q.deleteOldAuditEventsStmt,
+		deleteTicketStmt:            q.deleteTicketStmt,
+		getSessionStmt:              q.getSessionStmt,
+		getTicketStmt:               q.getTicketStmt,
+		getUserStmt:                 q.getUserStmt,
+		getUserByPhoneStmt:          q.getUserByPhoneStmt,
+		insertAuditEventStmt:        q.insertAuditEventStmt,
+		insertImageStmt:             q.insertImageStmt,
+		insertSessionStmt:           q.insertSessionStmt,
+		insertSigningKeyStmt:        q.insertSigningKeyStmt,
+		insertTicketStmt:            q.insertTicketStmt,
+		insertUserStmt:              q.insertUserStmt,
+		listAuditEventsStmt:         q.listAuditEventsStmt,
+		listSigningKeysStmt:         q.listSigningKeysStmt,
+		setUserLastLoginStmt:        q.setUserLastLoginStmt,
+		setUserPasswordHashStmt:     q.setUserPasswordHashStmt,
 	}
 }

@@ -8,6 +8,23 @@ import (
 	"time"
 )
 
+type AuditEvent struct {
+	ID        string
+	UserID    string
+	Actor     string
+	Action    string
+	Address   string
+	Device    string
+	CreatedAt time.Time
+}
+
+type IdempotentAnswer struct {
+	Hash        []byte
+	Fingerprint []byte
+	Answer      []byte
+	ExpiresAt   time.Time
+}
+
 type Image struct {
 	ID           string
 	OwnerID      string
@@ -21,17 +38,44 @@ type Image struct {
 	CreatedAt    time.Time
 }
 
-type Session struct {
-	ID        string
-	UserID    string
-	CreatedAt time.Time
+type LoginFailure struct {
+	Name      string
+	Failures  int32
+	RetryAt   time.Time
 	ExpiresAt time.Time
+}
+
+type Session struct {
+	ID         string
+	UserID     string
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	Generation int32
+	TokenHash  []byte
+	RotatedAt  *time.Time
+	Device     string
+	Address    string
+	LastSeenAt *time.Time
+}
+
+type SessionEnding struct {
+	SessionID string
+	EndedAt   time.Time
 }
 
 type SigningKey struct {
 	ID        string
 	Sealed    []byte
 	CreatedAt time.Time
+	Algorithm string
+}
+
+type SmsBudget struct {
+	Name      string
+	StartsAt  time.Time
+	Sent      int32
+	Verified  int32
+	ExpiresAt time.Time
 }
 
 type Ticket struct {
@@ -42,11 +86,29 @@ type Ticket struct {
 
 type User struct {
 	ID           string
-	Phone        string
 	PasswordHash string
 	Nickname     string
 	HomeVisits   int64
 	LastLoginAt  *time.Time
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
+	Phone        *string
+	AvatarID     *string
+	AvatarName   *string
+	Birthday     *string
+	Gender       *string
+	Bio          *string
+	Metadata     *string
+	LastSeenAt   *time.Time
+	DisabledAt   *time.Time
+	EraseAt      *time.Time
+}
+
+type VerificationCode struct {
+	Phone     string
+	Purpose   string
+	Hash      []byte
+	Tries     int32
+	SentAt    time.Time
+	ExpiresAt time.Time
 }

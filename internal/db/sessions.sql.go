@@ -26,9 +26,16 @@ const getSession = `-- name: GetSession :one
 SELECT id, user_id, created_at, expires_at FROM sessions WHERE id = ?
 `
 
-func (q *Queries) GetSession(ctx context.Context, id string) (Session, error) {
+type GetSessionRow struct {
+	ID        string
+	UserID    string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+func (q *Queries) GetSession(ctx context.Context, id string) (GetSessionRow, error) {
 	row := q.queryRow(ctx, q.getSessionStmt, getSession, id)
-	var i Session
+	var i GetSessionRow
 	err := row.Scan(
 		&i.ID,
 		&i.UserID,

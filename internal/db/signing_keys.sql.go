@@ -29,15 +29,21 @@ const listSigningKeys = `-- name: ListSigningKeys :many
 SELECT id, sealed, created_at FROM signing_keys ORDER BY id
 `
 
-func (q *Queries) ListSigningKeys(ctx context.Context) ([]SigningKey, error) {
+type ListSigningKeysRow struct {
+	ID        string
+	Sealed    []byte
+	CreatedAt time.Time
+}
+
+func (q *Queries) ListSigningKeys(ctx context.Context) ([]ListSigningKeysRow, error) {
 	rows, err := q.query(ctx, q.listSigningKeysStmt, listSigningKeys)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []SigningKey{}
+	items := []ListSigningKeysRow{}
 	for rows.Next() {
-		var i SigningKey
+		var i ListSigningKeysRow
 		if err := rows.Scan(&i.ID, &i.Sealed, &i.CreatedAt); err != nil {
 			return nil, err
 		}

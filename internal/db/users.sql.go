@@ -28,7 +28,8 @@ func (q *Queries) AddHomeVisit(ctx context.Context, arg AddHomeVisitParams) (int
 }
 
 const getUser = `-- name: GetUser :one
-SELECT id, phone, password_hash, nickname, home_visits, last_login_at, created_at, updated_at
+SELECT id, password_hash, nickname, home_visits, last_login_at, created_at, updated_at,
+    phone, avatar_id, avatar_name, birthday, gender, bio, metadata, last_seen_at, disabled_at, erase_at
 FROM users
 WHERE id = ?
 `
@@ -38,49 +39,69 @@ func (q *Queries) GetUser(ctx context.Context, id string) (User, error) {
 	var i User
 	err := row.Scan(
 		&i.ID,
-		&i.Phone,
 		&i.PasswordHash,
 		&i.Nickname,
 		&i.HomeVisits,
 		&i.LastLoginAt,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Phone,
+		&i.AvatarID,
+		&i.AvatarName,
+		&i.Birthday,
+		&i.Gender,
+		&i.Bio,
+		&i.Metadata,
+		&i.LastSeenAt,
+		&i.DisabledAt,
+		&i.EraseAt,
 	)
 	return i, err
 }
 
 const getUserByPhone = `-- name: GetUserByPhone :one
-SELECT id, phone, password_hash, nickname, home_visits, last_login_at, created_at, updated_at
+SELECT id, password_hash, nickname, home_visits, last_login_at, created_at, updated_at,
+    phone, avatar_id, avatar_name, birthday, gender, bio, metadata, last_seen_at, disabled_at, erase_at
 FROM users
 WHERE phone = ?
 `
 
-func (q *Queries) GetUserByPhone(ctx context.Context, phone string) (User, error) {
+func (q *Queries) GetUserByPhone(ctx context.Context, phone *string) (User, error) {
 	row := q.queryRow(ctx, q.getUserByPhoneStmt, getUserByPhone, phone)
 	var i User
 	err := row.Scan(
 		&i.ID,
-		&i.Phone,
 		&i.PasswordHash,
 		&i.Nickname,
 		&i.HomeVisits,
 		&i.LastLoginAt,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Phone,
+		&i.AvatarID,
+		&i.AvatarName,
+		&i.Birthday,
+		&i.Gender,
+		&i.Bio,
+		&i.Metadata,
+		&i.LastSeenAt,
+		&i.DisabledAt,
+		&i.EraseAt,
 	)
 	return i, err
 }
 
 const insertUser = `-- name: InsertUser :exec
-INSERT INTO users (id, phone, password_hash, nickname, home_visits, last_login_at, created_at, updated_at)
-VALUES (?, ?, ?, ?, 0, NULL, ?, ?)
+INSERT INTO users (id, phone, password_hash, nickname, home_visits, last_login_at, last_seen_at, created_at, updated_at)
+VALUES (?, ?, ?, ?, 0, NULL, ?, ?, ?)
 `
 
 type InsertUserParams struct {
 	ID           string
-	Phone        string
+	Phone        *string
 	PasswordHash string
 	Nickname     string
+	LastSeenAt   *time.Time
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 }
@@ -91,6 +112,7 @@ func (q *Queries) InsertUser(ctx context.Context, arg InsertUserParams) error {
 		arg.Phone,
 		arg.PasswordHash,
 		arg.Nickname,
+		arg.LastSeenAt,
 		arg.CreatedAt,
 		arg.UpdatedAt,
 	)
@@ -98,17 +120,23 @@ func (q *Queries) InsertUser(ctx context.Context, arg InsertUserParams) error {
 }
 
 const setUserLastLogin = `-- name: SetUserLastLogin :exec
-UPDATE users SET last_login_at = ?, updated_at = ? WHERE id = ?
+UPDATE users SET last_login_at = ?, last_seen_at = ?, erase_at = NULL, updated_at = ? WHERE id = ?
 `
 
 type SetUserLastLoginParams struct {
 	LastLoginAt *time.Time
+	LastSeenAt  *time.Time
 	UpdatedAt   time.Time
 	ID          string
 }
 
 func (q *Queries) SetUserLastLogin(ctx context.Context, arg SetUserLastLoginParams) error {
-	_, err := q.exec(ctx, q.setUserLastLoginStmt, setUserLastLogin, arg.LastLoginAt, arg.UpdatedAt, arg.ID)
+	_, err := q.exec(ctx, q.setUserLastLoginStmt, setUserLastLogin,
+		arg.LastLoginAt,
+		arg.LastSeenAt,
+		arg.UpdatedAt,
+		arg.ID,
+	)
 	return err
 }
 

@@ -1,4 +1,4 @@
-package account
+package verify
 
 import (
 	"regexp"
@@ -43,7 +43,7 @@ var phones = map[string]string{
 func TestParsePhone(t *testing.T) {
 	for raw, want := range phones {
 		t.Run(raw, func(t *testing.T) {
-			got, err := parsePhone(raw)
+			got, err := ParsePhone(raw)
 			if got != want || (want == "") != apperr.Is(err, apperr.InvalidInput) {
 				t.Errorf("%q, %v; want %q", got, err, want)
 			}
@@ -59,7 +59,7 @@ func FuzzParsePhone(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		phone, err := parsePhone(raw)
+		phone, err := ParsePhone(raw)
 		if err != nil {
 			if phone != "" || !apperr.Is(err, apperr.InvalidInput) {
 				t.Fatalf("%q is refused with %q, %v", raw, phone, err)
@@ -69,7 +69,7 @@ func FuzzParsePhone(f *testing.F) {
 		if !e164.MatchString(phone) {
 			t.Fatalf("%q is read as %q", raw, phone)
 		}
-		if again, err := parsePhone(phone); again != phone || err != nil {
+		if again, err := ParsePhone(phone); again != phone || err != nil {
 			t.Fatalf("%q is read as %q, and that as %q, %v", raw, phone, again, err)
 		}
 	})

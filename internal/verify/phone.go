@@ -1,4 +1,4 @@
-package account
+package verify
 
 import (
 	"github.com/nyaruka/phonenumbers"
@@ -13,9 +13,9 @@ var errInvalidPhone = apperr.New(apperr.InvalidInput, apperr.Detail{
 	Reason: apperr.Text{Chinese: "不是有效的手机号", English: "is not a valid phone number"},
 })
 
-// parsePhone returns a phone number in E.164, read as one of mainland China
+// ParsePhone returns a phone number in E.164, read as one of mainland China
 // where it names no country. It returns InvalidInput.
-func parsePhone(raw string) (string, error) {
+func ParsePhone(raw string) (string, error) {
 	number, err := phonenumbers.Parse(raw, defaultRegion)
 	if err != nil || !phonenumbers.IsValidNumber(number) || number.GetExtension() != "" {
 		return "", errInvalidPhone

@@ -1,0 +1,16 @@
+-- name: InsertAuditEvent :exec
+INSERT INTO audit_events (id, user_id, actor, action, address, device, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: ListAuditEvents :many
+SELECT id, user_id, actor, action, address, device, created_at
+FROM audit_events
+WHERE user_id = ? AND id < sqlc.arg(before)
+ORDER BY id DESC
+LIMIT ?;
+
+-- name: DeleteAuditEventsOfUser :execrows
+DELETE FROM audit_events WHERE user_id = ?;
+
+-- name: DeleteOldAuditEvents :execrows
+DELETE FROM audit_events WHERE created_at < ?;
