@@ -60,10 +60,10 @@ lint-contract: ## check the contract's style
 	@sh tools/lint-contract.sh
 
 setup:
-	@sh tools/setup.sh mariadb curl
+	@sh tools/setup.sh mariadb redis curl
 
 setup-all:
-	@sh tools/setup.sh mariadb curl chromium node cc
+	@sh tools/setup.sh mariadb redis curl chromium node cc
 
 clean: ## remove what was built; data stays
 	rm -rf bin

@@ -2,7 +2,7 @@
 # Installs what tests and benchmarks need, where it is missing, from Debian's packages, and with
 # node the npm packages of tools/package-lock.json:
 #
-#     tools/setup.sh NAME...        mariadb chromium nginx wrk node curl cc
+#     tools/setup.sh NAME...        mariadb redis chromium nginx wrk node curl cc
 #
 # Only programs: no service is left running. Where this user may not install them, it says what
 # to install and succeeds, since tests skip what they can't have, loudly; it fails where
@@ -23,6 +23,7 @@ has_chinese_font() {
 missing() {
 	case $1 in
 	mariadb) has mariadbd && has mariadb-install-db || echo mariadb-server-core mariadb-client-core ;;
+	redis) has redis-server || echo redis-server ;;
 	chromium)
 		has chromium || has chromium-browser || has google-chrome || echo chromium
 		has_chinese_font || echo fonts-noto-cjk
@@ -77,9 +78,17 @@ install_packages() {
 		rm -f "$log"
 		return 1
 	fi
-	case " $* " in
-	*" nginx-light "*) ! has systemctl || as_root systemctl disable nginx >/dev/null 2>&1 || true ;;
-	esac
+	for package in "$@"; do
+		case $package in
+		nginx-light) disable_service nginx ;;
+		redis-server) disable_service redis-server ;;
+		esac
+	done
+}
+
+# disable_service keeps a service that a package brought from starting with the machine.
+disable_service() {
+	! has systemctl || as_root systemctl disable "$1" >/dev/null 2>&1 || true
 }
 
 # have_packages installs packages, or says which a person must install.
