@@ -59,9 +59,19 @@ func (c checked) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	return nil
 }
 
+// masked is a type whose values hold secrets: they print masked, and no error repeats them.
+type masked interface{ masked() }
+
+func isMasked(t reflect.Type) bool {
+	if t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	return t.Implements(reflect.TypeFor[masked]())
+}
+
 // quote repeats a refused value, unless it is a secret.
 func quote(value *kong.Value, token kong.Token) string {
-	if _, secret := value.Target.Interface().(Database); secret {
+	if isMasked(value.Target.Type()) {
 		return ""
 	}
 	return fmt.Sprintf("%q is not valid: ", token.String())
@@ -160,10 +170,16 @@ func (p *parser) checkRules(o Options, command string) {
 			fmt.Sprintf("--web-dir: %q is not a folder; create it, or leave it out", o.WebDir)},
 		{o.PasswordMemory < 8*uint32(o.PasswordParallelism), "password-memory",
 			"--password-memory: argon2id needs 8 KiB for each thread; raise it, or lower --password-parallelism"},
-		{o.AccessTokenLifetime > o.SessionLifetime, "access-token-lifetime",
-			"--access-token-lifetime: a token cannot outlive its session; lower it, or raise --session-lifetime"},
+		{o.AccessTokenLifetime > o.SessionIdle, "access-token-lifetime",
+			"--access-token-lifetime: a token cannot outlive its session; lower it, or raise --session-idle"},
+		{o.SessionIdle > o.SessionLifetime, "session-idle",
+			"--session-idle: a login cannot last longer unused than at all; lower it, or raise --session-lifetime"},
 	})
-	if o.Mode == Production && (command == Serve || command == Show) {
+	if command != Serve && command != Show {
+		return
+	}
+	p.noteBroken(o.Codes.rules())
+	if o.Mode == Production {
 		p.noteBroken(productionRules(o))
 	}
 }
@@ -182,8 +198,63 @@ func productionRules(o Options) []rule {
 		{o.SMS == "", "sms",
 			"--sms: missing; say how verification codes are sent (none sends nothing and only checks the form of a code)"},
 		{o.SMS == SMSDev, "sms",
-			"--sms: dev takes one code from everyone and is refused in production; use none"},
+			"--sms: dev takes one code from everyone and is refused in production; name one that sends them"},
 	}
+}
+
+// need is an option that a sender cannot do without, and whether it is there.
+type need struct {
+	option string
+	given  bool
+}
+
+// rules are what the chosen sender and the chosen captcha require.
+func (c Codes) rules() []rule {
+	lackingSMS, lackingCaptcha := missing(c.senderNeeds()), missing(c.captchaNeeds())
+	return []rule{
+		{lackingSMS != "", "sms", fmt.Sprintf("--sms: %s needs also %s", c.SMS, lackingSMS)},
+		{c.SMS == SMSTwilio && c.SMSTemplate != "" && !strings.Contains(c.SMSTemplate, "{code}"), "sms-template",
+			"--sms-template: twilio takes the text itself; write {code} where the code belongs"},
+		{lackingCaptcha != "", "captcha", fmt.Sprintf("--captcha: %s needs also %s", c.Captcha, lackingCaptcha)},
+	}
+}
+
+func (c Codes) senderNeeds() []need {
+	key := []need{{"sms-key-id", c.SMSKeyID != ""}, {"sms-key-secret", c.SMSKeySecret != ""}}
+	text := []need{{"sms-sign", c.SMSSign != ""}, {"sms-template", c.SMSTemplate != ""}}
+	switch c.SMS {
+	case SMSWebhook:
+		return []need{{"sms-endpoint", c.SMSEndpoint != ""}, {"sms-key-secret", c.SMSKeySecret != ""}}
+	case SMSTencent:
+		return slices.Concat(key, []need{{"sms-app", c.SMSApp != ""}}, text, []need{{"sms-region", c.SMSRegion != ""}})
+	case SMSAliyun, SMSTwilio:
+		return slices.Concat(key, text)
+	}
+	return nil
+}
+
+func (c Codes) captchaNeeds() []need {
+	secret := need{"captcha-secret", c.CaptchaSecret != ""}
+	switch c.Captcha {
+	case CaptchaTurnstile, CaptchaHCaptcha:
+		return []need{secret}
+	case CaptchaGeetest:
+		return []need{{"captcha-id", c.CaptchaID != ""}, secret}
+	case CaptchaWebhook:
+		return []need{{"captcha-endpoint", c.CaptchaEndpoint != ""}, secret}
+	}
+	return nil
+}
+
+// missing lists the options that are not there.
+func missing(needs []need) string {
+	var options []string
+	for _, need := range needs {
+		if !need.given {
+			options = append(options, "--"+need.option)
+		}
+	}
+	return strings.Join(options, ", ")
 }
 
 // noteBroken notes the first problem of each option that has none yet.

@@ -9,12 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"gatehouse/internal/config"
+	"gatehouse/internal/limit"
 )
 
 // write creates a file in a folder of the test and returns its path.
@@ -53,16 +55,26 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("command = %q, want %q", got.Name, config.Serve)
 	}
 	want := config.Options{
-		Server: config.Server{Mode: config.Dev, Addr: "127.0.0.1:8000", SMS: config.SMSDev, Compat: config.CompatNone},
+		Server: config.Server{Mode: config.Dev, Addr: "127.0.0.1:8000", Compat: config.CompatNone},
 		Data:   config.Data{DataDir: "./data", SecretFile: "data/secret"},
 		Pictures: config.Pictures{
 			UploadLimit: 50 << 20, UploadFiles: 9,
+		},
+		RateLimits: config.RateLimits{Limits: limit.Defaults()},
+		Codes: config.Codes{
+			SMS: config.SMSDev, SMSPrefix: []config.PhonePrefix{"+86"}, Captcha: config.CaptchaNone,
+			SMSBudgetPhone: 10, SMSBudgetAddress: 20, SMSBudgetRange: 500, SMSBudgetDay: 10000,
+		},
+		Accounts: config.Accounts{
+			AbsentAfter: 180 * 24 * time.Hour, DeletionGrace: 7 * 24 * time.Hour, AuditRetention: 180 * 24 * time.Hour,
 		},
 		Passwords: config.Passwords{
 			PasswordMemory: 19456, PasswordIterations: 2, PasswordParallelism: 1, PasswordWait: 2 * time.Second,
 		},
 		Sessions: config.Sessions{
-			AccessTokenLifetime: 15 * time.Minute, SessionLifetime: 30 * 24 * time.Hour, TicketLifetime: time.Minute,
+			AccessTokenLifetime: 15 * time.Minute, AccessTokenAlgorithm: config.EdDSA,
+			SessionIdle: 30 * 24 * time.Hour, SessionLifetime: 180 * 24 * time.Hour,
+			SigningKeyLifetime: 90 * 24 * time.Hour, TicketLifetime: time.Minute,
 		},
 		Logs: config.Logs{LogLevel: got.Options.LogLevel, LogFormat: config.LogConsole},
 	}
@@ -149,25 +161,34 @@ func printed(t *testing.T, command *config.Command) map[string][2]string {
 func TestEveryOptionFromEverySource(t *testing.T) {
 	secret, web := write(t, "secret", "x"), t.TempDir()
 	values := map[string]string{
-		"mode": "production", "lan": "false", "addr": "10.0.0.1:9000", "public-url": "https://app.example.com", "sms": "none",
+		"mode": "production", "lan": "false", "addr": "10.0.0.1:9000", "public-url": "https://app.example.com",
 		"compat": "booklet", "data-dir": "/srv/data", "database": "mysql://gate:pw@db:3306/gate",
 		"database-connections": "12", "secret-file": secret, "web-dir": web,
 		"trusted-proxy": "10.0.0.0/8,192.0.2.1/32", "cors-origin": "https://a.example,https://b.example:8443",
 		"upload-limit": "7MiB", "upload-files": "3", "password-memory": "65536", "password-iterations": "3",
 		"password-parallelism": "4", "password-concurrency": "5", "password-wait": "3s",
 		"access-token-lifetime": "10m0s", "session-lifetime": "48h0m0s", "shutdown-delay": "5s", "ticket-lifetime": "30s",
-		"log-level": "warn,image=debug", "log-format": "json",
+		"access-token-algorithm": "es256", "session-idle": "24h0m0s", "signing-key-lifetime": "36h0m0s",
+		"register-at-login": "true", "hide-registered": "true", "absent-after": "0s", "deletion-grace": "1h0m0s",
+		"audit-retention": "240h0m0s", "limits": "default,credentials=20/m,load=off", "redis": "rediss://gate:pw@cache:6380/1",
+		"sms": "tencent", "sms-endpoint": "https://sms.example.com", "sms-key-id": "key", "sms-key-secret": "pw", "sms-app": "1400006666",
+		"sms-sign": "Gatehouse", "sms-template": "template", "sms-region": "ap-guangzhou", "sms-prefix": "+86,+852",
+		"test-phone": "18866668888=654321,+8618866669999=765432", "sms-budget-phone": "1", "sms-budget-address": "2",
+		"sms-budget-range": "3", "sms-budget-day": "0", "captcha": "geetest", "captcha-id": "site", "captcha-secret": "pw",
+		"captcha-endpoint": "https://captcha.example.com/hook",
+		"log-level":        "warn,image=debug", "log-format": "json",
 	}
 	var args, env []string
 	var yaml strings.Builder
 	for name, value := range values {
 		args = append(args, "--"+name+"="+value)
 		env = append(env, "GATEHOUSE_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))+"="+value)
-		if name == "trusted-proxy" || name == "cors-origin" {
+		if slices.Contains([]string{"trusted-proxy", "cors-origin", "test-phone", "sms-prefix"}, name) {
 			value = "[" + value + "]"
 		}
 		fmt.Fprintf(&yaml, "%s: %s\n", name, value)
 	}
+	secrets := regexp.MustCompile(`(:|^|=|/)(pw\b|\d{6}\b|hook$)`)
 	tests := []struct {
 		name       string
 		args, env  []string
@@ -181,7 +202,7 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			rows := printed(t, parse(t, tt.args, tt.env))
 			for name, row := range rows {
-				want := [2]string{strings.Replace(values[name], ":pw@", ":xxxxx@", 1), tt.wantSource}
+				want := [2]string{secrets.ReplaceAllString(values[name], "${1}xxxxx"), tt.wantSource}
 				if name != "OPTION" && name != "config" && row != want {
 					t.Errorf("%s = %q, want %q", name, row, want)
 				}
@@ -212,6 +233,13 @@ func TestValues(t *testing.T) {
 		{"--upload-limit 1.5GiB", func(o config.Options) any { return o.UploadLimit }, config.Size(3 << 29)},
 		{"--upload-limit 4096", func(o config.Options) any { return o.UploadLimit }, config.Size(4096)},
 		{"--sms none", func(o config.Options) any { return o.SMS }, config.SMSNone},
+		{"--sms-prefix 1 --sms-prefix +44", func(o config.Options) any { return o.SMSPrefix }, []config.PhonePrefix{"+1", "+44"}},
+		{"--test-phone 18866668888=123456", func(o config.Options) any { return o.TestPhone },
+			[]config.TestPhone{{Phone: "18866668888", Code: "123456"}}},
+		{"--limits off", func(o config.Options) any { return o.Limits }, limit.Limits{}},
+		{"--redis unix:///run/redis.sock", func(o config.Options) any { return o.Redis }, config.Redis("unix:///run/redis.sock")},
+		{"--redis redis://:pw@cache", func(o config.Options) any { return o.Redis }, config.Redis("redis://:pw@cache")},
+		{"--sms-endpoint http://127.0.0.1:9/x", func(o config.Options) any { return o.SMSEndpoint }, config.Endpoint("http://127.0.0.1:9/x")},
 		{"--data-dir d", func(o config.Options) any { return o.SecretFile }, "d/secret"},
 		{"--password-wait 0s", func(o config.Options) any { return o.PasswordWait }, time.Duration(0)},
 	}
@@ -236,7 +264,27 @@ func TestRefused(t *testing.T) {
 		{"--addr :99999", `want host:port`},
 		{"--addr 0.0.0.0:8000", "--addr: dev mode listens on this machine only; add --lan"},
 		{"--mode prod", `--mode: "prod" is not valid: want dev or production`},
-		{"--sms carrier-pigeon", "want dev or none"},
+		{"--sms carrier-pigeon", "want dev or none or log or webhook or tencent or aliyun or twilio"},
+		{"--captcha sphinx", "want none or turnstile"},
+		{"--access-token-algorithm none", "want eddsa or es256"},
+		{"--sms tencent --sms-key-id=x", "--sms: tencent needs also --sms-key-secret, --sms-app, --sms-sign, --sms-template, --sms-region"},
+		{"--sms aliyun --sms-sign=x", "--sms: aliyun needs also --sms-key-id, --sms-key-secret, --sms-template"},
+		{"--sms twilio --sms-template={code}", "--sms: twilio needs also --sms-key-id, --sms-key-secret, --sms-sign"},
+		{"--sms twilio --sms-template=code --sms-key-id=x --sms-key-secret=x --sms-sign=x", "--sms-template: twilio takes the text itself; write {code}"},
+		{"--sms webhook", "--sms: webhook needs also --sms-endpoint, --sms-key-secret"},
+		{"--captcha turnstile", "--captcha: turnstile needs also --captcha-secret"},
+		{"--captcha hcaptcha", "--captcha: hcaptcha needs also --captcha-secret"},
+		{"--captcha geetest", "--captcha: geetest needs also --captcha-id, --captcha-secret"},
+		{"--captcha webhook --captcha-secret=x", "--captcha: webhook needs also --captcha-endpoint"},
+		{"--sms-endpoint http://sms.example.com", "--sms-endpoint: want https://"},
+		{"--captcha-endpoint sms.example.com", "--captcha-endpoint: want https://"},
+		{"--sms-prefix China", `--sms-prefix: "China" is not valid: want a country`},
+		{"--sms-budget-day=-1", "want a whole number from 0 to"},
+		{"--test-phone 18866668888=1234567", "--test-phone: want a phone number and a code of six digits"},
+		{"--limits 20/m", "--limits: "},
+		{"--limits default,login=20/m", "the classes are credentials"},
+		{"--redis http://cache", "--redis: want redis://"},
+		{"--redis redis://", "--redis: want redis://"},
 		{"--compat parse", "want none or booklet"},
 		{"--log-format xml", "want console or json"},
 		{"--log-level loud", `unknown level "loud": use debug, info, warn, error, none`},
@@ -255,7 +303,9 @@ func TestRefused(t *testing.T) {
 		{"--password-memory 16 --password-parallelism 4", "needs 8 KiB for each thread"},
 		{"--password-wait 5", "want a time from 0s to 1m"},
 		{"--password-wait 2m", "want a time from 0s to 1m"},
-		{"--access-token-lifetime 2h --session-lifetime 1h", "cannot outlive its session"},
+		{"--access-token-lifetime 2h --session-idle 1h", "cannot outlive its session"},
+		{"--session-lifetime 24h", "--session-idle: a login cannot last longer unused than at all"},
+		{"--signing-key-lifetime 1h", "want a time from 24h to"},
 		{"--database postgres://a:b@c/d", "--database: want mysql://"},
 		{"--database mysql://a:b@c", "--database: want mysql://"},
 		{"--database mysql://c/d", "--database: want mysql://"},
@@ -378,9 +428,12 @@ func TestVersionAnswersWhateverIsWrong(t *testing.T) {
 }
 
 func TestSecretsDoNotPrint(t *testing.T) {
-	const secret = "hunter2"
+	const secret, code = "hunter2", "271828"
 	url := "mysql://gate:" + secret + "@db/gate"
-	command := parse(t, []string{"--database", url}, nil)
+	command := parse(t, []string{
+		"--database", url, "--redis", "redis://:" + secret + "@cache", "--sms-key-secret", secret, "--captcha-secret", secret,
+		"--sms-endpoint", "https://sms.example.com/" + secret, "--test-phone", "18866668888=" + code,
+	}, nil)
 	encoded, err := json.Marshal(command.Options)
 	if err != nil {
 		t.Fatal(err)
@@ -391,21 +444,32 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	}
 	file := write(t, "options.yaml", "database: "+url+"\n  broken: 'x\n")
 	for name, args := range map[string][]string{
-		"scheme": {"--database", "postgres://gate:" + secret + "@db/gate"},
-		"port":   {"--database", "mysql://gate@db:" + secret + "/gate"},
-		"escape": {"--database", "mysql://gate:%zz" + secret + "@db/gate"},
-		"name":   {"--databse", url},
-		"file":   {"--config", file},
+		"scheme":        {"--database", "postgres://gate:" + secret + "@db/gate"},
+		"port":          {"--database", "mysql://gate@db:" + secret + "/gate"},
+		"escape":        {"--database", "mysql://gate:%zz" + secret + "@db/gate"},
+		"name":          {"--databse", url},
+		"file":          {"--config", file},
+		"Redis scheme":  {"--redis", "http://:" + secret + "@cache"},
+		"Redis user":    {"--redis", "redis://" + secret + "@cache"},
+		"Redis escape":  {"--redis", "redis://:x/" + secret + "@cache"},
+		"Redis number":  {"--redis", "redis://:" + secret + "@cache/x"},
+		"endpoint":      {"--sms-endpoint", "https://gate:" + secret + "@sms.example.com"},
+		"test phone":    {"--test-phone", "x=" + code},
+		"test phones":   {"--test-phone", "18866668888=" + code + ",18866668888=" + code + "x"},
+		"secret's name": {"--sms-key-sceret", secret},
 	} {
 		outputs["error: "+name] = fmt.Sprint(problems(t, args, nil))
 	}
 	for name, output := range outputs {
-		if strings.Contains(output, secret) {
-			t.Errorf("%s shows the password: %s", name, output)
+		if strings.Contains(output, secret) || strings.Contains(output, code) {
+			t.Errorf("%s shows a secret: %s", name, output)
 		}
 	}
 	if string(command.Options.Database) != url {
 		t.Errorf("database = %q, want the whole URL", string(command.Options.Database))
+	}
+	if string(command.Options.SMSKeySecret) != secret {
+		t.Errorf("sms-key-secret = %q, want the secret", string(command.Options.SMSKeySecret))
 	}
 }
 

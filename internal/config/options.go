@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"gatehouse/internal/limit"
 	"gatehouse/internal/logging"
 )
 
@@ -19,10 +20,37 @@ const (
 // SMS is how verification codes reach a phone.
 type SMS string
 
-// SMSDev accepts one code from everyone; SMSNone sends nothing and checks only the form of a code.
+// SMSDev accepts one code from everyone; SMSNone sends nothing and checks only the form of a code;
+// SMSLog writes codes into the log; the others send them.
 const (
-	SMSDev  SMS = "dev"
-	SMSNone SMS = "none"
+	SMSDev     SMS = "dev"
+	SMSNone    SMS = "none"
+	SMSLog     SMS = "log"
+	SMSWebhook SMS = "webhook"
+	SMSTencent SMS = "tencent"
+	SMSAliyun  SMS = "aliyun"
+	SMSTwilio  SMS = "twilio"
+)
+
+// Captcha is who tells people from programs before a code is sent.
+type Captcha string
+
+// CaptchaNone asks nobody.
+const (
+	CaptchaNone      Captcha = "none"
+	CaptchaTurnstile Captcha = "turnstile"
+	CaptchaHCaptcha  Captcha = "hcaptcha"
+	CaptchaGeetest   Captcha = "geetest"
+	CaptchaWebhook   Captcha = "webhook"
+)
+
+// TokenAlgorithm is how access tokens are signed.
+type TokenAlgorithm string
+
+// EdDSA is faster; ES256 is for services whose libraries do not know it.
+const (
+	EdDSA TokenAlgorithm = "eddsa"
+	ES256 TokenAlgorithm = "es256"
 )
 
 // Compat is the server whose answers are imitated.
@@ -46,13 +74,16 @@ const (
 // Options are all settings of the server. The name of a field in kebab case is its flag and its key in the file.
 // The tags enum, min and max are checked for every source.
 type Options struct {
-	Server    `embed:"" group:"How it runs"`
-	Data      `embed:"" group:"Where data is stored"`
-	Callers   `embed:"" group:"Who may call, and how"`
-	Pictures  `embed:"" group:"Pictures"`
-	Passwords `embed:"" group:"Passwords (argon2id)"`
-	Sessions  `embed:"" group:"Sessions"`
-	Logs      `embed:"" group:"Logs"`
+	Server     `embed:"" group:"How it runs"`
+	Data       `embed:"" group:"Where data is stored"`
+	Callers    `embed:"" group:"Who may call, and how"`
+	RateLimits `embed:"" group:"Limits"`
+	Pictures   `embed:"" group:"Pictures"`
+	Codes      `embed:"" group:"Verification codes"`
+	Accounts   `embed:"" group:"Accounts"`
+	Passwords  `embed:"" group:"Passwords (argon2id)"`
+	Sessions   `embed:"" group:"Sessions"`
+	Logs       `embed:"" group:"Logs"`
 }
 
 // Server is how the server runs.
@@ -62,7 +93,6 @@ type Server struct {
 	LAN           bool          `name:"lan" help:"Open dev mode to the local network, to try it on a phone."`
 	Addr          Address       `placeholder:"[HOST]:PORT" help:"Where to listen; port 0 takes a free one (default 127.0.0.1:8000, or :8000 with --lan or in production). Without a host, dev mode listens on 127.0.0.1."`
 	PublicURL     PublicURL     `name:"public-url" placeholder:"URL" help:"The address at which apps reach this server, such as https://app.example.com. Production needs it, with https unless the host is this machine."`
-	SMS           SMS           `name:"sms" enum:"dev,none" default:"" placeholder:"SENDER" help:"How verification codes are sent: dev takes 123456 from everyone (the default in dev mode, refused in production), none sends nothing and only checks the form of a code."`
 	ShutdownDelay time.Duration `default:"0s" min:"0s" max:"5m" placeholder:"TIME" help:"How long a server that is told to stop goes on serving while /readyz says that it is not ready, so that load balancers turn away first (default ${default})."`
 	Compat        Compat        `enum:"none,booklet" default:"none" placeholder:"SERVER" help:"Imitate another server: booklet answers apps written against the booklet's server unchanged (default ${default})."`
 }
@@ -82,10 +112,47 @@ type Callers struct {
 	CORSOrigin   []Origin       `name:"cors-origin" placeholder:"ORIGIN" help:"Origins whose scripts may call the API, such as https://app.example.com. May be repeated."`
 }
 
+// RateLimits are how many requests somebody may make, and where they are counted.
+type RateLimits struct {
+	Limits limit.Limits `default:"default" placeholder:"LIMITS" help:"How many requests an address or a user may make: off, default, or default and what differs from it: default,credentials=20/m (default ${default})."`
+	Redis  Redis        `placeholder:"URL" help:"redis://[user:password@]host[:port][/number], rediss:// for TLS or unix:// for a socket: counts limits, failures and budgets for several servers together. Without it, each counts its own."`
+}
+
 // Pictures are the limits of an upload.
 type Pictures struct {
 	UploadLimit Size `default:"50MiB" min:"1KB" max:"10GB" placeholder:"SIZE" help:"The most bytes in one upload, such as 50MB or 50MiB (default ${default})."`
 	UploadFiles int  `default:"9" min:"1" max:"1000" placeholder:"N" help:"The most pictures in one upload (default ${default})."`
+}
+
+// Codes are how verification codes are sent, to whom and how many.
+type Codes struct {
+	SMS              SMS           `name:"sms" enum:"dev,none,log,webhook,tencent,aliyun,twilio" default:"" placeholder:"SENDER" help:"How verification codes are sent: dev takes 123456 from everyone (the default in dev mode, refused in production), none sends nothing and only checks the form of a code, log writes them into the log, webhook posts them to --sms-endpoint; tencent, aliyun and twilio send them."`
+	SMSEndpoint      Endpoint      `name:"sms-endpoint" placeholder:"URL" help:"Where webhook posts codes, or another address of the provider; with https unless the host is this machine."`
+	SMSKeyID         string        `name:"sms-key-id" placeholder:"ID" help:"The provider's name for the key: SecretId of tencent, AccessKeyId of aliyun, account SID of twilio."`
+	SMSKeySecret     Secret        `name:"sms-key-secret" placeholder:"SECRET" help:"The secret of that key: SecretKey, AccessKeySecret, auth token; the secret that signs the requests of webhook."`
+	SMSApp           string        `name:"sms-app" placeholder:"ID" help:"SdkAppId of tencent."`
+	SMSSign          string        `name:"sms-sign" placeholder:"NAME" help:"The name that signs messages; for twilio the number or messaging service that sends them. In a file, put a number in quotes."`
+	SMSTemplate      string        `name:"sms-template" placeholder:"ID" help:"The template of messages; for twilio the text itself, with {code} and {minutes}."`
+	SMSRegion        string        `name:"sms-region" placeholder:"NAME" help:"The provider's region, such as ap-guangzhou for tencent."`
+	TestPhone        []TestPhone   `placeholder:"PHONE=CODE" help:"A phone number that takes this code and is sent none, for those who review the app, such as 18866668888=123456. May be repeated."`
+	SMSPrefix        []PhonePrefix `name:"sms-prefix" default:"+86" placeholder:"+N" help:"What the phone numbers begin with that codes are sent to (default ${default}). May be repeated."`
+	SMSBudgetPhone   int           `name:"sms-budget-phone" default:"10" min:"0" max:"1000000" placeholder:"N" help:"The most codes a day to one phone; 0 is no limit, here and below (default ${default})."`
+	SMSBudgetAddress int           `name:"sms-budget-address" default:"20" min:"0" max:"1000000" placeholder:"N" help:"The most codes a day for one client address (default ${default})."`
+	SMSBudgetRange   int           `name:"sms-budget-range" default:"500" min:"0" max:"1000000" placeholder:"N" help:"The most codes a day to one range of phone numbers (default ${default})."`
+	SMSBudgetDay     int           `name:"sms-budget-day" default:"10000" min:"0" max:"100000000" placeholder:"N" help:"The most codes a day for the whole server (default ${default})."`
+	Captcha          Captcha       `enum:"none,turnstile,hcaptcha,geetest,webhook" default:"none" placeholder:"NAME" help:"Who tells people from programs before a code is sent to a suspicious phone or address (default ${default})."`
+	CaptchaID        string        `name:"captcha-id" placeholder:"ID" help:"The site's key, which apps know too; captcha_id of geetest."`
+	CaptchaSecret    Secret        `placeholder:"SECRET" help:"The secret that belongs to it; the secret that signs the requests of webhook."`
+	CaptchaEndpoint  Endpoint      `placeholder:"URL" help:"Where webhook asks, or another address of the provider; with https unless the host is this machine."`
+}
+
+// Accounts are how accounts come and go.
+type Accounts struct {
+	RegisterAtLogin bool          `help:"Register a phone at once that logs in with a code and is not registered."`
+	HideRegistered  bool          `help:"Answer a login to an unregistered phone like a wrong password, so that nobody can find out who is registered."`
+	AbsentAfter     time.Duration `default:"4320h" min:"0s" max:"87600h" placeholder:"TIME" help:"After how long an absence a code alone does not log in, since the phone may be somebody else's now; 0s is never (default ${default}, 180 days)."`
+	DeletionGrace   time.Duration `default:"168h" min:"0s" max:"8760h" placeholder:"TIME" help:"How long a deleted account can be restored by logging in, before it is erased (default ${default}, 7 days)."`
+	AuditRetention  time.Duration `default:"4320h" min:"24h" max:"87600h" placeholder:"TIME" help:"How long the record of who did what is kept (default ${default}, 180 days)."`
 }
 
 // Passwords are the cost of a hash, and how many run at the same time.
@@ -97,11 +164,14 @@ type Passwords struct {
 	PasswordWait        time.Duration `default:"2s" min:"0s" max:"1m" placeholder:"TIME" help:"How long a login waits for its turn before it is told to come back (default ${default})."`
 }
 
-// Sessions are how long a login lasts.
+// Sessions are how long a login lasts, and what its tokens are.
 type Sessions struct {
-	AccessTokenLifetime time.Duration `default:"15m" min:"1s" max:"24h" placeholder:"TIME" help:"How long an access token is valid (default ${default})."`
-	SessionLifetime     time.Duration `default:"720h" min:"1m" max:"87600h" placeholder:"TIME" help:"How long a login lasts (default ${default}, 30 days)."`
-	TicketLifetime      time.Duration `default:"60s" min:"1s" max:"1h" placeholder:"TIME" help:"How long the address of the home page can be opened (default ${default})."`
+	AccessTokenLifetime  time.Duration  `default:"15m" min:"1s" max:"24h" placeholder:"TIME" help:"How long an access token is valid (default ${default})."`
+	AccessTokenAlgorithm TokenAlgorithm `enum:"eddsa,es256" default:"eddsa" placeholder:"NAME" help:"How new signing keys sign access tokens: eddsa, or es256 for services whose libraries do not know it (default ${default})."`
+	SessionIdle          time.Duration  `default:"720h" min:"1m" max:"87600h" placeholder:"TIME" help:"How long a login lasts that is not used (default ${default}, 30 days)."`
+	SessionLifetime      time.Duration  `default:"4320h" min:"1m" max:"87600h" placeholder:"TIME" help:"The longest that a login lasts, however much it is used (default ${default}, 180 days)."`
+	SigningKeyLifetime   time.Duration  `default:"2160h" min:"24h" max:"87600h" placeholder:"TIME" help:"How long a key signs access tokens before a new one does; nobody is logged out by that (default ${default}, 90 days)."`
+	TicketLifetime       time.Duration  `default:"60s" min:"1s" max:"1h" placeholder:"TIME" help:"How long the address of the home page can be opened (default ${default})."`
 }
 
 // Logs are what is logged, and in which format.

@@ -8,11 +8,13 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
 	"github.com/dustin/go-humanize"
+	"github.com/redis/go-redis/v9"
 )
 
 // Address is a TCP address to listen on: host:port, where the host may be empty.
@@ -120,6 +122,143 @@ func (d Database) GoString() string { return strconv.Quote(d.String()) }
 
 // MarshalText masks the password for JSON and logs too.
 func (d Database) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+func (d Database) masked() {}
+
+// Redis is the URL of a Redis, or empty. It prints without its password; a conversion to string
+// reveals it.
+type Redis string
+
+// UnmarshalText reads a URL. Its error never repeats the URL.
+func (r *Redis) UnmarshalText(text []byte) error {
+	if len(text) > 0 && !namesRedis(string(text)) {
+		return errors.New("want redis://[user:password@]host[:port][/number], rediss:// for TLS or unix:///path of a socket, " +
+			"with special characters in the password percent-encoded, or nothing")
+	}
+	*r = Redis(text)
+	return nil
+}
+
+// namesRedis refuses a user without a password, which is a password without its colon, and an @
+// further on, which may be the end of a password that was cut.
+func namesRedis(text string) bool {
+	parsed, err := url.Parse(text)
+	if err != nil || (parsed.Scheme != "unix" && parsed.Hostname() == "") {
+		return false
+	}
+	if _, protected := parsed.User.Password(); parsed.User != nil && !protected {
+		return false
+	}
+	parsed.User = nil
+	_, err = redis.ParseURL(text)
+	return err == nil && !strings.Contains(parsed.String(), "@")
+}
+
+// String returns the URL with its password masked.
+func (r Redis) String() string { return Database(r).String() }
+
+// GoString masks the password for %#v too.
+func (r Redis) GoString() string { return strconv.Quote(r.String()) }
+
+// MarshalText masks the password for JSON and logs too.
+func (r Redis) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+func (r Redis) masked() {}
+
+// mask is printed in the place of a secret.
+const mask = "xxxxx"
+
+// Secret prints masked; a conversion to string reveals it.
+type Secret string
+
+// String tells only whether there is a secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return mask
+}
+
+// GoString masks the secret for %#v too.
+func (s Secret) GoString() string { return strconv.Quote(s.String()) }
+
+// MarshalText masks the secret for JSON and logs too.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+func (s Secret) masked() {}
+
+// TestPhone is a phone number as it was given, and the one code that it takes, which prints masked.
+type TestPhone struct {
+	Phone string
+	Code  Secret
+}
+
+var testPhone = regexp.MustCompile(`^(\+?[0-9]{5,15})=([0-9]{6})$`)
+
+// UnmarshalText reads PHONE=CODE. Its error never repeats the code.
+func (t *TestPhone) UnmarshalText(text []byte) error {
+	parts := testPhone.FindSubmatch(text)
+	if parts == nil {
+		return errors.New("want a phone number and a code of six digits, such as 18866668888=123456")
+	}
+	*t = TestPhone{Phone: string(parts[1]), Code: Secret(parts[2])}
+	return nil
+}
+
+// String returns the phone with its code masked.
+func (t TestPhone) String() string { return t.Phone + "=" + t.Code.String() }
+
+func (t TestPhone) masked() {}
+
+// PhonePrefix is what phone numbers in E.164 begin with: +86.
+type PhonePrefix string
+
+var phonePrefix = regexp.MustCompile(`^\+?([1-9][0-9]{0,14})$`)
+
+// UnmarshalText reads a prefix. The + may be missing: in a YAML file, +86 is the number 86.
+func (p *PhonePrefix) UnmarshalText(text []byte) error {
+	digits := phonePrefix.FindSubmatch(text)
+	if digits == nil {
+		return errors.New("want a country and perhaps more digits, such as +86")
+	}
+	*p = PhonePrefix("+" + string(digits[1]))
+	return nil
+}
+
+// Endpoint is the URL of another service's API. What follows the host may be secret and prints masked;
+// a conversion to string reveals it.
+type Endpoint string
+
+// UnmarshalText reads a URL of https, or of http on this machine. Its error never repeats the URL.
+func (e *Endpoint) UnmarshalText(text []byte) error {
+	parsed, err := url.Parse(string(text))
+	if err != nil || parsed.Hostname() == "" || parsed.User != nil || parsed.Fragment != "" ||
+		(parsed.Scheme != "https" && (parsed.Scheme != "http" || !isLoopback(parsed.Hostname()))) {
+		return errors.New("want https:// and a host, or http:// and this machine, such as https://sms.example.com/codes")
+	}
+	*e = Endpoint(text)
+	return nil
+}
+
+// String returns the URL with what follows the host masked.
+func (e Endpoint) String() string {
+	parsed, err := url.Parse(string(e))
+	if err != nil {
+		return mask
+	}
+	if strings.Trim(parsed.Path, "/") == "" && parsed.RawQuery == "" {
+		return string(e)
+	}
+	return parsed.Scheme + "://" + parsed.Host + "/" + mask
+}
+
+// GoString masks it for %#v too.
+func (e Endpoint) GoString() string { return strconv.Quote(e.String()) }
+
+// MarshalText masks it for JSON and logs too.
+func (e Endpoint) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
+func (e Endpoint) masked() {}
 
 // Size is a number of bytes.
 type Size int64
