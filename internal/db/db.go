@@ -27,8 +27,35 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.addHomeVisitStmt, err = db.PrepareContext(ctx, addHomeVisit); err != nil {
 		return nil, fmt.Errorf("error preparing query AddHomeVisit: %w", err)
 	}
+	if q.addLoginFailureStmt, err = db.PrepareContext(ctx, addLoginFailure); err != nil {
+		return nil, fmt.Errorf("error preparing query AddLoginFailure: %w", err)
+	}
+	if q.chargeSMSBudgetStmt, err = db.PrepareContext(ctx, chargeSMSBudget); err != nil {
+		return nil, fmt.Errorf("error preparing query ChargeSMSBudget: %w", err)
+	}
+	if q.claimVerificationCodeStmt, err = db.PrepareContext(ctx, claimVerificationCode); err != nil {
+		return nil, fmt.Errorf("error preparing query ClaimVerificationCode: %w", err)
+	}
+	if q.countVerificationCodeTryStmt, err = db.PrepareContext(ctx, countVerificationCodeTry); err != nil {
+		return nil, fmt.Errorf("error preparing query CountVerificationCodeTry: %w", err)
+	}
+	if q.countVerifiedSMSStmt, err = db.PrepareContext(ctx, countVerifiedSMS); err != nil {
+		return nil, fmt.Errorf("error preparing query CountVerifiedSMS: %w", err)
+	}
+	if q.delayLoginStmt, err = db.PrepareContext(ctx, delayLogin); err != nil {
+		return nil, fmt.Errorf("error preparing query DelayLogin: %w", err)
+	}
 	if q.deleteAuditEventsOfUserStmt, err = db.PrepareContext(ctx, deleteAuditEventsOfUser); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteAuditEventsOfUser: %w", err)
+	}
+	if q.deleteExpiredIdempotentAnswersStmt, err = db.PrepareContext(ctx, deleteExpiredIdempotentAnswers); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteExpiredIdempotentAnswers: %w", err)
+	}
+	if q.deleteExpiredLoginFailuresStmt, err = db.PrepareContext(ctx, deleteExpiredLoginFailures); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteExpiredLoginFailures: %w", err)
+	}
+	if q.deleteExpiredSMSBudgetsStmt, err = db.PrepareContext(ctx, deleteExpiredSMSBudgets); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteExpiredSMSBudgets: %w", err)
 	}
 	if q.deleteExpiredSessionsStmt, err = db.PrepareContext(ctx, deleteExpiredSessions); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteExpiredSessions: %w", err)
@@ -36,11 +63,41 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteExpiredTicketsStmt, err = db.PrepareContext(ctx, deleteExpiredTickets); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteExpiredTickets: %w", err)
 	}
+	if q.deleteExpiredVerificationCodesStmt, err = db.PrepareContext(ctx, deleteExpiredVerificationCodes); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteExpiredVerificationCodes: %w", err)
+	}
+	if q.deleteImagesStmt, err = db.PrepareContext(ctx, deleteImages); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteImages: %w", err)
+	}
+	if q.deleteLoginFailuresStmt, err = db.PrepareContext(ctx, deleteLoginFailures); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteLoginFailures: %w", err)
+	}
 	if q.deleteOldAuditEventsStmt, err = db.PrepareContext(ctx, deleteOldAuditEvents); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteOldAuditEvents: %w", err)
 	}
 	if q.deleteTicketStmt, err = db.PrepareContext(ctx, deleteTicket); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteTicket: %w", err)
+	}
+	if q.disableUserStmt, err = db.PrepareContext(ctx, disableUser); err != nil {
+		return nil, fmt.Errorf("error preparing query DisableUser: %w", err)
+	}
+	if q.enableUserStmt, err = db.PrepareContext(ctx, enableUser); err != nil {
+		return nil, fmt.Errorf("error preparing query EnableUser: %w", err)
+	}
+	if q.eraseUserStmt, err = db.PrepareContext(ctx, eraseUser); err != nil {
+		return nil, fmt.Errorf("error preparing query EraseUser: %w", err)
+	}
+	if q.forceUserPasswordStmt, err = db.PrepareContext(ctx, forceUserPassword); err != nil {
+		return nil, fmt.Errorf("error preparing query ForceUserPassword: %w", err)
+	}
+	if q.getIdempotentAnswerStmt, err = db.PrepareContext(ctx, getIdempotentAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query GetIdempotentAnswer: %w", err)
+	}
+	if q.getImageOfOwnerStmt, err = db.PrepareContext(ctx, getImageOfOwner); err != nil {
+		return nil, fmt.Errorf("error preparing query GetImageOfOwner: %w", err)
+	}
+	if q.getLoginFailureStmt, err = db.PrepareContext(ctx, getLoginFailure); err != nil {
+		return nil, fmt.Errorf("error preparing query GetLoginFailure: %w", err)
 	}
 	if q.getSessionStmt, err = db.PrepareContext(ctx, getSession); err != nil {
 		return nil, fmt.Errorf("error preparing query GetSession: %w", err)
@@ -54,11 +111,23 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getUserByPhoneStmt, err = db.PrepareContext(ctx, getUserByPhone); err != nil {
 		return nil, fmt.Errorf("error preparing query GetUserByPhone: %w", err)
 	}
+	if q.getVerificationCodeStmt, err = db.PrepareContext(ctx, getVerificationCode); err != nil {
+		return nil, fmt.Errorf("error preparing query GetVerificationCode: %w", err)
+	}
 	if q.insertAuditEventStmt, err = db.PrepareContext(ctx, insertAuditEvent); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAuditEvent: %w", err)
 	}
+	if q.insertIdempotentAnswerStmt, err = db.PrepareContext(ctx, insertIdempotentAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertIdempotentAnswer: %w", err)
+	}
 	if q.insertImageStmt, err = db.PrepareContext(ctx, insertImage); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertImage: %w", err)
+	}
+	if q.insertLoginFailureStmt, err = db.PrepareContext(ctx, insertLoginFailure); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertLoginFailure: %w", err)
+	}
+	if q.insertSMSBudgetStmt, err = db.PrepareContext(ctx, insertSMSBudget); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertSMSBudget: %w", err)
 	}
 	if q.insertSessionStmt, err = db.PrepareContext(ctx, insertSession); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertSession: %w", err)
@@ -72,17 +141,71 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertUserStmt, err = db.PrepareContext(ctx, insertUser); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertUser: %w", err)
 	}
+	if q.insertVerificationCodeStmt, err = db.PrepareContext(ctx, insertVerificationCode); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertVerificationCode: %w", err)
+	}
+	if q.leaveUserBehindStmt, err = db.PrepareContext(ctx, leaveUserBehind); err != nil {
+		return nil, fmt.Errorf("error preparing query LeaveUserBehind: %w", err)
+	}
 	if q.listAuditEventsStmt, err = db.PrepareContext(ctx, listAuditEvents); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAuditEvents: %w", err)
+	}
+	if q.listErasableStmt, err = db.PrepareContext(ctx, listErasable); err != nil {
+		return nil, fmt.Errorf("error preparing query ListErasable: %w", err)
+	}
+	if q.listImagesOfOwnerStmt, err = db.PrepareContext(ctx, listImagesOfOwner); err != nil {
+		return nil, fmt.Errorf("error preparing query ListImagesOfOwner: %w", err)
+	}
+	if q.listSMSBudgetsStmt, err = db.PrepareContext(ctx, listSMSBudgets); err != nil {
+		return nil, fmt.Errorf("error preparing query ListSMSBudgets: %w", err)
 	}
 	if q.listSigningKeysStmt, err = db.PrepareContext(ctx, listSigningKeys); err != nil {
 		return nil, fmt.Errorf("error preparing query ListSigningKeys: %w", err)
 	}
-	if q.setUserLastLoginStmt, err = db.PrepareContext(ctx, setUserLastLogin); err != nil {
-		return nil, fmt.Errorf("error preparing query SetUserLastLogin: %w", err)
+	if q.listUsersStmt, err = db.PrepareContext(ctx, listUsers); err != nil {
+		return nil, fmt.Errorf("error preparing query ListUsers: %w", err)
 	}
-	if q.setUserPasswordHashStmt, err = db.PrepareContext(ctx, setUserPasswordHash); err != nil {
-		return nil, fmt.Errorf("error preparing query SetUserPasswordHash: %w", err)
+	if q.logUserInStmt, err = db.PrepareContext(ctx, logUserIn); err != nil {
+		return nil, fmt.Errorf("error preparing query LogUserIn: %w", err)
+	}
+	if q.refundSMSBudgetStmt, err = db.PrepareContext(ctx, refundSMSBudget); err != nil {
+		return nil, fmt.Errorf("error preparing query RefundSMSBudget: %w", err)
+	}
+	if q.releaseDuePhonesStmt, err = db.PrepareContext(ctx, releaseDuePhones); err != nil {
+		return nil, fmt.Errorf("error preparing query ReleaseDuePhones: %w", err)
+	}
+	if q.releasePhoneStmt, err = db.PrepareContext(ctx, releasePhone); err != nil {
+		return nil, fmt.Errorf("error preparing query ReleasePhone: %w", err)
+	}
+	if q.releaseVerificationCodeStmt, err = db.PrepareContext(ctx, releaseVerificationCode); err != nil {
+		return nil, fmt.Errorf("error preparing query ReleaseVerificationCode: %w", err)
+	}
+	if q.replaceExpiredIdempotentAnswerStmt, err = db.PrepareContext(ctx, replaceExpiredIdempotentAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query ReplaceExpiredIdempotentAnswer: %w", err)
+	}
+	if q.scheduleErasureStmt, err = db.PrepareContext(ctx, scheduleErasure); err != nil {
+		return nil, fmt.Errorf("error preparing query ScheduleErasure: %w", err)
+	}
+	if q.setUserPasswordStmt, err = db.PrepareContext(ctx, setUserPassword); err != nil {
+		return nil, fmt.Errorf("error preparing query SetUserPassword: %w", err)
+	}
+	if q.setUserPhoneStmt, err = db.PrepareContext(ctx, setUserPhone); err != nil {
+		return nil, fmt.Errorf("error preparing query SetUserPhone: %w", err)
+	}
+	if q.setUserSeenStmt, err = db.PrepareContext(ctx, setUserSeen); err != nil {
+		return nil, fmt.Errorf("error preparing query SetUserSeen: %w", err)
+	}
+	if q.setVerificationCodeStmt, err = db.PrepareContext(ctx, setVerificationCode); err != nil {
+		return nil, fmt.Errorf("error preparing query SetVerificationCode: %w", err)
+	}
+	if q.takeLoginFailureBackStmt, err = db.PrepareContext(ctx, takeLoginFailureBack); err != nil {
+		return nil, fmt.Errorf("error preparing query TakeLoginFailureBack: %w", err)
+	}
+	if q.updateUserProfileStmt, err = db.PrepareContext(ctx, updateUserProfile); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateUserProfile: %w", err)
+	}
+	if q.useVerificationCodeStmt, err = db.PrepareContext(ctx, useVerificationCode); err != nil {
+		return nil, fmt.Errorf("error preparing query UseVerificationCode: %w", err)
 	}
 	return &q, nil
 }
@@ -94,9 +217,54 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing addHomeVisitStmt: %w", cerr)
 		}
 	}
+	if q.addLoginFailureStmt != nil {
+		if cerr := q.addLoginFailureStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing addLoginFailureStmt: %w", cerr)
+		}
+	}
+	if q.chargeSMSBudgetStmt != nil {
+		if cerr := q.chargeSMSBudgetStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing chargeSMSBudgetStmt: %w", cerr)
+		}
+	}
+	if q.claimVerificationCodeStmt != nil {
+		if cerr := q.claimVerificationCodeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing claimVerificationCodeStmt: %w", cerr)
+		}
+	}
+	if q.countVerificationCodeTryStmt != nil {
+		if cerr := q.countVerificationCodeTryStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countVerificationCodeTryStmt: %w", cerr)
+		}
+	}
+	if q.countVerifiedSMSStmt != nil {
+		if cerr := q.countVerifiedSMSStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countVerifiedSMSStmt: %w", cerr)
+		}
+	}
+	if q.delayLoginStmt != nil {
+		if cerr := q.delayLoginStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing delayLoginStmt: %w", cerr)
+		}
+	}
 	if q.deleteAuditEventsOfUserStmt != nil {
 		if cerr := q.deleteAuditEventsOfUserStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteAuditEventsOfUserStmt: %w", cerr)
+		}
+	}
+	if q.deleteExpiredIdempotentAnswersStmt != nil {
+		if cerr := q.deleteExpiredIdempotentAnswersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteExpiredIdempotentAnswersStmt: %w", cerr)
+		}
+	}
+	if q.deleteExpiredLoginFailuresStmt != nil {
+		if cerr := q.deleteExpiredLoginFailuresStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteExpiredLoginFailuresStmt: %w", cerr)
+		}
+	}
+	if q.deleteExpiredSMSBudgetsStmt != nil {
+		if cerr := q.deleteExpiredSMSBudgetsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteExpiredSMSBudgetsStmt: %w", cerr)
 		}
 	}
 	if q.deleteExpiredSessionsStmt != nil {
@@ -109,6 +277,21 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteExpiredTicketsStmt: %w", cerr)
 		}
 	}
+	if q.deleteExpiredVerificationCodesStmt != nil {
+		if cerr := q.deleteExpiredVerificationCodesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteExpiredVerificationCodesStmt: %w", cerr)
+		}
+	}
+	if q.deleteImagesStmt != nil {
+		if cerr := q.deleteImagesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteImagesStmt: %w", cerr)
+		}
+	}
+	if q.deleteLoginFailuresStmt != nil {
+		if cerr := q.deleteLoginFailuresStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteLoginFailuresStmt: %w", cerr)
+		}
+	}
 	if q.deleteOldAuditEventsStmt != nil {
 		if cerr := q.deleteOldAuditEventsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteOldAuditEventsStmt: %w", cerr)
@@ -117,6 +300,41 @@ func (q *Queries) Close() error {
 	if q.deleteTicketStmt != nil {
 		if cerr := q.deleteTicketStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteTicketStmt: %w", cerr)
+		}
+	}
+	if q.disableUserStmt != nil {
+		if cerr := q.disableUserStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing disableUserStmt: %w", cerr)
+		}
+	}
+	if q.enableUserStmt != nil {
+		if cerr := q.enableUserStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing enableUserStmt: %w", cerr)
+		}
+	}
+	if q.eraseUserStmt != nil {
+		if cerr := q.eraseUserStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing eraseUserStmt: %w", cerr)
+		}
+	}
+	if q.forceUserPasswordStmt != nil {
+		if cerr := q.forceUserPasswordStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing forceUserPasswordStmt: %w", cerr)
+		}
+	}
+	if q.getIdempotentAnswerStmt != nil {
+		if cerr := q.getIdempotentAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getIdempotentAnswerStmt: %w", cerr)
+		}
+	}
+	if q.getImageOfOwnerStmt != nil {
+		if cerr := q.getImageOfOwnerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getImageOfOwnerStmt: %w", cerr)
+		}
+	}
+	if q.getLoginFailureStmt != nil {
+		if cerr := q.getLoginFailureStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getLoginFailureStmt: %w", cerr)
 		}
 	}
 	if q.getSessionStmt != nil {
@@ -139,14 +357,34 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getUserByPhoneStmt: %w", cerr)
 		}
 	}
+	if q.getVerificationCodeStmt != nil {
+		if cerr := q.getVerificationCodeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getVerificationCodeStmt: %w", cerr)
+		}
+	}
 	if q.insertAuditEventStmt != nil {
 		if cerr := q.insertAuditEventStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertAuditEventStmt: %w", cerr)
 		}
 	}
+	if q.insertIdempotentAnswerStmt != nil {
+		if cerr := q.insertIdempotentAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertIdempotentAnswerStmt: %w", cerr)
+		}
+	}
 	if q.insertImageStmt != nil {
 		if cerr := q.insertImageStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertImageStmt: %w", cerr)
+		}
+	}
+	if q.insertLoginFailureStmt != nil {
+		if cerr := q.insertLoginFailureStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertLoginFailureStmt: %w", cerr)
+		}
+	}
+	if q.insertSMSBudgetStmt != nil {
+		if cerr := q.insertSMSBudgetStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertSMSBudgetStmt: %w", cerr)
 		}
 	}
 	if q.insertSessionStmt != nil {
@@ -169,9 +407,34 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertUserStmt: %w", cerr)
 		}
 	}
+	if q.insertVerificationCodeStmt != nil {
+		if cerr := q.insertVerificationCodeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertVerificationCodeStmt: %w", cerr)
+		}
+	}
+	if q.leaveUserBehindStmt != nil {
+		if cerr := q.leaveUserBehindStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing leaveUserBehindStmt: %w", cerr)
+		}
+	}
 	if q.listAuditEventsStmt != nil {
 		if cerr := q.listAuditEventsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listAuditEventsStmt: %w", cerr)
+		}
+	}
+	if q.listErasableStmt != nil {
+		if cerr := q.listErasableStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listErasableStmt: %w", cerr)
+		}
+	}
+	if q.listImagesOfOwnerStmt != nil {
+		if cerr := q.listImagesOfOwnerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listImagesOfOwnerStmt: %w", cerr)
+		}
+	}
+	if q.listSMSBudgetsStmt != nil {
+		if cerr := q.listSMSBudgetsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listSMSBudgetsStmt: %w", cerr)
 		}
 	}
 	if q.listSigningKeysStmt != nil {
@@ -179,14 +442,79 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listSigningKeysStmt: %w", cerr)
 		}
 	}
-	if q.setUserLastLoginStmt != nil {
-		if cerr := q.setUserLastLoginStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing setUserLastLoginStmt: %w", cerr)
+	if q.listUsersStmt != nil {
+		if cerr := q.listUsersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listUsersStmt: %w", cerr)
 		}
 	}
-	if q.setUserPasswordHashStmt != nil {
-		if cerr := q.setUserPasswordHashStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing setUserPasswordHashStmt: %w", cerr)
+	if q.logUserInStmt != nil {
+		if cerr := q.logUserInStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing logUserInStmt: %w", cerr)
+		}
+	}
+	if q.refundSMSBudgetStmt != nil {
+		if cerr := q.refundSMSBudgetStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing refundSMSBudgetStmt: %w", cerr)
+		}
+	}
+	if q.releaseDuePhonesStmt != nil {
+		if cerr := q.releaseDuePhonesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing releaseDuePhonesStmt: %w", cerr)
+		}
+	}
+	if q.releasePhoneStmt != nil {
+		if cerr := q.releasePhoneStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing releasePhoneStmt: %w", cerr)
+		}
+	}
+	if q.releaseVerificationCodeStmt != nil {
+		if cerr := q.releaseVerificationCodeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing releaseVerificationCodeStmt: %w", cerr)
+		}
+	}
+	if q.replaceExpiredIdempotentAnswerStmt != nil {
+		if cerr := q.replaceExpiredIdempotentAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing replaceExpiredIdempotentAnswerStmt: %w", cerr)
+		}
+	}
+	if q.scheduleErasureStmt != nil {
+		if cerr := q.scheduleErasureStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing scheduleErasureStmt: %w", cerr)
+		}
+	}
+	if q.setUserPasswordStmt != nil {
+		if cerr := q.setUserPasswordStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setUserPasswordStmt: %w", cerr)
+		}
+	}
+	if q.setUserPhoneStmt != nil {
+		if cerr := q.setUserPhoneStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setUserPhoneStmt: %w", cerr)
+		}
+	}
+	if q.setUserSeenStmt != nil {
+		if cerr := q.setUserSeenStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setUserSeenStmt: %w", cerr)
+		}
+	}
+	if q.setVerificationCodeStmt != nil {
+		if cerr := q.setVerificationCodeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setVerificationCodeStmt: %w", cerr)
+		}
+	}
+	if q.takeLoginFailureBackStmt != nil {
+		if cerr := q.takeLoginFailureBackStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing takeLoginFailureBackStmt: %w", cerr)
+		}
+	}
+	if q.updateUserProfileStmt != nil {
+		if cerr := q.updateUserProfileStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateUserProfileStmt: %w", cerr)
+		}
+	}
+	if q.useVerificationCodeStmt != nil {
+		if cerr := q.useVerificationCodeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing useVerificationCodeStmt: %w", cerr)
 		}
 	}
 	return err
@@ -226,53 +554,135 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 }
 
 type Queries struct {
-	db                          DBTX
-	tx                          *sql.Tx
-	addHomeVisitStmt            *sql.Stmt
-	deleteAuditEventsOfUserStmt *sql.Stmt
-	deleteExpiredSessionsStmt   *sql.Stmt
-	deleteExpiredTicketsStmt    *sql.Stmt
-	deleteOldAuditEventsStmt    *sql.Stmt
-	deleteTicketStmt            *sql.Stmt
-	getSessionStmt              *sql.Stmt
-	getTicketStmt               *sql.Stmt
-	getUserStmt                 *sql.Stmt
-	getUserByPhoneStmt          *sql.Stmt
-	insertAuditEventStmt        *sql.Stmt
-	insertImageStmt             *sql.Stmt
-	insertSessionStmt           *sql.Stmt
-	insertSigningKeyStmt        *sql.Stmt
-	insertTicketStmt            *sql.Stmt
-	insertUserStmt              *sql.Stmt
-	listAuditEventsStmt         *sql.Stmt
-	listSigningKeysStmt         *sql.Stmt
-	setUserLastLoginStmt        *sql.Stmt
-	setUserPasswordHashStmt     *sql.Stmt
+	db                                 DBTX
+	tx                                 *sql.Tx
+	addHomeVisitStmt                   *sql.Stmt
+	addLoginFailureStmt                *sql.Stmt
+	chargeSMSBudgetStmt                *sql.Stmt
+	claimVerificationCodeStmt          *sql.Stmt
+	countVerificationCodeTryStmt       *sql.Stmt
+	countVerifiedSMSStmt               *sql.Stmt
+	delayLoginStmt                     *sql.Stmt
+	deleteAuditEventsOfUserStmt        *sql.Stmt
+	deleteExpiredIdempotentAnswersStmt *sql.Stmt
+	deleteExpiredLoginFailuresStmt     *sql.Stmt
+	deleteExpiredSMSBudgetsStmt        *sql.Stmt
+	deleteExpiredSessionsStmt          *sql.Stmt
+	deleteExpiredTicketsStmt           *sql.Stmt
+	deleteExpiredVerificationCodesStmt *sql.Stmt
+	deleteImagesStmt                   *sql.Stmt
+	deleteLoginFailuresStmt            *sql.Stmt
+	deleteOldAuditEventsStmt           *sql.Stmt
+	deleteTicketStmt                   *sql.Stmt
+	disableUserStmt                    *sql.Stmt
+	enableUserStmt                     *sql.Stmt
+	eraseUserStmt                      *sql.Stmt
+	forceUserPasswordStmt              *sql.Stmt
+	getIdempotentAnswerStmt            *sql.Stmt
+	getImageOfOwnerStmt                *sql.Stmt
+	getLoginFailureStmt                *sql.Stmt
+	getSessionStmt                     *sql.Stmt
+	getTicketStmt                      *sql.Stmt
+	getUserStmt                        *sql.Stmt
+	getUserByPhoneStmt                 *sql.Stmt
+	getVerificationCodeStmt            *sql.Stmt
+	insertAuditEventStmt               *sql.Stmt
+	insertIdempotentAnswerStmt         *sql.Stmt
+	insertImageStmt                    *sql.Stmt
+	insertLoginFailureStmt             *sql.Stmt
+	insertSMSBudgetStmt                *sql.Stmt
+	insertSessionStmt                  *sql.Stmt
+	insertSigningKeyStmt               *sql.Stmt
+	insertTicketStmt                   *sql.Stmt
+	insertUserStmt                     *sql.Stmt
+	insertVerificationCodeStmt         *sql.Stmt
+	leaveUserBehindStmt                *sql.Stmt
+	listAuditEventsStmt                *sql.Stmt
+	listErasableStmt                   *sql.Stmt
+	listImagesOfOwnerStmt              *sql.Stmt
+	listSMSBudgetsStmt                 *sql.Stmt
+	listSigningKeysStmt                *sql.Stmt
+	listUsersStmt                      *sql.Stmt
+	logUserInStmt                      *sql.Stmt
+	refundSMSBudgetStmt                *sql.Stmt
+	releaseDuePhonesStmt               *sql.Stmt
+	releasePhoneStmt                   *sql.Stmt
+	releaseVerificationCodeStmt        *sql.Stmt
+	replaceExpiredIdempotentAnswerStmt *sql.Stmt
+	scheduleErasureStmt                *sql.Stmt
+	setUserPasswordStmt                *sql.Stmt
+	setUserPhoneStmt                   *sql.Stmt
+	setUserSeenStmt                    *sql.Stmt
+	setVerificationCodeStmt            *sql.Stmt
+	takeLoginFailureBackStmt           *sql.Stmt
+	updateUserProfileStmt              *sql.Stmt
+	useVerificationCodeStmt            *sql.Stmt
 }
 
 func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
-		db:                          tx,
-		tx:                          tx,
-		addHomeVisitStmt:            q.addHomeVisitStmt,
-		deleteAuditEventsOfUserStmt: q.deleteAuditEventsOfUserStmt,
-		deleteExpiredSessionsStmt:   q.deleteExpiredSessionsStmt,
-		deleteExpiredTicketsStmt:    q.deleteExpiredTicketsStmt,
-		deleteOldAuditEventsStmt:    q.deleteOldAuditEventsStmt,
-		deleteTicketStmt:            q.deleteTicketStmt,
-		getSessionStmt:              q.getSessionStmt,
-		getTicketStmt:               q.getTicketStmt,
-		getUserStmt:                 q.getUserStmt,
-		getUserByPhoneStmt:          q.getUserByPhoneStmt,
-		insertAuditEventStmt:        q.insertAuditEventStmt,
-		insertImageStmt:             q.insertImageStmt,
-		insertSessionStmt:           q.insertSessionStmt,
-		insertSigningKeyStmt:        q.insertSigningKeyStmt,
-		insertTicketStmt:            q.insertTicketStmt,
-		insertUserStmt:              q.insertUserStmt,
-		listAuditEventsStmt:         q.listAuditEventsStmt,
-		listSigningKeysStmt:         q.listSigningKeysStmt,
-		setUserLastLoginStmt:        q.setUserLastLoginStmt,
-		setUserPasswordHashStmt:     q.setUserPasswordHashStmt,
+		db:                                 tx,
+		tx:                                 tx,
+		addHomeVisitStmt:                   q.addHomeVisitStmt,
+		addLoginFailureStmt:                q.addLoginFailureStmt,
+		chargeSMSBudgetStmt:                q.chargeSMSBudgetStmt,
+		claimVerificationCodeStmt:          q.claimVerificationCodeStmt,
+		countVerificationCodeTryStmt:       q.countVerificationCodeTryStmt,
+		countVerifiedSMSStmt:               q.countVerifiedSMSStmt,
+		delayLoginStmt:                     q.delayLoginStmt,
+		deleteAuditEventsOfUserStmt:        q.deleteAuditEventsOfUserStmt,
+		deleteExpiredIdempotentAnswersStmt: q.deleteExpiredIdempotentAnswersStmt,
+		deleteExpiredLoginFailuresStmt:     q.deleteExpiredLoginFailuresStmt,
+		deleteExpiredSMSBudgetsStmt:        q.deleteExpiredSMSBudgetsStmt,
+		deleteExpiredSessionsStmt:          q.deleteExpiredSessionsStmt,
+		deleteExpiredTicketsStmt:           q.deleteExpiredTicketsStmt,
+		deleteExpiredVerificationCodesStmt: q.deleteExpiredVerificationCodesStmt,
+		deleteImagesStmt:                   q.deleteImagesStmt,
+		deleteLoginFailuresStmt:            q.deleteLoginFailuresStmt,
+		deleteOldAuditEventsStmt:           q.deleteOldAuditEventsStmt,
+		deleteTicketStmt:                   q.deleteTicketStmt,
+		disableUserStmt:                    q.disableUserStmt,
+		enableUserStmt:                     q.enableUserStmt,
+		eraseUserStmt:                      q.eraseUserStmt,
+		forceUserPasswordStmt:              q.forceUserPasswordStmt,
+		getIdempotentAnswerStmt:            q.getIdempotentAnswerStmt,
+		getImageOfOwnerStmt:                q.getImageOfOwnerStmt,
+		getLoginFailureStmt:                q.getLoginFailureStmt,
+		getSessionStmt:                     q.getSessionStmt,
+		getTicketStmt:                      q.getTicketStmt,
+		getUserStmt:                        q.getUserStmt,
+		getUserByPhoneStmt:                 q.getUserByPhoneStmt,
+		getVerificationCodeStmt:            q.getVerificationCodeStmt,
+		insertAuditEventStmt:               q.insertAuditEventStmt,
+		insertIdempotentAnswerStmt:         q.insertIdempotentAnswerStmt,
+		insertImageStmt:                    q.insertImageStmt,
+		insertLoginFailureStmt:             q.insertLoginFailureStmt,
+		insertSMSBudgetStmt:                q.insertSMSBudgetStmt,
+		insertSessionStmt:                  q.insertSessionStmt,
+		insertSigningKeyStmt:               q.insertSigningKeyStmt,
+		insertTicketStmt:                   q.insertTicketStmt,
+		insertUserStmt:                     q.insertUserStmt,
+		insertVerificationCodeStmt:         q.insertVerificationCodeStmt,
+		leaveUserBehindStmt:                q.leaveUserBehindStmt,
+		listAuditEventsStmt:                q.listAuditEventsStmt,
+		listErasableStmt:                   q.listErasableStmt,
+		listImagesOfOwnerStmt:              q.listImagesOfOwnerStmt,
+		listSMSBudgetsStmt:                 q.listSMSBudgetsStmt,
+		listSigningKeysStmt:                q.listSigningKeysStmt,
+		listUsersStmt:                      q.listUsersStmt,
+		logUserInStmt:                      q.logUserInStmt,
+		refundSMSBudgetStmt:                q.refundSMSBudgetStmt,
+		releaseDuePhonesStmt:               q.releaseDuePhonesStmt,
+		releasePhoneStmt:                   q.releasePhoneStmt,
+		releaseVerificationCodeStmt:        q.releaseVerificationCodeStmt,
+		replaceExpiredIdempotentAnswerStmt: q.replaceExpiredIdempotentAnswerStmt,
+		scheduleErasureStmt:                q.scheduleErasureStmt,
+		setUserPasswordStmt:                q.setUserPasswordStmt,
+		setUserPhoneStmt:                   q.setUserPhoneStmt,
+		setUserSeenStmt:                    q.setUserSeenStmt,
+		setVerificationCodeStmt:            q.setVerificationCodeStmt,
+		takeLoginFailureBackStmt:           q.takeLoginFailureBackStmt,
+		updateUserProfileStmt:              q.updateUserProfileStmt,
+		useVerificationCodeStmt:            q.useVerificationCodeStmt,
 	}
 }

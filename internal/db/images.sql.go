@@ -7,8 +7,57 @@ package db
 
 import (
 	"context"
+	"strings"
 	"time"
 )
+
+const deleteImages = `-- name: DeleteImages :exec
+DELETE FROM images WHERE id IN (/*SLICE:ids*/?)
+`
+
+func (q *Queries) DeleteImages(ctx context.Context, ids []string) error {
+	query := deleteImages
+	var queryParams []interface{}
+	if len(ids) > 0 {
+		for _, v := range ids {
+			queryParams = append(queryParams, v)
+		}
+		query = strings.Replace(query, "/*SLICE:ids*/?", strings.Repeat(",?", len(ids))[1:], 1)
+	} else {
+		query = strings.Replace(query, "/*SLICE:ids*/?", "NULL", 1)
+	}
+	_, err := q.exec(ctx, nil, query, queryParams...)
+	return err
+}
+
+const getImageOfOwner = `-- name: GetImageOfOwner :one
+SELECT id, owner_id, name, original_name, bytes, width, height, content_type, sha256, created_at
+FROM images
+WHERE id = ? AND owner_id = ?
+`
+
+type GetImageOfOwnerParams struct {
+	ID      string
+	OwnerID string
+}
+
+func (q *Queries) GetImageOfOwner(ctx context.Context, arg GetImageOfOwnerParams) (Image, error) {
+	row := q.queryRow(ctx, q.getImageOfOwnerStmt, getImageOfOwner, arg.ID, arg.OwnerID)
+	var i Image
+	err := row.Scan(
+		&i.ID,
+		&i.OwnerID,
+		&i.Name,
+		&i.OriginalName,
+		&i.Bytes,
+		&i.Width,
+		&i.Height,
+		&i.ContentType,
+		&i.Sha256,
+		&i.CreatedAt,
+	)
+	return i, err
+}
 
 const insertImage = `-- name: InsertImage :exec
 INSERT INTO images (id, owner_id, name, original_name, bytes, width, height, content_type, sha256, created_at)
@@ -42,4 +91,52 @@ func (q *Queries) InsertImage(ctx context.Context, arg InsertImageParams) error 
 		arg.CreatedAt,
 	)
 	return err
+}
+
+const listImagesOfOwner = `-- name: ListImagesOfOwner :many
+SELECT id, owner_id, name, original_name, bytes, width, height, content_type, sha256, created_at
+FROM images
+WHERE owner_id = ? AND id < ?
+ORDER BY id DESC
+LIMIT ?
+`
+
+type ListImagesOfOwnerParams struct {
+	OwnerID string
+	Before  string
+	Limit   int32
+}
+
+func (q *Queries) ListImagesOfOwner(ctx context.Context, arg ListImagesOfOwnerParams) ([]Image, error) {
+	rows, err := q.query(ctx, q.listImagesOfOwnerStmt, listImagesOfOwner, arg.OwnerID, arg.Before, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Image{}
+	for rows.Next() {
+		var i Image
+		if err := rows.Scan(
+			&i.ID,
+			&i.OwnerID,
+			&i.Name,
+			&i.OriginalName,
+			&i.Bytes,
+			&i.Width,
+			&i.Height,
+			&i.ContentType,
+			&i.Sha256,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

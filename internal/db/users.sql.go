@@ -11,7 +11,7 @@ import (
 )
 
 const addHomeVisit = `-- name: AddHomeVisit :execrows
-UPDATE users SET home_visits = home_visits + 1, updated_at = ? WHERE id = ?
+UPDATE users SET home_visits = home_visits + 1, updated_at = ? WHERE id = ? AND phone IS NOT NULL AND erase_at IS NULL
 `
 
 type AddHomeVisitParams struct {
@@ -21,6 +21,76 @@ type AddHomeVisitParams struct {
 
 func (q *Queries) AddHomeVisit(ctx context.Context, arg AddHomeVisitParams) (int64, error) {
 	result, err := q.exec(ctx, q.addHomeVisitStmt, addHomeVisit, arg.UpdatedAt, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const disableUser = `-- name: DisableUser :execrows
+UPDATE users SET disabled_at = COALESCE(disabled_at, ?), updated_at = ? WHERE id = ?
+`
+
+type DisableUserParams struct {
+	Now       *time.Time
+	UpdatedAt time.Time
+	ID        string
+}
+
+func (q *Queries) DisableUser(ctx context.Context, arg DisableUserParams) (int64, error) {
+	result, err := q.exec(ctx, q.disableUserStmt, disableUser, arg.Now, arg.UpdatedAt, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const enableUser = `-- name: EnableUser :execrows
+UPDATE users SET disabled_at = NULL, updated_at = ? WHERE id = ?
+`
+
+type EnableUserParams struct {
+	UpdatedAt time.Time
+	ID        string
+}
+
+func (q *Queries) EnableUser(ctx context.Context, arg EnableUserParams) (int64, error) {
+	result, err := q.exec(ctx, q.enableUserStmt, enableUser, arg.UpdatedAt, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const eraseUser = `-- name: EraseUser :execrows
+DELETE FROM users WHERE id = ? AND erase_at <= ? AND phone IS NULL
+`
+
+type EraseUserParams struct {
+	ID  string
+	Now *time.Time
+}
+
+func (q *Queries) EraseUser(ctx context.Context, arg EraseUserParams) (int64, error) {
+	result, err := q.exec(ctx, q.eraseUserStmt, eraseUser, arg.ID, arg.Now)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const forceUserPassword = `-- name: ForceUserPassword :execrows
+UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ?
+`
+
+type ForceUserPasswordParams struct {
+	NewHash   string
+	UpdatedAt time.Time
+	ID        string
+}
+
+func (q *Queries) ForceUserPassword(ctx context.Context, arg ForceUserPasswordParams) (int64, error) {
+	result, err := q.exec(ctx, q.forceUserPasswordStmt, forceUserPassword, arg.NewHash, arg.UpdatedAt, arg.ID)
 	if err != nil {
 		return 0, err
 	}
@@ -119,45 +189,341 @@ func (q *Queries) InsertUser(ctx context.Context, arg InsertUserParams) error {
 	return err
 }
 
-const setUserLastLogin = `-- name: SetUserLastLogin :exec
-UPDATE users SET last_login_at = ?, last_seen_at = ?, erase_at = NULL, updated_at = ? WHERE id = ?
+const leaveUserBehind = `-- name: LeaveUserBehind :execrows
+UPDATE users SET phone = NULL, updated_at = ?
+WHERE id = ? AND phone = ? AND disabled_at IS NULL
+    AND (last_login_at IS NULL OR last_login_at < ?)
+    AND (last_seen_at IS NULL OR last_seen_at < ?)
 `
 
-type SetUserLastLoginParams struct {
-	LastLoginAt *time.Time
-	LastSeenAt  *time.Time
+type LeaveUserBehindParams struct {
 	UpdatedAt   time.Time
 	ID          string
+	Phone       *string
+	AbsentSince *time.Time
 }
 
-func (q *Queries) SetUserLastLogin(ctx context.Context, arg SetUserLastLoginParams) error {
-	_, err := q.exec(ctx, q.setUserLastLoginStmt, setUserLastLogin,
-		arg.LastLoginAt,
-		arg.LastSeenAt,
+// Only while nobody has come back to the account.
+func (q *Queries) LeaveUserBehind(ctx context.Context, arg LeaveUserBehindParams) (int64, error) {
+	result, err := q.exec(ctx, q.leaveUserBehindStmt, leaveUserBehind,
 		arg.UpdatedAt,
 		arg.ID,
+		arg.Phone,
+		arg.AbsentSince,
+		arg.AbsentSince,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
-const setUserPasswordHash = `-- name: SetUserPasswordHash :exec
-UPDATE users SET password_hash = ?, updated_at = ?
+const listErasable = `-- name: ListErasable :many
+SELECT id FROM users WHERE erase_at <= ? AND phone IS NULL ORDER BY erase_at LIMIT ?
+`
+
+type ListErasableParams struct {
+	Now   *time.Time
+	Limit int32
+}
+
+func (q *Queries) ListErasable(ctx context.Context, arg ListErasableParams) ([]string, error) {
+	rows, err := q.query(ctx, q.listErasableStmt, listErasable, arg.Now, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listUsers = `-- name: ListUsers :many
+SELECT id, password_hash, nickname, home_visits, last_login_at, created_at, updated_at,
+    phone, avatar_id, avatar_name, birthday, gender, bio, metadata, last_seen_at, disabled_at, erase_at
+FROM users
+WHERE id > ?
+ORDER BY id
+LIMIT ?
+`
+
+type ListUsersParams struct {
+	ID    string
+	Limit int32
+}
+
+func (q *Queries) ListUsers(ctx context.Context, arg ListUsersParams) ([]User, error) {
+	rows, err := q.query(ctx, q.listUsersStmt, listUsers, arg.ID, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []User{}
+	for rows.Next() {
+		var i User
+		if err := rows.Scan(
+			&i.ID,
+			&i.PasswordHash,
+			&i.Nickname,
+			&i.HomeVisits,
+			&i.LastLoginAt,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.Phone,
+			&i.AvatarID,
+			&i.AvatarName,
+			&i.Birthday,
+			&i.Gender,
+			&i.Bio,
+			&i.Metadata,
+			&i.LastSeenAt,
+			&i.DisabledAt,
+			&i.EraseAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const logUserIn = `-- name: LogUserIn :execrows
+UPDATE users
+SET last_login_at = ?, last_seen_at = ?, updated_at = ?,
+    erase_at = NULL, password_hash = ?
+WHERE id = ? AND phone = ? AND password_hash = ? AND disabled_at IS NULL
+    AND (erase_at IS NULL OR erase_at > ?)
+`
+
+type LogUserInParams struct {
+	Now          *time.Time
+	UpdatedAt    time.Time
+	NewHash      string
+	ID           string
+	Phone        *string
+	CheckedHash  string
+	ErasedBefore *time.Time
+}
+
+// Only the user whose secret was checked, and who is neither disabled nor to be erased by now.
+func (q *Queries) LogUserIn(ctx context.Context, arg LogUserInParams) (int64, error) {
+	result, err := q.exec(ctx, q.logUserInStmt, logUserIn,
+		arg.Now,
+		arg.Now,
+		arg.UpdatedAt,
+		arg.NewHash,
+		arg.ID,
+		arg.Phone,
+		arg.CheckedHash,
+		arg.ErasedBefore,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const releaseDuePhones = `-- name: ReleaseDuePhones :execrows
+UPDATE users SET phone = NULL, updated_at = ? WHERE erase_at <= ? AND phone IS NOT NULL
+`
+
+type ReleaseDuePhonesParams struct {
+	UpdatedAt time.Time
+	Now       *time.Time
+}
+
+func (q *Queries) ReleaseDuePhones(ctx context.Context, arg ReleaseDuePhonesParams) (int64, error) {
+	result, err := q.exec(ctx, q.releaseDuePhonesStmt, releaseDuePhones, arg.UpdatedAt, arg.Now)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const releasePhone = `-- name: ReleasePhone :execrows
+UPDATE users SET phone = NULL, updated_at = ? WHERE phone = ? AND erase_at <= ?
+`
+
+type ReleasePhoneParams struct {
+	UpdatedAt time.Time
+	Phone     *string
+	Now       *time.Time
+}
+
+// Takes the phone from a user who is to be erased by now, for somebody else to register with.
+func (q *Queries) ReleasePhone(ctx context.Context, arg ReleasePhoneParams) (int64, error) {
+	result, err := q.exec(ctx, q.releasePhoneStmt, releasePhone, arg.UpdatedAt, arg.Phone, arg.Now)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const scheduleErasure = `-- name: ScheduleErasure :execrows
+UPDATE users SET erase_at = COALESCE(erase_at, ?), updated_at = ?
 WHERE id = ? AND password_hash = ?
 `
 
-type SetUserPasswordHashParams struct {
-	NewHash   string
-	UpdatedAt time.Time
-	ID        string
-	OldHash   string
+type ScheduleErasureParams struct {
+	EraseAt     *time.Time
+	UpdatedAt   time.Time
+	ID          string
+	CheckedHash string
 }
 
-func (q *Queries) SetUserPasswordHash(ctx context.Context, arg SetUserPasswordHashParams) error {
-	_, err := q.exec(ctx, q.setUserPasswordHashStmt, setUserPasswordHash,
+// One that is scheduled already keeps its time.
+func (q *Queries) ScheduleErasure(ctx context.Context, arg ScheduleErasureParams) (int64, error) {
+	result, err := q.exec(ctx, q.scheduleErasureStmt, scheduleErasure,
+		arg.EraseAt,
+		arg.UpdatedAt,
+		arg.ID,
+		arg.CheckedHash,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const setUserPassword = `-- name: SetUserPassword :execrows
+UPDATE users SET password_hash = ?, updated_at = ?
+WHERE id = ? AND phone = ? AND password_hash = ? AND disabled_at IS NULL
+`
+
+type SetUserPasswordParams struct {
+	NewHash     string
+	UpdatedAt   time.Time
+	ID          string
+	Phone       *string
+	CheckedHash string
+}
+
+func (q *Queries) SetUserPassword(ctx context.Context, arg SetUserPasswordParams) (int64, error) {
+	result, err := q.exec(ctx, q.setUserPasswordStmt, setUserPassword,
 		arg.NewHash,
 		arg.UpdatedAt,
 		arg.ID,
-		arg.OldHash,
+		arg.Phone,
+		arg.CheckedHash,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const setUserPhone = `-- name: SetUserPhone :execrows
+UPDATE users SET phone = ?, updated_at = ?
+WHERE id = ? AND phone = ? AND disabled_at IS NULL AND erase_at IS NULL
+`
+
+type SetUserPhoneParams struct {
+	NewPhone  *string
+	UpdatedAt time.Time
+	ID        string
+	Phone     *string
+}
+
+func (q *Queries) SetUserPhone(ctx context.Context, arg SetUserPhoneParams) (int64, error) {
+	result, err := q.exec(ctx, q.setUserPhoneStmt, setUserPhone,
+		arg.NewPhone,
+		arg.UpdatedAt,
+		arg.ID,
+		arg.Phone,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const setUserSeen = `-- name: SetUserSeen :execrows
+UPDATE users SET last_seen_at = ? WHERE id = ?
+`
+
+type SetUserSeenParams struct {
+	LastSeenAt *time.Time
+	ID         string
+}
+
+func (q *Queries) SetUserSeen(ctx context.Context, arg SetUserSeenParams) (int64, error) {
+	result, err := q.exec(ctx, q.setUserSeenStmt, setUserSeen, arg.LastSeenAt, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const updateUserProfile = `-- name: UpdateUserProfile :execrows
+UPDATE users
+SET nickname = CASE WHEN ? THEN ? ELSE nickname END,
+    avatar_id = CASE WHEN ? THEN ? ELSE avatar_id END,
+    avatar_name = CASE WHEN ? THEN ? ELSE avatar_name END,
+    birthday = CASE WHEN ? THEN ? ELSE birthday END,
+    gender = CASE WHEN ? THEN ? ELSE gender END,
+    bio = CASE WHEN ? THEN ? ELSE bio END,
+    metadata = CASE WHEN ? THEN ? ELSE metadata END,
+    updated_at = ?
+WHERE id = ? AND phone IS NOT NULL AND erase_at IS NULL
+`
+
+type UpdateUserProfileParams struct {
+	SetNickname   string
+	NewNickname   string
+	SetAvatar     *string
+	NewAvatarID   *string
+	NewAvatarName *string
+	SetBirthday   *string
+	NewBirthday   *string
+	SetGender     *string
+	NewGender     *string
+	SetBio        *string
+	NewBio        *string
+	SetMetadata   *string
+	NewMetadata   *string
+	UpdatedAt     time.Time
+	ID            string
+}
+
+func (q *Queries) UpdateUserProfile(ctx context.Context, arg UpdateUserProfileParams) (int64, error) {
+	result, err := q.exec(ctx, q.updateUserProfileStmt, updateUserProfile,
+		arg.SetNickname,
+		arg.NewNickname,
+		arg.SetAvatar,
+		arg.NewAvatarID,
+		arg.SetAvatar,
+		arg.NewAvatarName,
+		arg.SetBirthday,
+		arg.NewBirthday,
+		arg.SetGender,
+		arg.NewGender,
+		arg.SetBio,
+		arg.NewBio,
+		arg.SetMetadata,
+		arg.NewMetadata,
+		arg.UpdatedAt,
+		arg.ID,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
