@@ -293,6 +293,23 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
+// TestRedirects checks that nobody else gets our secret, or a say.
+func TestRedirects(t *testing.T) {
+	for _, provider := range []provider{turnstile, hCaptcha, geetest, webhook} {
+		t.Run(provider.name, func(t *testing.T) {
+			verifier := provider.start(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/elsewhere" {
+					t.Error("the redirect was followed")
+					io.WriteString(w, `{"success":true,"result":"success"}`)
+					return
+				}
+				http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+			})
+			check(t, verifier.Verify(t.Context(), provider.response, visitor), errOther)
+		})
+	}
+}
+
 // TestUnreadableResponses checks that no provider is asked about them.
 func TestUnreadableResponses(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
