@@ -13,14 +13,33 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// checkValues makes every option check its value and note a problem. Without it, kong would stop at the first.
+// checkValues makes every option, and every flag of a command, check its value and note a problem. Without it,
+// kong would stop at the first.
 func (p *parser) checkValues(app *kong.Kong) error {
-	for _, flag := range app.Model.Flags {
-		if flag != app.Model.HelpFlag {
+	return kong.Visit(app.Model, func(node kong.Visitable, next kong.Next) error {
+		if flag, ok := node.(*kong.Flag); ok && flag != app.Model.HelpFlag {
 			flag.Mapper = checked{flag.Mapper, p}
 		}
+		return next(nil)
+	})
+}
+
+// checkComplete notes what a command lacks: its second word, an argument, or a flag that it requires.
+func (p *parser) checkComplete(ctx *kong.Context) {
+	command := ctx.Selected()
+	if len(command.Children) > 0 {
+		p.note("", fmt.Sprintf("%s: name one of its commands; see gatehouse %s --help", command.Name, command.Name))
 	}
-	return nil
+	for _, argument := range command.Positional {
+		if !slices.ContainsFunc(ctx.Path, func(step *kong.Path) bool { return step.Positional == argument }) {
+			p.note("", fmt.Sprintf("%s: missing; see gatehouse %s --help", argument.Summary(), commandName(ctx)))
+		}
+	}
+	for _, flag := range command.Flags {
+		if _, given := p.given[flag.Name]; flag.Required && !given {
+			p.note(flag.Name, fmt.Sprintf("--%s: missing; see gatehouse %s --help", flag.Name, commandName(ctx)))
+		}
+	}
 }
 
 // checked decodes a value and checks it against the tags of its option. It never fails, but notes problems.

@@ -18,19 +18,12 @@ import (
 // ErrHelp is returned after the help was printed. There is nothing else to do then.
 var ErrHelp = errors.New("help was printed")
 
-// The names of the commands.
-const (
-	Serve         = "serve"
-	MigrateUp     = "migrate up"
-	MigrateStatus = "migrate status"
-	Version       = "version"
-	Show          = "config"
-)
-
 // Command is the command to run, with its options.
 type Command struct {
-	Name     string // one of the names above
+	Name     string // one of the names of commands
 	Options  Options
+	User     User
+	Import   Import
 	settings []setting
 }
 
@@ -57,14 +50,7 @@ func (e *Error) Error() string {
 // grammar is the command line.
 type grammar struct {
 	Options
-
-	Serve   struct{} `cmd:"" default:"1" help:"Start the server. This is the default."`
-	Migrate struct {
-		Up     struct{} `cmd:"" default:"1" help:"Bring the database up to this program. This is the default; serve does it too."`
-		Status struct{} `cmd:"" help:"List the migrations and whether they were applied."`
-	} `cmd:"" help:"Change the database for this program."`
-	Version struct{} `cmd:"" help:"Print the version of this program."`
-	Show    struct{} `cmd:"" name:"config" help:"Check the options, and print each with its value and where it came from."`
+	commands
 }
 
 const description = `Gatehouse is the front door of an app: it registers users and logs them in, takes and serves their pictures, and hands the app its H5 pages.
@@ -99,7 +85,7 @@ func (p *parser) parse(cli *grammar, args, environ []string) (*Command, error) {
 			return nil, errors.Join(ctx.PrintUsage(false), ErrHelp)
 		}
 	}
-	command := &Command{Name: ctx.Command()}
+	command := &Command{Name: commandName(ctx)}
 	if command.Name == Version && ctx.Error == nil && len(p.problems) == 0 {
 		return command, nil // even if the environment or the file is wrong
 	}
@@ -112,14 +98,21 @@ func (p *parser) parse(cli *grammar, args, environ []string) (*Command, error) {
 		// What follows the mistake was not read, so the rules would check only half of the options.
 		p.note("", ctx.Error.Error())
 	} else {
+		p.checkComplete(ctx)
 		p.checkRules(cli.Options, command.Name)
 	}
 	if len(p.problems) > 0 {
 		return nil, &Error{Problems: p.problems}
 	}
-	command.Options = cli.Options
+	command.Options, command.User, command.Import = cli.Options, cli.User, cli.Import
 	command.settings = p.settings()
 	return command, nil
+}
+
+// commandName returns the words of a command, without its arguments.
+func commandName(ctx *kong.Context) string {
+	name, _, _ := strings.Cut(ctx.Command(), " <")
+	return name
 }
 
 // apply sets every option from its default, the file, the environment or a flag.

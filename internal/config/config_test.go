@@ -99,6 +99,13 @@ func TestCommands(t *testing.T) {
 		{"migrate status --data-dir elsewhere", config.MigrateStatus},
 		{"version", config.Version},
 		{"config", config.Show},
+		{"user list", config.UserList},
+		{"user delete 18866668888 --now", config.UserDelete},
+		{"--data-dir elsewhere user set-password 18866668888", config.UserSetPassword},
+		{"import booklet --from mysql://a:b@c/demo", config.ImportBooklet},
+		{"import csv users.csv", config.ImportCSV},
+		{"import pocketbase data.db", config.ImportPocketBase},
+		{"import supabase users.csv", config.ImportSupabase},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
@@ -106,6 +113,28 @@ func TestCommands(t *testing.T) {
 				t.Errorf("command = %q, want %q", got.Name, tt.want)
 			}
 		})
+	}
+}
+
+func TestCommandArguments(t *testing.T) {
+	got := parse(t, strings.Fields("user list --limit 5 --after x"), nil)
+	if list := got.User.List; list.Limit != 5 || list.After != "x" {
+		t.Errorf("user list = %+v", list)
+	}
+	if limit := parse(t, strings.Fields("user list"), nil).User.List.Limit; limit != 100 {
+		t.Errorf("user list takes %d, want 100", limit)
+	}
+	got = parse(t, strings.Fields("user delete --now 18866668888 --deletion-grace 1h"), nil)
+	if deletion := got.User.Delete; !deletion.Now || deletion.Phone != "18866668888" || got.Options.DeletionGrace != time.Hour {
+		t.Errorf("user delete = %+v with a grace of %s", deletion, got.Options.DeletionGrace)
+	}
+	got = parse(t, strings.Fields("import booklet --from mysql://a:b@c/demo --images i --map m --dry-run"), nil)
+	if booklet := got.Import.Booklet; booklet.From != "mysql://a:b@c/demo" || booklet.Images != "i" || booklet.Map != "m" || !booklet.DryRun.DryRun {
+		t.Errorf("import booklet = %+v", booklet)
+	}
+	got = parse(t, strings.Fields("import pocketbase data.db --phone-column mobile"), nil)
+	if from := got.Import.PocketBase; from.File != "data.db" || from.PhoneColumn != "mobile" || from.DryRun.DryRun {
+		t.Errorf("import pocketbase = %+v", from)
 	}
 }
 
@@ -318,6 +347,14 @@ func TestRefused(t *testing.T) {
 		{"--config /no/such/file.yaml", "--config: open /no/such/file.yaml"},
 		{"migrate sideways", "unexpected argument sideways"},
 		{"-v", "unknown flag -v"},
+		{"user", "user: name one of its commands; see gatehouse user --help"},
+		{"import", "import: name one of its commands"},
+		{"user show", "<phone>: missing; see gatehouse user show --help"},
+		{"user show 18866668888 18866668888", "unexpected argument 18866668888"},
+		{"user list --limit 0", `--limit: "0" is not valid: want a whole number from 1 to`},
+		{"user show 18866668888 --now", "unknown flag --now"},
+		{"import booklet", "--from: missing; see gatehouse import booklet --help"},
+		{"import csv", "<file>: missing; see gatehouse import csv --help"},
 		{production + "--lan", "--lan: production mode serves everyone already"},
 		{production + "--sms=dev", "--sms: dev takes one code from everyone and is refused"},
 		{production + "--public-url=http://app.example.com", "--public-url: passwords must not travel over plain http"},
@@ -456,6 +493,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		"endpoint":      {"--sms-endpoint", "https://gate:" + secret + "@sms.example.com"},
 		"test phone":    {"--test-phone", "x=" + code},
 		"test phones":   {"--test-phone", "18866668888=" + code + ",18866668888=" + code + "x"},
+		"import":        {"import", "booklet", "--from", "postgres://gate:" + secret + "@db/demo"},
 		"secret's name": {"--sms-key-sceret", secret},
 	} {
 		outputs["error: "+name] = fmt.Sprint(problems(t, args, nil))

@@ -137,8 +137,8 @@ type Codes struct {
 	TestPhone        []TestPhone   `placeholder:"PHONE=CODE" help:"A phone number that takes this code and is sent none, for those who review the app, such as 18866668888=123456. May be repeated."`
 	SMSPrefix        []PhonePrefix `name:"sms-prefix" default:"+86" placeholder:"+N" help:"What the phone numbers begin with that codes are sent to (default ${default}). May be repeated."`
 	SMSBudgetPhone   int           `name:"sms-budget-phone" default:"10" min:"0" max:"1000000" placeholder:"N" help:"The most codes a day to one phone; 0 is no limit, here and below (default ${default})."`
-	SMSBudgetAddress int           `name:"sms-budget-address" default:"20" min:"0" max:"1000000" placeholder:"N" help:"The most codes a day for one client address (default ${default})."`
-	SMSBudgetRange   int           `name:"sms-budget-range" default:"500" min:"0" max:"1000000" placeholder:"N" help:"The most codes a day to one range of phone numbers (default ${default})."`
+	SMSBudgetAddress int           `name:"sms-budget-address" default:"20" min:"0" max:"1000000" placeholder:"N" help:"The most codes a day that one client address may ask for (default ${default})."`
+	SMSBudgetRange   int           `name:"sms-budget-range" default:"500" min:"0" max:"1000000" placeholder:"N" help:"The most codes a day to one range of phone numbers, which is the country and five digits (default ${default})."`
 	SMSBudgetDay     int           `name:"sms-budget-day" default:"10000" min:"0" max:"100000000" placeholder:"N" help:"The most codes a day for the whole server (default ${default})."`
 	Captcha          Captcha       `enum:"none,turnstile,hcaptcha,geetest,webhook" default:"none" placeholder:"NAME" help:"Who tells people from programs before a code is sent to a suspicious phone or address (default ${default})."`
 	CaptchaID        string        `name:"captcha-id" placeholder:"ID" help:"The site's key, which apps know too; captcha_id of geetest."`

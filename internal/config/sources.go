@@ -169,7 +169,7 @@ func (p *parser) dropUnknown(args []string) []string {
 	var known []string
 	for i := 0; i < len(args); i++ {
 		name, _, joined := strings.Cut(strings.TrimPrefix(args[i], "--"), "=")
-		if !strings.HasPrefix(args[i], "--") || name == "" || name == "help" || p.flag(name) != nil {
+		if !strings.HasPrefix(args[i], "--") || name == "" || name == "help" || p.isKnown(name) {
 			known = append(known, args[i])
 			continue
 		}
@@ -178,6 +178,18 @@ func (p *parser) dropUnknown(args []string) []string {
 			i = next // probably its value
 		}
 	}
+	return known
+}
+
+// isKnown reports whether there is a flag for all commands or for one; kong refuses that of another command.
+func (p *parser) isKnown(name string) bool {
+	known := false
+	_ = kong.Visit(p.app.Model, func(node kong.Visitable, next kong.Next) error {
+		if flag, ok := node.(*kong.Flag); ok && flag.Name == name {
+			known = true
+		}
+		return next(nil)
+	})
 	return known
 }
 

@@ -1,0 +1,89 @@
+package config
+
+// The names of the commands.
+const (
+	Serve            = "serve"
+	MigrateUp        = "migrate up"
+	MigrateStatus    = "migrate status"
+	Version          = "version"
+	Show             = "config"
+	UserList         = "user list"
+	UserShow         = "user show"
+	UserDisable      = "user disable"
+	UserEnable       = "user enable"
+	UserLogout       = "user logout"
+	UserDelete       = "user delete"
+	UserSetPassword  = "user set-password"
+	ImportBooklet    = "import booklet"
+	ImportCSV        = "import csv"
+	ImportPocketBase = "import pocketbase"
+	ImportSupabase   = "import supabase"
+)
+
+// commands are the commands, and what each takes besides the options.
+type commands struct {
+	Serve   struct{} `cmd:"" default:"1" help:"Start the server. This is the default."`
+	Migrate struct {
+		Up     struct{} `cmd:"" default:"1" help:"Bring the database up to this program. This is the default; serve does it too."`
+		Status struct{} `cmd:"" help:"List the migrations and whether they were applied."`
+	} `cmd:"" help:"Change the database for this program."`
+	User    User     `cmd:"" help:"List and change users, also while servers run."`
+	Import  Import   `cmd:"" help:"Take over the users of another server. What was imported before is skipped."`
+	Version struct{} `cmd:"" help:"Print the version of this program."`
+	Show    struct{} `cmd:"" name:"config" help:"Check the options, and print each with its value and where it came from."`
+}
+
+// User is what the commands for users take.
+type User struct {
+	List struct {
+		Limit int    `default:"100" min:"1" max:"100000" placeholder:"N" help:"The most users to list (default ${default})."`
+		After string `placeholder:"ID" help:"List those who registered after the user with this id."`
+	} `cmd:"" help:"List users in the order in which they registered."`
+	Show    UserPhone `cmd:"" help:"Show a user."`
+	Disable UserPhone `cmd:"" help:"Refuse every login of a user, and log the user out everywhere."`
+	Enable  UserPhone `cmd:"" help:"Take a disabled user back."`
+	Logout  UserPhone `cmd:"" help:"Log a user out everywhere."`
+	Delete  struct {
+		UserPhone
+		Now bool `help:"Erase the user without the time of grace."`
+	} `cmd:"" help:"Log a user out everywhere, and erase the user once --deletion-grace is over."`
+	SetPassword UserPhone `cmd:"" help:"Set a user's password, which is read from the terminal or from a line of the standard input, and log the user out everywhere."`
+}
+
+// UserPhone names a user.
+type UserPhone struct {
+	Phone string `arg:"" help:"The user's phone number."`
+}
+
+// Import is what the commands for imports take.
+type Import struct {
+	Booklet struct {
+		From   Database `required:"" placeholder:"URL" help:"The booklet's database: mysql://user:password@host[:port]/demo."`
+		Images string   `placeholder:"DIR" help:"The booklet's folder static/image, to take over its pictures too."`
+		Map    string   `placeholder:"FILE" help:"Where the new address of each picture is noted (default booklet-images.csv in the data folder)."`
+		DryRun
+	} `cmd:"" help:"Take over the users and pictures of the booklet's server."`
+	CSV struct {
+		ImportFile
+		DryRun
+	} `cmd:"" name:"csv" help:"Import users from a CSV file with a header: phone, password or password_hash (bcrypt or argon2id), nickname, created_at."`
+	PocketBase struct {
+		ImportFile
+		PhoneColumn string `default:"phone" placeholder:"NAME" help:"The field of users that holds the phone number (default ${default})."`
+		DryRun
+	} `cmd:"" name:"pocketbase" help:"Import the collection users from the data.db of PocketBase."`
+	Supabase struct {
+		ImportFile
+		DryRun
+	} `cmd:"" help:"Import users from a CSV dump of the table auth.users of Supabase."`
+}
+
+// ImportFile names the file that users are read from.
+type ImportFile struct {
+	File string `arg:"" help:"The file to read."`
+}
+
+// DryRun is an import that only reports what it would do.
+type DryRun struct {
+	DryRun bool `help:"Change nothing: only report what would be imported."`
+}
