@@ -14,7 +14,7 @@ func BenchmarkUpload(b *testing.B) {
 	b.SetParallelism(8) // 16 clients on two cores
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, err := s.Upload(b.Context(), "", each(upload("照片.jpg", data))); err != nil {
+			if _, err := s.Upload(b.Context(), "", each(upload("照片.jpg", data)), nil); err != nil {
 				b.Error(err)
 			}
 		}
@@ -45,7 +45,7 @@ func BenchmarkReceive(b *testing.B) {
 
 func BenchmarkOpen(b *testing.B) {
 	s, _ := openService(b, dbtest.Open(b, ""), Options{})
-	images, err := s.Upload(b.Context(), "", each(upload("照片.jpg", photo(b))))
+	images, err := s.Upload(b.Context(), "", each(upload("照片.jpg", photo(b))), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

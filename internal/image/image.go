@@ -44,6 +44,9 @@ type Upload struct {
 	Content io.Reader // read to its end before the next picture is requested
 }
 
+// Commit adds to the transaction that stores the rows of an upload.
+type Commit = func(q *db.Queries, images []Image) error
+
 // Options of a Service. All are required.
 type Options struct {
 	Database *database.Database
@@ -78,11 +81,14 @@ func New(o Options) *Service {
 
 // Upload stores all pictures that next returns until it returns io.EOF, or none of them.
 //
+// If commit is not nil, it runs first in the transaction that stores the rows, under the rules of
+// database.InTx. If it fails, nothing is stored.
+//
 // Refusals: InvalidInput if there is no picture at all, EmptyUpload, NotAnImage, ImageDamaged,
 // TooManyPixels (these four with a detail that says which picture), UploadTooLarge, TooManyImages,
-// StorageFull, ServerBusy. An error of next or of a picture's Content is wrapped in the returned
-// error.
-func (s *Service) Upload(ctx context.Context, ownerID string, next func() (*Upload, error)) ([]Image, error) {
+// StorageFull, ServerBusy. An error of next, of a picture's Content or of commit is wrapped in the
+// returned error.
+func (s *Service) Upload(ctx context.Context, ownerID string, next func() (*Upload, error), commit Commit) ([]Image, error) {
 	batch := s.disk.NewBatch()
 	defer func() { // also if next panics
 		if err := batch.Discard(); err != nil {
@@ -96,7 +102,7 @@ func (s *Service) Upload(ctx context.Context, ownerID string, next func() (*Uplo
 	if err := batch.Place(); err != nil {
 		return nil, diskError(err)
 	}
-	if err := s.insert(ctx, batch, images); err != nil {
+	if err := s.insert(ctx, batch, images, commit); err != nil {
 		return nil, err
 	}
 	if err := batch.Keep(); err != nil {
@@ -148,8 +154,8 @@ func pictureError(index int, err error) error {
 }
 
 // insert stores the rows of pictures whose files are in place.
-func (s *Service) insert(ctx context.Context, batch *storage.Batch, images []Image) error {
-	err := s.insertRows(ctx, images)
+func (s *Service) insert(ctx context.Context, batch *storage.Batch, images []Image, commit Commit) error {
+	err := s.insertRows(ctx, images, commit)
 	// Names are never reused, so a duplicate is our own row from a commit that seemed to fail.
 	if errors.Is(err, database.ErrCommitUnknown) || database.IsDuplicate(err) {
 		return s.settle(ctx, batch, images, err)
@@ -157,14 +163,19 @@ func (s *Service) insert(ctx context.Context, batch *storage.Batch, images []Ima
 	return err
 }
 
-// insertRows needs a transaction only for several rows.
-func (s *Service) insertRows(ctx context.Context, images []Image) error {
-	if len(images) == 1 {
+// insertRows needs no transaction for a single row and nothing else.
+func (s *Service) insertRows(ctx context.Context, images []Image, commit Commit) error {
+	if len(images) == 1 && commit == nil {
 		return s.database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
 			return insertRow(ctx, q, images[0])
 		})
 	}
 	return s.database.InTx(ctx, func(q *db.Queries) error {
+		if commit != nil {
+			if err := commit(q, images); err != nil {
+				return fmt.Errorf("commit an upload: %w", err)
+			}
+		}
 		for _, image := range images {
 			if err := insertRow(ctx, q, image); err != nil {
 				return err
@@ -198,14 +209,14 @@ func (s *Service) settle(ctx context.Context, batch *storage.Batch, images []Ima
 
 const settleTimeout = 10 * time.Second
 
-// Sweep decides the uploads that were under way when their processes were killed. It is called at the
+// Sweep decides the uploads and deletions that were under way when their processes were killed. It is called at the
 // start and then regularly, and may be called at any time. What it cannot decide, it leaves to the
 // next sweep.
 func (s *Service) Sweep(ctx context.Context) error {
 	return s.disk.Sweep(ctx, func(ctx context.Context, name string) (bool, error) {
 		stored, err := s.stored(ctx, name)
 		if err == nil {
-			s.log.InfoContext(ctx, "swept an interrupted upload", "name", name, "kept", stored)
+			s.log.InfoContext(ctx, "swept an interrupted upload or deletion", "name", name, "kept", stored)
 		}
 		return stored, err
 	})
@@ -253,6 +264,21 @@ func paramsFromImage(image Image) db.InsertImageParams {
 		ContentType:  image.ContentType,
 		Sha256:       image.SHA256[:],
 		CreatedAt:    image.CreatedAt,
+	}
+}
+
+func imageFromRow(row db.Image) Image {
+	return Image{
+		ID:           row.ID,
+		OwnerID:      row.OwnerID,
+		Name:         row.Name,
+		OriginalName: row.OriginalName,
+		Bytes:        row.Bytes,
+		Width:        int(row.Width),
+		Height:       int(row.Height),
+		ContentType:  row.ContentType,
+		SHA256:       [32]byte(row.Sha256),
+		CreatedAt:    row.CreatedAt,
 	}
 }
 

@@ -36,7 +36,7 @@ func (b *Batch) Create(name string) (*os.File, error) {
 }
 
 // Place makes every file of the batch visible under its name. Unless Keep is called, Discard or a
-// sweep after the end of this process may remove the files again.
+// sweep may remove the files again.
 func (b *Batch) Place() error {
 	for _, name := range b.names {
 		entry, err := b.disk.place(name)
@@ -59,9 +59,10 @@ func (b *Batch) Keep() error {
 	return failed
 }
 
-// Leave leaves the decision to a sweep after the end of this process. Until then the files stay placed.
+// Leave leaves the decision to the next sweep. Until then the files stay placed.
 func (b *Batch) Leave() {
 	b.decided = true
+	b.disk.leave(b.entries...)
 }
 
 // Discard removes every file of the batch. After Keep or Leave it does nothing, so it can be deferred.
@@ -85,7 +86,7 @@ func (d *Disk) discard(name string, placed bool) error {
 		if err := d.remove(name); err != nil {
 			return err
 		}
-		if err := removeIfThere(entry + moved); err != nil {
+		if err := removeIfThere(entry + marked); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@
 //
 //	<folder>/<ab>/<name>                  a file, in the shard named by the first two letters of its name
 //	<folder>/incoming/<process>/<name>    a file of an unfinished upload
+//	<folder>/incoming/<process>/<name>~…  the mark of a file that may lack its row
 //	<folder>/incoming/<process>/.lock     held while the process runs
 //
 // A file and its row in the database appear together or not at all, whenever a process is killed.
@@ -15,8 +16,12 @@
 //	… after the commit, before Keep     entry and file, row         remove the entry
 //	… in Discard                        entry, perhaps file         remove the file, then the entry
 //
+//	… in Removal, before the commit     mark and file, row          remove the mark
+//	… while the database commits        mark and file, row or not   ask the database, then as above or below
+//	… after the commit                  mark, perhaps file, no row  remove the file, then the mark
+//
 // If a sweep is killed, the next one repeats it. A sweep reads only the folders in incoming whose
-// lock is free, never the shards.
+// lock is free, never the shards. Of its own process it decides what was left to it.
 //
 // Nothing is synced to the disk: a kill loses nothing, a power failure may lose the last seconds.
 package storage
@@ -28,6 +33,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/gofrs/flock"
@@ -46,6 +52,9 @@ type Disk struct {
 	processDir string // the folder of this process
 	lock       *flock.Flock
 	link       func(oldname, newname string) error
+
+	mu   sync.Mutex
+	left []string // entries of this process that are left to a sweep
 }
 
 // OpenDisk opens the folder, and creates it if it is missing.
@@ -97,15 +106,16 @@ func (d *Disk) place(name string) (entry string, err error) {
 	return d.linkOrMove(written, target)
 }
 
-// moved is the suffix of the empty entry that marks a moved file, on a file system without hard links.
-const moved = "~"
+// marked ends the name in the empty entry that marks a file: one that was moved, on a file system
+// without hard links, or one that is being removed.
+const marked = "~"
 
 func (d *Disk) linkOrMove(written, target string) (entry string, err error) {
 	err = d.link(written, target)
 	if !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrPermission) {
 		return written, err
 	}
-	entry = written + moved
+	entry = written + marked
 	if err := os.WriteFile(entry, nil, fileMode); err != nil {
 		return entry, err
 	}

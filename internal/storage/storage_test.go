@@ -194,7 +194,7 @@ func TestSweepAfterKill(t *testing.T) {
 			}
 		}, false, nil},
 		{"mark written, not yet moved", func(t *testing.T, b *Batch) {
-			if err := os.WriteFile(filepath.Join(b.disk.processDir, "aaa.x"+moved), nil, fileMode); err != nil {
+			if err := os.WriteFile(filepath.Join(b.disk.processDir, "aaa.x"+marked), nil, fileMode); err != nil {
 				t.Fatal(err)
 			}
 		}, false, nil},

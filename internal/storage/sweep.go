@@ -40,11 +40,12 @@ func (d *Disk) lockIncoming() (unlock func() error, err error) {
 	return lock.Close, nil
 }
 
-// Sweep decides what dead processes left undecided: a file stays if stored returns true, everything
-// else is removed. A file for which stored fails is left to the next sweep. Call it at the start and
-// now and then; several processes may call it at the same time.
+// Sweep decides what dead processes left undecided, and what this one left to it: a file stays if
+// stored returns true, everything else is removed. A file for which stored fails is left to the next
+// sweep. Call it at the start and now and then; several processes may call it at the same time.
 func (d *Disk) Sweep(ctx context.Context, stored func(ctx context.Context, name string) (bool, error)) error {
 	orphaned, failed := d.claim()
+	failed = errors.Join(failed, d.decide(ctx, d.takeLeft(), stored))
 	for _, folder := range orphaned {
 		err := d.sweepFolder(ctx, folder.dir, stored)
 		failed = errors.Join(failed, err, folder.lock.Close())
@@ -116,8 +117,34 @@ func (d *Disk) removeFolder(dir string) error {
 	return os.RemoveAll(dir)
 }
 
+// decide decides entries of this process. Those that it cannot decide are left to the next sweep.
+func (d *Disk) decide(ctx context.Context, entries []string, stored func(context.Context, string) (bool, error)) error {
+	var failed error
+	for _, entry := range entries {
+		if err := d.sweepEntry(ctx, entry, stored); err != nil {
+			d.leave(entry)
+			failed = errors.Join(failed, err)
+		}
+	}
+	return failed
+}
+
+func (d *Disk) leave(entries ...string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left = append(d.left, entries...)
+}
+
+func (d *Disk) takeLeft() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	left := d.left
+	d.left = nil
+	return left
+}
+
 func (d *Disk) sweepEntry(ctx context.Context, entry string, stored func(context.Context, string) (bool, error)) error {
-	name := strings.TrimSuffix(filepath.Base(entry), moved)
+	name, _, _ := strings.Cut(filepath.Base(entry), marked)
 	if !valid(name) {
 		return os.RemoveAll(entry)
 	}
