@@ -75,6 +75,15 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteOldAuditEventsStmt, err = db.PrepareContext(ctx, deleteOldAuditEvents); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteOldAuditEvents: %w", err)
 	}
+	if q.deleteOldSessionEndingsStmt, err = db.PrepareContext(ctx, deleteOldSessionEndings); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteOldSessionEndings: %w", err)
+	}
+	if q.deleteSessionStmt, err = db.PrepareContext(ctx, deleteSession); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteSession: %w", err)
+	}
+	if q.deleteSigningKeyStmt, err = db.PrepareContext(ctx, deleteSigningKey); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteSigningKey: %w", err)
+	}
 	if q.deleteTicketStmt, err = db.PrepareContext(ctx, deleteTicket); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteTicket: %w", err)
 	}
@@ -132,6 +141,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertSessionStmt, err = db.PrepareContext(ctx, insertSession); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertSession: %w", err)
 	}
+	if q.insertSessionEndingStmt, err = db.PrepareContext(ctx, insertSessionEnding); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertSessionEnding: %w", err)
+	}
 	if q.insertSigningKeyStmt, err = db.PrepareContext(ctx, insertSigningKey); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertSigningKey: %w", err)
 	}
@@ -156,8 +168,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listImagesOfOwnerStmt, err = db.PrepareContext(ctx, listImagesOfOwner); err != nil {
 		return nil, fmt.Errorf("error preparing query ListImagesOfOwner: %w", err)
 	}
+	if q.listOtherSessionIDsStmt, err = db.PrepareContext(ctx, listOtherSessionIDs); err != nil {
+		return nil, fmt.Errorf("error preparing query ListOtherSessionIDs: %w", err)
+	}
 	if q.listSMSBudgetsStmt, err = db.PrepareContext(ctx, listSMSBudgets); err != nil {
 		return nil, fmt.Errorf("error preparing query ListSMSBudgets: %w", err)
+	}
+	if q.listSessionEndingsStmt, err = db.PrepareContext(ctx, listSessionEndings); err != nil {
+		return nil, fmt.Errorf("error preparing query ListSessionEndings: %w", err)
+	}
+	if q.listSessionsStmt, err = db.PrepareContext(ctx, listSessions); err != nil {
+		return nil, fmt.Errorf("error preparing query ListSessions: %w", err)
 	}
 	if q.listSigningKeysStmt, err = db.PrepareContext(ctx, listSigningKeys); err != nil {
 		return nil, fmt.Errorf("error preparing query ListSigningKeys: %w", err)
@@ -183,8 +204,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.replaceExpiredIdempotentAnswerStmt, err = db.PrepareContext(ctx, replaceExpiredIdempotentAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query ReplaceExpiredIdempotentAnswer: %w", err)
 	}
+	if q.rotateSessionStmt, err = db.PrepareContext(ctx, rotateSession); err != nil {
+		return nil, fmt.Errorf("error preparing query RotateSession: %w", err)
+	}
 	if q.scheduleErasureStmt, err = db.PrepareContext(ctx, scheduleErasure); err != nil {
 		return nil, fmt.Errorf("error preparing query ScheduleErasure: %w", err)
+	}
+	if q.setSessionSeenStmt, err = db.PrepareContext(ctx, setSessionSeen); err != nil {
+		return nil, fmt.Errorf("error preparing query SetSessionSeen: %w", err)
 	}
 	if q.setUserPasswordStmt, err = db.PrepareContext(ctx, setUserPassword); err != nil {
 		return nil, fmt.Errorf("error preparing query SetUserPassword: %w", err)
@@ -200,6 +227,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.takeLoginFailureBackStmt, err = db.PrepareContext(ctx, takeLoginFailureBack); err != nil {
 		return nil, fmt.Errorf("error preparing query TakeLoginFailureBack: %w", err)
+	}
+	if q.touchUserStmt, err = db.PrepareContext(ctx, touchUser); err != nil {
+		return nil, fmt.Errorf("error preparing query TouchUser: %w", err)
 	}
 	if q.updateUserProfileStmt, err = db.PrepareContext(ctx, updateUserProfile); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateUserProfile: %w", err)
@@ -297,6 +327,21 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteOldAuditEventsStmt: %w", cerr)
 		}
 	}
+	if q.deleteOldSessionEndingsStmt != nil {
+		if cerr := q.deleteOldSessionEndingsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteOldSessionEndingsStmt: %w", cerr)
+		}
+	}
+	if q.deleteSessionStmt != nil {
+		if cerr := q.deleteSessionStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteSessionStmt: %w", cerr)
+		}
+	}
+	if q.deleteSigningKeyStmt != nil {
+		if cerr := q.deleteSigningKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteSigningKeyStmt: %w", cerr)
+		}
+	}
 	if q.deleteTicketStmt != nil {
 		if cerr := q.deleteTicketStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteTicketStmt: %w", cerr)
@@ -392,6 +437,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertSessionStmt: %w", cerr)
 		}
 	}
+	if q.insertSessionEndingStmt != nil {
+		if cerr := q.insertSessionEndingStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertSessionEndingStmt: %w", cerr)
+		}
+	}
 	if q.insertSigningKeyStmt != nil {
 		if cerr := q.insertSigningKeyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertSigningKeyStmt: %w", cerr)
@@ -432,9 +482,24 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listImagesOfOwnerStmt: %w", cerr)
 		}
 	}
+	if q.listOtherSessionIDsStmt != nil {
+		if cerr := q.listOtherSessionIDsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listOtherSessionIDsStmt: %w", cerr)
+		}
+	}
 	if q.listSMSBudgetsStmt != nil {
 		if cerr := q.listSMSBudgetsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listSMSBudgetsStmt: %w", cerr)
+		}
+	}
+	if q.listSessionEndingsStmt != nil {
+		if cerr := q.listSessionEndingsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listSessionEndingsStmt: %w", cerr)
+		}
+	}
+	if q.listSessionsStmt != nil {
+		if cerr := q.listSessionsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listSessionsStmt: %w", cerr)
 		}
 	}
 	if q.listSigningKeysStmt != nil {
@@ -477,9 +542,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing replaceExpiredIdempotentAnswerStmt: %w", cerr)
 		}
 	}
+	if q.rotateSessionStmt != nil {
+		if cerr := q.rotateSessionStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing rotateSessionStmt: %w", cerr)
+		}
+	}
 	if q.scheduleErasureStmt != nil {
 		if cerr := q.scheduleErasureStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing scheduleErasureStmt: %w", cerr)
+		}
+	}
+	if q.setSessionSeenStmt != nil {
+		if cerr := q.setSessionSeenStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setSessionSeenStmt: %w", cerr)
 		}
 	}
 	if q.setUserPasswordStmt != nil {
@@ -505,6 +580,11 @@ func (q *Queries) Close() error {
 	if q.takeLoginFailureBackStmt != nil {
 		if cerr := q.takeLoginFailureBackStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing takeLoginFailureBackStmt: %w", cerr)
+		}
+	}
+	if q.touchUserStmt != nil {
+		if cerr := q.touchUserStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing touchUserStmt: %w", cerr)
 		}
 	}
 	if q.updateUserProfileStmt != nil {
@@ -573,6 +653,9 @@ type Queries struct {
 	deleteImagesStmt                   *sql.Stmt
 	deleteLoginFailuresStmt            *sql.Stmt
 	deleteOldAuditEventsStmt           *sql.Stmt
+	deleteOldSessionEndingsStmt        *sql.Stmt
+	deleteSessionStmt                  *sql.Stmt
+	deleteSigningKeyStmt               *sql.Stmt
 	deleteTicketStmt                   *sql.Stmt
 	disableUserStmt                    *sql.Stmt
 	enableUserStmt                     *sql.Stmt
@@ -592,6 +675,7 @@ type Queries struct {
 	insertLoginFailureStmt             *sql.Stmt
 	insertSMSBudgetStmt                *sql.Stmt
 	insertSessionStmt                  *sql.Stmt
+	insertSessionEndingStmt            *sql.Stmt
 	insertSigningKeyStmt               *sql.Stmt
 	insertTicketStmt                   *sql.Stmt
 	insertUserStmt                     *sql.Stmt
@@ -600,7 +684,10 @@ type Queries struct {
 	listAuditEventsStmt                *sql.Stmt
 	listErasableStmt                   *sql.Stmt
 	listImagesOfOwnerStmt              *sql.Stmt
+	listOtherSessionIDsStmt            *sql.Stmt
 	listSMSBudgetsStmt                 *sql.Stmt
+	listSessionEndingsStmt             *sql.Stmt
+	listSessionsStmt                   *sql.Stmt
 	listSigningKeysStmt                *sql.Stmt
 	listUsersStmt                      *sql.Stmt
 	logUserInStmt                      *sql.Stmt
@@ -609,12 +696,15 @@ type Queries struct {
 	releasePhoneStmt                   *sql.Stmt
 	releaseVerificationCodeStmt        *sql.Stmt
 	replaceExpiredIdempotentAnswerStmt *sql.Stmt
+	rotateSessionStmt                  *sql.Stmt
 	scheduleErasureStmt                *sql.Stmt
+	setSessionSeenStmt                 *sql.Stmt
 	setUserPasswordStmt                *sql.Stmt
 	setUserPhoneStmt                   *sql.Stmt
 	setUserSeenStmt                    *sql.Stmt
 	setVerificationCodeStmt            *sql.Stmt
 	takeLoginFailureBackStmt           *sql.Stmt
+	touchUserStmt                      *sql.Stmt
 	updateUserProfileStmt              *sql.Stmt
 	useVerificationCodeStmt            *sql.Stmt
 }
@@ -640,6 +730,9 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteImagesStmt:                   q.deleteImagesStmt,
 		deleteLoginFailuresStmt:            q.deleteLoginFailuresStmt,
 		deleteOldAuditEventsStmt:           q.deleteOldAuditEventsStmt,
+		deleteOldSessionEndingsStmt:        q.deleteOldSessionEndingsStmt,
+		deleteSessionStmt:                  q.deleteSessionStmt,
+		deleteSigningKeyStmt:               q.deleteSigningKeyStmt,
 		deleteTicketStmt:                   q.deleteTicketStmt,
 		disableUserStmt:                    q.disableUserStmt,
 		enableUserStmt:                     q.enableUserStmt,
@@ -659,6 +752,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertLoginFailureStmt:             q.insertLoginFailureStmt,
 		insertSMSBudgetStmt:                q.insertSMSBudgetStmt,
 		insertSessionStmt:                  q.insertSessionStmt,
+		insertSessionEndingStmt:            q.insertSessionEndingStmt,
 		insertSigningKeyStmt:               q.insertSigningKeyStmt,
 		insertTicketStmt:                   q.insertTicketStmt,
 		insertUserStmt:                     q.insertUserStmt,
@@ -667,7 +761,10 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listAuditEventsStmt:                q.listAuditEventsStmt,
 		listErasableStmt:                   q.listErasableStmt,
 		listImagesOfOwnerStmt:              q.listImagesOfOwnerStmt,
+		listOtherSessionIDsStmt:            q.listOtherSessionIDsStmt,
 		listSMSBudgetsStmt:                 q.listSMSBudgetsStmt,
+		listSessionEndingsStmt:             q.listSessionEndingsStmt,
+		listSessionsStmt:                   q.listSessionsStmt,
 		listSigningKeysStmt:                q.listSigningKeysStmt,
 		listUsersStmt:                      q.listUsersStmt,
 		logUserInStmt:                      q.logUserInStmt,
@@ -676,12 +773,15 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		releasePhoneStmt:                   q.releasePhoneStmt,
 		releaseVerificationCodeStmt:        q.releaseVerificationCodeStmt,
 		replaceExpiredIdempotentAnswerStmt: q.replaceExpiredIdempotentAnswerStmt,
+		rotateSessionStmt:                  q.rotateSessionStmt,
 		scheduleErasureStmt:                q.scheduleErasureStmt,
+		setSessionSeenStmt:                 q.setSessionSeenStmt,
 		setUserPasswordStmt:                q.setUserPasswordStmt,
 		setUserPhoneStmt:                   q.setUserPhoneStmt,
 		setUserSeenStmt:                    q.setUserSeenStmt,
 		setVerificationCodeStmt:            q.setVerificationCodeStmt,
 		takeLoginFailureBackStmt:           q.takeLoginFailureBackStmt,
+		touchUserStmt:                      q.touchUserStmt,
 		updateUserProfileStmt:              q.updateUserProfileStmt,
 		useVerificationCodeStmt:            q.useVerificationCodeStmt,
 	}

@@ -22,38 +22,60 @@ func (q *Queries) DeleteExpiredSessions(ctx context.Context, expiresAt time.Time
 	return result.RowsAffected()
 }
 
-const getSession = `-- name: GetSession :one
-SELECT id, user_id, created_at, expires_at FROM sessions WHERE id = ?
+const deleteSession = `-- name: DeleteSession :execrows
+DELETE FROM sessions WHERE id = ? AND user_id = ?
 `
 
-type GetSessionRow struct {
-	ID        string
-	UserID    string
-	CreatedAt time.Time
-	ExpiresAt time.Time
+type DeleteSessionParams struct {
+	ID     string
+	UserID string
 }
 
-func (q *Queries) GetSession(ctx context.Context, id string) (GetSessionRow, error) {
+func (q *Queries) DeleteSession(ctx context.Context, arg DeleteSessionParams) (int64, error) {
+	result, err := q.exec(ctx, q.deleteSessionStmt, deleteSession, arg.ID, arg.UserID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const getSession = `-- name: GetSession :one
+SELECT id, user_id, created_at, expires_at, generation, token_hash, rotated_at, device, address, last_seen_at
+FROM sessions WHERE id = ?
+`
+
+func (q *Queries) GetSession(ctx context.Context, id string) (Session, error) {
 	row := q.queryRow(ctx, q.getSessionStmt, getSession, id)
-	var i GetSessionRow
+	var i Session
 	err := row.Scan(
 		&i.ID,
 		&i.UserID,
 		&i.CreatedAt,
 		&i.ExpiresAt,
+		&i.Generation,
+		&i.TokenHash,
+		&i.RotatedAt,
+		&i.Device,
+		&i.Address,
+		&i.LastSeenAt,
 	)
 	return i, err
 }
 
 const insertSession = `-- name: InsertSession :exec
-INSERT INTO sessions (id, user_id, created_at, expires_at) VALUES (?, ?, ?, ?)
+INSERT INTO sessions (id, user_id, created_at, expires_at, token_hash, device, address, last_seen_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertSessionParams struct {
-	ID        string
-	UserID    string
-	CreatedAt time.Time
-	ExpiresAt time.Time
+	ID         string
+	UserID     string
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	TokenHash  []byte
+	Device     string
+	Address    string
+	LastSeenAt *time.Time
 }
 
 func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) error {
@@ -62,6 +84,143 @@ func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) er
 		arg.UserID,
 		arg.CreatedAt,
 		arg.ExpiresAt,
+		arg.TokenHash,
+		arg.Device,
+		arg.Address,
+		arg.LastSeenAt,
 	)
 	return err
+}
+
+const listOtherSessionIDs = `-- name: ListOtherSessionIDs :many
+SELECT id FROM sessions WHERE user_id = ? AND id <> ? ORDER BY id
+`
+
+type ListOtherSessionIDsParams struct {
+	UserID string
+	ID     string
+}
+
+func (q *Queries) ListOtherSessionIDs(ctx context.Context, arg ListOtherSessionIDsParams) ([]string, error) {
+	rows, err := q.query(ctx, q.listOtherSessionIDsStmt, listOtherSessionIDs, arg.UserID, arg.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listSessions = `-- name: ListSessions :many
+SELECT id, user_id, created_at, expires_at, generation, token_hash, rotated_at, device, address, last_seen_at
+FROM sessions WHERE user_id = ? AND expires_at > ?
+ORDER BY COALESCE(last_seen_at, created_at) DESC, id DESC LIMIT ?
+`
+
+type ListSessionsParams struct {
+	UserID    string
+	ExpiresAt time.Time
+	Limit     int32
+}
+
+func (q *Queries) ListSessions(ctx context.Context, arg ListSessionsParams) ([]Session, error) {
+	rows, err := q.query(ctx, q.listSessionsStmt, listSessions, arg.UserID, arg.ExpiresAt, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Session{}
+	for rows.Next() {
+		var i Session
+		if err := rows.Scan(
+			&i.ID,
+			&i.UserID,
+			&i.CreatedAt,
+			&i.ExpiresAt,
+			&i.Generation,
+			&i.TokenHash,
+			&i.RotatedAt,
+			&i.Device,
+			&i.Address,
+			&i.LastSeenAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const rotateSession = `-- name: RotateSession :execrows
+UPDATE sessions SET generation = ?, token_hash = ?, rotated_at = ?,
+    expires_at = ?, device = ?, address = ?,
+    last_seen_at = ?
+WHERE id = ? AND token_hash = ?
+`
+
+type RotateSessionParams struct {
+	Generation  int32
+	NextHash    []byte
+	RotatedAt   *time.Time
+	ExpiresAt   time.Time
+	Device      string
+	Address     string
+	LastSeenAt  *time.Time
+	ID          string
+	CurrentHash []byte
+}
+
+func (q *Queries) RotateSession(ctx context.Context, arg RotateSessionParams) (int64, error) {
+	result, err := q.exec(ctx, q.rotateSessionStmt, rotateSession,
+		arg.Generation,
+		arg.NextHash,
+		arg.RotatedAt,
+		arg.ExpiresAt,
+		arg.Device,
+		arg.Address,
+		arg.LastSeenAt,
+		arg.ID,
+		arg.CurrentHash,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const setSessionSeen = `-- name: SetSessionSeen :execrows
+UPDATE sessions SET last_seen_at = ? WHERE id = ? AND generation = ?
+`
+
+type SetSessionSeenParams struct {
+	LastSeenAt *time.Time
+	ID         string
+	Generation int32
+}
+
+func (q *Queries) SetSessionSeen(ctx context.Context, arg SetSessionSeenParams) (int64, error) {
+	result, err := q.exec(ctx, q.setSessionSeenStmt, setSessionSeen, arg.LastSeenAt, arg.ID, arg.Generation)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }

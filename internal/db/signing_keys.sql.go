@@ -10,41 +10,58 @@ import (
 	"time"
 )
 
+const deleteSigningKey = `-- name: DeleteSigningKey :execrows
+DELETE FROM signing_keys WHERE id = ?
+`
+
+func (q *Queries) DeleteSigningKey(ctx context.Context, id string) (int64, error) {
+	result, err := q.exec(ctx, q.deleteSigningKeyStmt, deleteSigningKey, id)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const insertSigningKey = `-- name: InsertSigningKey :exec
-INSERT INTO signing_keys (id, sealed, created_at) VALUES (?, ?, ?)
+INSERT INTO signing_keys (id, sealed, created_at, algorithm) VALUES (?, ?, ?, ?)
 `
 
 type InsertSigningKeyParams struct {
 	ID        string
 	Sealed    []byte
 	CreatedAt time.Time
+	Algorithm string
 }
 
 func (q *Queries) InsertSigningKey(ctx context.Context, arg InsertSigningKeyParams) error {
-	_, err := q.exec(ctx, q.insertSigningKeyStmt, insertSigningKey, arg.ID, arg.Sealed, arg.CreatedAt)
+	_, err := q.exec(ctx, q.insertSigningKeyStmt, insertSigningKey,
+		arg.ID,
+		arg.Sealed,
+		arg.CreatedAt,
+		arg.Algorithm,
+	)
 	return err
 }
 
 const listSigningKeys = `-- name: ListSigningKeys :many
-SELECT id, sealed, created_at FROM signing_keys ORDER BY id
+SELECT id, sealed, created_at, algorithm FROM signing_keys ORDER BY created_at, id
 `
 
-type ListSigningKeysRow struct {
-	ID        string
-	Sealed    []byte
-	CreatedAt time.Time
-}
-
-func (q *Queries) ListSigningKeys(ctx context.Context) ([]ListSigningKeysRow, error) {
+func (q *Queries) ListSigningKeys(ctx context.Context) ([]SigningKey, error) {
 	rows, err := q.query(ctx, q.listSigningKeysStmt, listSigningKeys)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []ListSigningKeysRow{}
+	items := []SigningKey{}
 	for rows.Next() {
-		var i ListSigningKeysRow
-		if err := rows.Scan(&i.ID, &i.Sealed, &i.CreatedAt); err != nil {
+		var i SigningKey
+		if err := rows.Scan(
+			&i.ID,
+			&i.Sealed,
+			&i.CreatedAt,
+			&i.Algorithm,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -27,7 +27,7 @@ func (q *Queries) AddHomeVisit(ctx context.Context, arg AddHomeVisitParams) (int
 	return result.RowsAffected()
 }
 
-const disableUser = `-- name: DisableUser :execrows
+const disableUser = `-- name: DisableUser :exec
 UPDATE users SET disabled_at = COALESCE(disabled_at, ?), updated_at = ? WHERE id = ?
 `
 
@@ -37,15 +37,12 @@ type DisableUserParams struct {
 	ID        string
 }
 
-func (q *Queries) DisableUser(ctx context.Context, arg DisableUserParams) (int64, error) {
-	result, err := q.exec(ctx, q.disableUserStmt, disableUser, arg.Now, arg.UpdatedAt, arg.ID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (q *Queries) DisableUser(ctx context.Context, arg DisableUserParams) error {
+	_, err := q.exec(ctx, q.disableUserStmt, disableUser, arg.Now, arg.UpdatedAt, arg.ID)
+	return err
 }
 
-const enableUser = `-- name: EnableUser :execrows
+const enableUser = `-- name: EnableUser :exec
 UPDATE users SET disabled_at = NULL, updated_at = ? WHERE id = ?
 `
 
@@ -54,12 +51,9 @@ type EnableUserParams struct {
 	ID        string
 }
 
-func (q *Queries) EnableUser(ctx context.Context, arg EnableUserParams) (int64, error) {
-	result, err := q.exec(ctx, q.enableUserStmt, enableUser, arg.UpdatedAt, arg.ID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (q *Queries) EnableUser(ctx context.Context, arg EnableUserParams) error {
+	_, err := q.exec(ctx, q.enableUserStmt, enableUser, arg.UpdatedAt, arg.ID)
+	return err
 }
 
 const eraseUser = `-- name: EraseUser :execrows
@@ -79,22 +73,19 @@ func (q *Queries) EraseUser(ctx context.Context, arg EraseUserParams) (int64, er
 	return result.RowsAffected()
 }
 
-const forceUserPassword = `-- name: ForceUserPassword :execrows
+const forceUserPassword = `-- name: ForceUserPassword :exec
 UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ?
 `
 
 type ForceUserPasswordParams struct {
-	NewHash   string
-	UpdatedAt time.Time
-	ID        string
+	PasswordHash string
+	UpdatedAt    time.Time
+	ID           string
 }
 
-func (q *Queries) ForceUserPassword(ctx context.Context, arg ForceUserPasswordParams) (int64, error) {
-	result, err := q.exec(ctx, q.forceUserPasswordStmt, forceUserPassword, arg.NewHash, arg.UpdatedAt, arg.ID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (q *Queries) ForceUserPassword(ctx context.Context, arg ForceUserPasswordParams) error {
+	_, err := q.exec(ctx, q.forceUserPasswordStmt, forceUserPassword, arg.PasswordHash, arg.UpdatedAt, arg.ID)
+	return err
 }
 
 const getUser = `-- name: GetUser :one
@@ -341,7 +332,7 @@ func (q *Queries) LogUserIn(ctx context.Context, arg LogUserInParams) (int64, er
 	return result.RowsAffected()
 }
 
-const releaseDuePhones = `-- name: ReleaseDuePhones :execrows
+const releaseDuePhones = `-- name: ReleaseDuePhones :exec
 UPDATE users SET phone = NULL, updated_at = ? WHERE erase_at <= ? AND phone IS NOT NULL
 `
 
@@ -350,15 +341,12 @@ type ReleaseDuePhonesParams struct {
 	Now       *time.Time
 }
 
-func (q *Queries) ReleaseDuePhones(ctx context.Context, arg ReleaseDuePhonesParams) (int64, error) {
-	result, err := q.exec(ctx, q.releaseDuePhonesStmt, releaseDuePhones, arg.UpdatedAt, arg.Now)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (q *Queries) ReleaseDuePhones(ctx context.Context, arg ReleaseDuePhonesParams) error {
+	_, err := q.exec(ctx, q.releaseDuePhonesStmt, releaseDuePhones, arg.UpdatedAt, arg.Now)
+	return err
 }
 
-const releasePhone = `-- name: ReleasePhone :execrows
+const releasePhone = `-- name: ReleasePhone :exec
 UPDATE users SET phone = NULL, updated_at = ? WHERE phone = ? AND erase_at <= ?
 `
 
@@ -369,17 +357,14 @@ type ReleasePhoneParams struct {
 }
 
 // Takes the phone from a user who is to be erased by now, for somebody else to register with.
-func (q *Queries) ReleasePhone(ctx context.Context, arg ReleasePhoneParams) (int64, error) {
-	result, err := q.exec(ctx, q.releasePhoneStmt, releasePhone, arg.UpdatedAt, arg.Phone, arg.Now)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (q *Queries) ReleasePhone(ctx context.Context, arg ReleasePhoneParams) error {
+	_, err := q.exec(ctx, q.releasePhoneStmt, releasePhone, arg.UpdatedAt, arg.Phone, arg.Now)
+	return err
 }
 
 const scheduleErasure = `-- name: ScheduleErasure :execrows
-UPDATE users SET erase_at = COALESCE(erase_at, ?), updated_at = ?
-WHERE id = ? AND password_hash = ?
+UPDATE users SET erase_at = ?, updated_at = ?
+WHERE id = ? AND password_hash = ? AND erase_at IS NULL
 `
 
 type ScheduleErasureParams struct {
@@ -389,7 +374,6 @@ type ScheduleErasureParams struct {
 	CheckedHash string
 }
 
-// One that is scheduled already keeps its time.
 func (q *Queries) ScheduleErasure(ctx context.Context, arg ScheduleErasureParams) (int64, error) {
 	result, err := q.exec(ctx, q.scheduleErasureStmt, scheduleErasure,
 		arg.EraseAt,
@@ -455,7 +439,7 @@ func (q *Queries) SetUserPhone(ctx context.Context, arg SetUserPhoneParams) (int
 	return result.RowsAffected()
 }
 
-const setUserSeen = `-- name: SetUserSeen :execrows
+const setUserSeen = `-- name: SetUserSeen :exec
 UPDATE users SET last_seen_at = ? WHERE id = ?
 `
 
@@ -464,40 +448,51 @@ type SetUserSeenParams struct {
 	ID         string
 }
 
-func (q *Queries) SetUserSeen(ctx context.Context, arg SetUserSeenParams) (int64, error) {
-	result, err := q.exec(ctx, q.setUserSeenStmt, setUserSeen, arg.LastSeenAt, arg.ID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (q *Queries) SetUserSeen(ctx context.Context, arg SetUserSeenParams) error {
+	_, err := q.exec(ctx, q.setUserSeenStmt, setUserSeen, arg.LastSeenAt, arg.ID)
+	return err
+}
+
+const touchUser = `-- name: TouchUser :exec
+UPDATE users SET updated_at = ? WHERE id = ?
+`
+
+type TouchUserParams struct {
+	UpdatedAt time.Time
+	ID        string
+}
+
+func (q *Queries) TouchUser(ctx context.Context, arg TouchUserParams) error {
+	_, err := q.exec(ctx, q.touchUserStmt, touchUser, arg.UpdatedAt, arg.ID)
+	return err
 }
 
 const updateUserProfile = `-- name: UpdateUserProfile :execrows
 UPDATE users
-SET nickname = CASE WHEN ? THEN ? ELSE nickname END,
-    avatar_id = CASE WHEN ? THEN ? ELSE avatar_id END,
-    avatar_name = CASE WHEN ? THEN ? ELSE avatar_name END,
-    birthday = CASE WHEN ? THEN ? ELSE birthday END,
-    gender = CASE WHEN ? THEN ? ELSE gender END,
-    bio = CASE WHEN ? THEN ? ELSE bio END,
-    metadata = CASE WHEN ? THEN ? ELSE metadata END,
+SET nickname = CASE WHEN ? = TRUE THEN ? ELSE nickname END,
+    avatar_id = CASE WHEN ? = TRUE THEN ? ELSE avatar_id END,
+    avatar_name = CASE WHEN ? = TRUE THEN ? ELSE avatar_name END,
+    birthday = CASE WHEN ? = TRUE THEN ? ELSE birthday END,
+    gender = CASE WHEN ? = TRUE THEN ? ELSE gender END,
+    bio = CASE WHEN ? = TRUE THEN ? ELSE bio END,
+    metadata = CASE WHEN ? = TRUE THEN ? ELSE metadata END,
     updated_at = ?
 WHERE id = ? AND phone IS NOT NULL AND erase_at IS NULL
 `
 
 type UpdateUserProfileParams struct {
-	SetNickname   string
+	SetNickname   interface{}
 	NewNickname   string
-	SetAvatar     *string
+	SetAvatar     interface{}
 	NewAvatarID   *string
 	NewAvatarName *string
-	SetBirthday   *string
+	SetBirthday   interface{}
 	NewBirthday   *string
-	SetGender     *string
+	SetGender     interface{}
 	NewGender     *string
-	SetBio        *string
+	SetBio        interface{}
 	NewBio        *string
-	SetMetadata   *string
+	SetMetadata   interface{}
 	NewMetadata   *string
 	UpdatedAt     time.Time
 	ID            string

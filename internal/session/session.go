@@ -1,79 +1,136 @@
-// Package session owns the answer to "who is calling": sessions, access tokens,
-// the cookies of H5 pages and the tickets that open them.
+// Package session owns the answer to "who is calling": sessions and how they end, access tokens
+// and the keys that sign them, refresh tokens, the cookies of H5 pages and the tickets that open them.
 package session
 
 import (
+	"cmp"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
+	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"gatehouse/internal/apperr"
+	"gatehouse/internal/audit"
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
+	"gatehouse/internal/redis"
 )
 
-// verifiedTokens bounds how many access tokens are remembered as verified (about 0.5 KB each).
-const verifiedTokens = 20_000
+const (
+	// verifiedTokens bounds how many access tokens are remembered as verified (about 0.5 KB each).
+	verifiedTokens = 20_000
+	// clockSkew is how far the clocks of two nodes may be apart.
+	clockSkew = 30 * time.Second
+	// maxListed is how many sessions of a user are listed.
+	maxListed = 1000
 
-var errNotLoggedIn = apperr.New(apperr.NotLoggedIn)
+	defaultSigningKeyLifetime = 90 * 24 * time.Hour
+)
+
+var (
+	errNotLoggedIn     = apperr.New(apperr.NotLoggedIn)
+	errSessionNotFound = apperr.New(apperr.SessionNotFound)
+)
 
 // Session is one login of one user.
 type Session struct {
 	ID        string
 	UserID    string
 	ExpiresAt time.Time // of the session, or of the token that it was found by
+
+	// Only where they were just issued, by Open and Refresh.
+	RefreshToken     string
+	RefreshExpiresAt time.Time
+}
+
+// Login is a session as its user sees it.
+type Login struct {
+	ID         string
+	Device     string // what the client said of itself
+	Address    string // that it was last seen at
+	CreatedAt  time.Time
+	LastSeenAt time.Time // to some minutes
 }
 
 // Options are what a Service stands on.
 type Options struct {
 	Database *database.Database
+	Redis    *redis.Client // tells other nodes of endings at once; nil: they see them in the database
+	Logger   *slog.Logger  // nil is slog.Default()
 	Now      func() time.Time
 
-	SealKey   []byte // 32 bytes; seals the signing keys in the database
-	CookieKey []byte // 32 bytes; signs session cookies
+	SealKey    []byte // 32 bytes; seals the signing keys in the database
+	CookieKey  []byte // 32 bytes; signs session cookies
+	RefreshKey []byte // 32 bytes; computes each refresh token from the one before
 
-	SessionLifetime     time.Duration
+	Issuer             string        // the `iss` of access tokens: the server's public URL; empty: none
+	Algorithm          Algorithm     // of new signing keys; empty: EdDSA
+	SigningKeyLifetime time.Duration // after which a new key is made; 0: 90 days
+
+	RefreshIdle         time.Duration // a session ends when it was not refreshed for so long
+	RefreshLifetime     time.Duration // a session ends so long after its login
 	AccessTokenLifetime time.Duration
 	TicketLifetime      time.Duration
 }
 
-// Service opens sessions and recognises their callers.
+// Service opens and ends sessions, and recognises their callers.
 type Service struct {
 	options  Options
 	keys     *keyring
+	endings  *feed
 	verified *lru.Cache[string, Session]
 }
 
 // New returns the service of sessions. The first start on a database makes a signing key.
 func New(ctx context.Context, options Options) (*Service, error) {
-	keys, err := openKeyring(ctx, options.Database, options.SealKey, options.Now)
+	if len(options.RefreshKey) != 32 {
+		return nil, fmt.Errorf("the key of refresh tokens has %d bytes, not 32", len(options.RefreshKey))
+	}
+	options.Logger = cmp.Or(options.Logger, slog.Default())
+	options.Algorithm = cmp.Or(options.Algorithm, EdDSA)
+	options.SigningKeyLifetime = cmp.Or(options.SigningKeyLifetime, defaultSigningKeyLifetime)
+	keys, err := openKeyring(ctx, options)
 	if err != nil {
+		return nil, err
+	}
+	endings := newFeed(options)
+	if err := endings.poll(ctx); err != nil {
 		return nil, err
 	}
 	verified, err := lru.New[string, Session](verifiedTokens)
 	if err != nil {
 		return nil, fmt.Errorf("make the cache of verified tokens: %w", err)
 	}
-	return &Service{options: options, keys: keys, verified: verified}, nil
+	return &Service{options: options, keys: keys, endings: endings, verified: verified}, nil
 }
 
-// Open starts a session of a user.
-func (s *Service) Open(ctx context.Context, userID string) (Session, error) {
+// Run follows the endings of sessions on other nodes, and the signing keys, until ctx ends. Without
+// it, each access token costs a read of the database.
+func (s *Service) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { s.endings.follow(ctx) })
+	running.Go(func() { s.keys.follow(ctx) })
+	if s.options.Redis != nil {
+		running.Go(func() { s.options.Redis.Subscribe(ctx, endingsChannel, s.endings.hear) })
+	}
+}
+
+// Open starts a session of a user, in the transaction that found that the user may log in.
+func (s *Service) Open(ctx context.Context, q *db.Queries, userID string, from audit.Origin) (Session, error) {
 	now := s.now()
-	session := Session{ID: uuid.Must(uuid.NewV7()).String(), UserID: userID, ExpiresAt: now.Add(s.options.SessionLifetime)}
-	err := s.options.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
-		return q.InsertSession(ctx, db.InsertSessionParams{
-			ID: session.ID, UserID: userID, CreatedAt: now, ExpiresAt: session.ExpiresAt,
-		})
+	id := uuid.Must(uuid.NewV7())
+	token := newRefreshToken(id)
+	session := s.issued(id.String(), userID, s.expiry(now, now), token)
+	err := q.InsertSession(ctx, db.InsertSessionParams{
+		ID: session.ID, UserID: userID, CreatedAt: now, ExpiresAt: session.ExpiresAt, TokenHash: token.hash(),
+		Device: audit.Cut(from.Device), Address: from.Address, LastSeenAt: &now,
 	})
 	if err != nil {
 		return Session{}, fmt.Errorf("insert session %s: %w", session.ID, err)
@@ -81,58 +138,94 @@ func (s *Service) Open(ctx context.Context, userID string) (Session, error) {
 	return session, nil
 }
 
-// get returns a session that has not ended, or NotLoggedIn.
-func (s *Service) get(ctx context.Context, id string) (Session, error) {
+// expiry is when a session ends that logged in and was refreshed at these times.
+func (s *Service) expiry(createdAt, refreshedAt time.Time) time.Time {
+	idle, latest := refreshedAt.Add(s.options.RefreshIdle), createdAt.Add(s.options.RefreshLifetime)
+	if latest.Before(idle) {
+		return latest
+	}
+	return idle
+}
+
+func (s *Service) issued(id, userID string, expiresAt time.Time, token refreshToken) Session {
+	return Session{ID: id, UserID: userID, ExpiresAt: expiresAt, RefreshToken: token.String(), RefreshExpiresAt: expiresAt}
+}
+
+// get returns the row of a session that has not ended, or NotLoggedIn.
+func (s *Service) get(ctx context.Context, id string) (db.Session, error) {
 	row, err := s.options.Database.Queries().GetSession(ctx, id)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Session{}, errNotLoggedIn
+		return db.Session{}, errNotLoggedIn
 	}
 	if err != nil {
-		return Session{}, fmt.Errorf("get session %s: %w", id, database.Refusal(err))
+		return db.Session{}, fmt.Errorf("get session %s: %w", id, database.Refusal(err))
 	}
 	if !s.now().Before(row.ExpiresAt) {
-		return Session{}, errNotLoggedIn
+		return db.Session{}, errNotLoggedIn
 	}
-	return Session{ID: row.ID, UserID: row.UserID, ExpiresAt: row.ExpiresAt}, nil
+	return row, nil
 }
 
-// Cookie returns the value of a session's cookie: its id, signed.
-func (s *Service) Cookie(session Session) string {
-	return session.ID + "." + base64.RawURLEncoding.EncodeToString(s.sign(session.ID))
+func sessionFromRow(row db.Session) Session {
+	return Session{ID: row.ID, UserID: row.UserID, ExpiresAt: row.ExpiresAt}
 }
 
-// VerifyCookie returns the session of a cookie's value, or NotLoggedIn.
-func (s *Service) VerifyCookie(ctx context.Context, value string) (Session, error) {
-	id, signature, _ := strings.Cut(value, ".")
-	mac, err := base64.RawURLEncoding.DecodeString(signature)
-	if err != nil || !hmac.Equal(mac, s.sign(id)) {
-		return Session{}, errNotLoggedIn
+// List returns the sessions of a user, the one that was seen last first, at most 1,000.
+func (s *Service) List(ctx context.Context, userID string) ([]Login, error) {
+	rows, err := s.options.Database.Queries().ListSessions(ctx, db.ListSessionsParams{
+		UserID: userID, ExpiresAt: s.now(), Limit: maxListed,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the sessions of user %s: %w", userID, database.Refusal(err))
 	}
-	return s.get(ctx, id)
+	logins := make([]Login, len(rows))
+	for i, row := range rows {
+		logins[i] = Login{
+			ID: row.ID, Device: row.Device, Address: row.Address, CreatedAt: row.CreatedAt, LastSeenAt: lastSeen(row),
+		}
+	}
+	return logins, nil
 }
 
-func (s *Service) sign(id string) []byte {
-	mac := hmac.New(sha256.New, s.options.CookieKey)
-	mac.Write([]byte(id))
-	return mac.Sum(nil)
+// lastSeen returns when a session was last seen: at its login, where nothing is noted.
+func lastSeen(row db.Session) time.Time {
+	if row.LastSeenAt == nil {
+		return row.CreatedAt
+	}
+	return *row.LastSeenAt
 }
 
-// DeleteExpired removes the sessions and tickets that have expired, and returns how many.
+// DeleteExpired removes the sessions and tickets that have expired, the endings that no access token
+// outlives, and the signing keys that no access token needs. It returns how many.
 func (s *Service) DeleteExpired(ctx context.Context) (int64, error) {
-	var deleted int64
+	now, deleted := s.now(), int64(0)
 	err := s.options.Database.InTx(ctx, func(q *db.Queries) error {
-		sessions, err := q.DeleteExpiredSessions(ctx, s.now())
+		sessions, err := q.DeleteExpiredSessions(ctx, now)
 		if err != nil {
 			return err
 		}
-		tickets, err := q.DeleteExpiredTickets(ctx, s.now())
-		deleted = sessions + tickets
+		tickets, err := q.DeleteExpiredTickets(ctx, now)
+		if err != nil {
+			return err
+		}
+		endings, err := q.DeleteOldSessionEndings(ctx, now.Add(-tokensGone(s.options)))
+		if err != nil {
+			return err
+		}
+		keys, err := s.keys.deleteRetired(ctx, q)
+		deleted = sessions + tickets + endings + keys
 		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("delete expired sessions and tickets: %w", err)
 	}
 	return deleted, nil
+}
+
+// tokensGone is how long after something happened the access tokens from before have expired, by
+// every node's clock. A transaction that notes it late is allowed for.
+func tokensGone(options Options) time.Duration {
+	return options.AccessTokenLifetime + 2*clockSkew
 }
 
 func (s *Service) now() time.Time {

@@ -5,6 +5,8 @@ import (
 	"crypto/ed25519"
 	"database/sql"
 	"errors"
+	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +16,9 @@ import (
 	"github.com/google/uuid"
 
 	"gatehouse/internal/apperr"
+	"gatehouse/internal/audit"
 	"gatehouse/internal/database"
+	"gatehouse/internal/db"
 	"gatehouse/internal/dbtest"
 	"gatehouse/internal/session"
 )
@@ -40,19 +44,24 @@ func (c *clock) advance(d time.Duration) {
 }
 
 const (
-	sessionLifetime = 24 * time.Hour
+	refreshIdle     = 24 * time.Hour
+	refreshLifetime = 7 * 24 * time.Hour
 	tokenLifetime   = 15 * time.Minute
 	ticketLifetime  = time.Minute
+
+	hang = 30 * time.Second // more than anything takes that is not hung up
 )
 
 func options(d *database.Database, c *clock) session.Options {
 	return session.Options{
-		Database: d, Now: c.Now, SealKey: bytes.Repeat([]byte{1}, 32), CookieKey: bytes.Repeat([]byte{2}, 32),
-		SessionLifetime: sessionLifetime, AccessTokenLifetime: tokenLifetime, TicketLifetime: ticketLifetime,
+		Database: d, Logger: slog.New(slog.DiscardHandler), Now: c.Now,
+		SealKey: bytes.Repeat([]byte{1}, 32), CookieKey: bytes.Repeat([]byte{2}, 32), RefreshKey: bytes.Repeat([]byte{3}, 32),
+		RefreshIdle: refreshIdle, RefreshLifetime: refreshLifetime,
+		AccessTokenLifetime: tokenLifetime, TicketLifetime: ticketLifetime,
 	}
 }
 
-func newService(t *testing.T, o session.Options) *session.Service {
+func newService(t testing.TB, o session.Options) *session.Service {
 	t.Helper()
 	s, err := session.New(t.Context(), o)
 	if err != nil {
@@ -62,16 +71,21 @@ func newService(t *testing.T, o session.Options) *session.Service {
 }
 
 // open starts a session of a new user.
-func open(t *testing.T, s *session.Service) session.Session {
+func open(t testing.TB, s *session.Service) session.Session {
 	t.Helper()
-	opened, err := s.Open(t.Context(), uuid.NewString())
+	return openAs(t, s, uuid.NewString(), audit.Origin{})
+}
+
+func openAs(t testing.TB, s *session.Service, userID string, from audit.Origin) session.Session {
+	t.Helper()
+	opened, err := s.OpenInTx(t.Context(), userID, from)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return opened
 }
 
-func accessToken(t *testing.T, s *session.Service, of session.Session) string {
+func accessToken(t testing.TB, s *session.Service, of session.Session) string {
 	t.Helper()
 	token, _, err := s.AccessToken(of)
 	if err != nil {
@@ -148,10 +162,15 @@ func TestAnotherSecretIsAClearError(t *testing.T) {
 		if _, err := newService(t, options(d, c)).VerifyAccessToken(t.Context(), token); err != nil {
 			t.Errorf("the failed start has done harm: %v", err)
 		}
-		short := options(d, c)
-		short.SealKey = short.SealKey[:10]
-		if _, err := session.New(t.Context(), short); err == nil {
-			t.Error("a key of 10 bytes is taken")
+		for _, shorten := range []func(*session.Options){
+			func(o *session.Options) { o.SealKey = o.SealKey[:10] },
+			func(o *session.Options) { o.RefreshKey = o.RefreshKey[:10] },
+		} {
+			short := options(d, c)
+			shorten(&short)
+			if _, err := session.New(t.Context(), short); err == nil {
+				t.Error("a key of 10 bytes is taken")
+			}
 		}
 	})
 }
@@ -175,6 +194,25 @@ func TestAccessTokenExpiresOnTime(t *testing.T) {
 		got, err = newService(t, options(d, c)).VerifyAccessToken(t.Context(), token) // who has not seen it before
 		wantNotLoggedIn(t, got, err)
 	})
+}
+
+func TestAccessTokenDoesNotOutliveItsSession(t *testing.T) {
+	c := newClock()
+	o := options(dbtest.Open(t, ""), c)
+	o.RefreshLifetime = tokenLifetime / 3
+	s := newService(t, o)
+	s.SetFeed(time.Hour, time.Hour) // so that nobody looks at the session itself
+	opened := open(t, s)
+	token, lifetime, err := s.AccessToken(opened)
+	if err != nil || lifetime != tokenLifetime/3 {
+		t.Errorf("the token is valid for %s, %v; want %s", lifetime, err, tokenLifetime/3)
+	}
+	c.advance(lifetime - time.Second)
+	got, err := s.VerifyAccessToken(t.Context(), token)
+	wantSession(t, got, err, opened)
+	c.advance(time.Second)
+	got, err = s.VerifyAccessToken(t.Context(), token)
+	wantNotLoggedIn(t, got, err)
 }
 
 func TestForeignTokens(t *testing.T) {
@@ -259,6 +297,7 @@ func TestUnknownKeysAskTheDatabaseOnceASecond(t *testing.T) {
 	if _, err := s.VerifyAccessToken(t.Context(), unknown()); err == nil || apperr.Is(err, apperr.NotLoggedIn) {
 		t.Errorf("error is %v, want the database's own", err)
 	}
+	s.SetFeed(time.Hour, time.Hour)
 	if _, err := s.VerifyAccessToken(t.Context(), known); err != nil {
 		t.Errorf("a token of a known key needs the database: %v", err)
 	}
@@ -288,12 +327,103 @@ func TestCookies(t *testing.T) {
 				wantNotLoggedIn(t, got, err)
 			})
 		}
-		c.advance(sessionLifetime - time.Second)
+		c.advance(refreshIdle - time.Second)
 		got, err = s.VerifyCookie(t.Context(), right)
 		wantSession(t, got, err, opened)
 		c.advance(time.Second)
 		got, err = s.VerifyCookie(t.Context(), right)
 		wantNotLoggedIn(t, got, err)
+	})
+}
+
+func TestPagesAreSeen(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		c := newClock()
+		s := newService(t, options(d, c))
+		opened := open(t, s)
+		start := c.Now()
+		for _, step := range []struct{ advance, want time.Duration }{
+			{0, 0},
+			{5*time.Minute - time.Second, 0}, // not every page is a write
+			{time.Second, 5 * time.Minute},
+			{4 * time.Minute, 5 * time.Minute},
+			{time.Hour, time.Hour + 9*time.Minute},
+		} {
+			c.advance(step.advance)
+			if _, err := s.VerifyCookie(t.Context(), s.Cookie(opened)); err != nil {
+				t.Fatal(err)
+			}
+			if got := list(t, s, opened.UserID)[0].LastSeenAt; !got.Equal(start.Add(step.want)) {
+				t.Errorf("at %s the session was last seen at %s, want %s", c.Now(), got, start.Add(step.want))
+			}
+		}
+	})
+}
+
+func list(t *testing.T, s *session.Service, userID string) []session.Login {
+	t.Helper()
+	logins, err := s.List(t.Context(), userID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return logins
+}
+
+func TestList(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		c := newClock()
+		s := newService(t, options(d, c))
+		user := uuid.NewString()
+		if got := list(t, s, user); got == nil || len(got) != 0 {
+			t.Errorf("a user without sessions has %v", got)
+		}
+		expired := openAs(t, s, user, audit.Origin{})
+		c.advance(refreshIdle - time.Hour)
+		start := c.Now()
+		first := openAs(t, s, user, audit.Origin{Device: "小明的手机", Address: "192.0.2.1"})
+		c.advance(time.Minute)
+		second := openAs(t, s, user, audit.Origin{Device: strings.Repeat("长", 300), Address: "2001:db8::1"})
+		open(t, s) // somebody else's
+		c.advance(time.Hour)
+		if _, err := s.Refresh(t.Context(), first.RefreshToken, audit.Origin{Address: "198.51.100.1"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		want := []session.Login{
+			{ID: first.ID, Device: "小明的手机", Address: "198.51.100.1", CreatedAt: start, LastSeenAt: c.Now()},
+			{ID: second.ID, Device: strings.Repeat("长", 255), Address: "2001:db8::1",
+				CreatedAt: start.Add(time.Minute), LastSeenAt: start.Add(time.Minute)},
+		}
+		if got := list(t, s, user); !slices.Equal(got, want) {
+			t.Errorf("got  %+v\nwant %+v, without the expired %s", got, want, expired.ID)
+		}
+	})
+}
+
+// TestSessionsOfTheVersionBefore checks sessions that have no refresh token and were never noted as seen.
+func TestSessionsOfTheVersionBefore(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		c := newClock()
+		s := newService(t, options(d, c))
+		old := session.Session{ID: uuid.NewString(), UserID: uuid.NewString(), ExpiresAt: c.Now().Add(refreshIdle)}
+		err := d.InTx(t.Context(), func(q *db.Queries) error {
+			return q.InsertSession(t.Context(), db.InsertSessionParams{
+				ID: old.ID, UserID: old.UserID, CreatedAt: c.Now(), ExpiresAt: old.ExpiresAt,
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.VerifyAccessToken(t.Context(), accessToken(t, s, old))
+		wantSession(t, got, err, old)
+		got, err = s.VerifyCookie(t.Context(), s.Cookie(old))
+		wantSession(t, got, err, old)
+		if got := list(t, s, old.UserID); len(got) != 1 || !got[0].LastSeenAt.Equal(c.Now()) {
+			t.Errorf("listed as %+v", got)
+		}
+		wantRefused(t, s, session.ForgeToken(old.ID, 0), apperr.InvalidRefreshToken)
+		if err := s.End(t.Context(), old.UserID, old.ID, audit.Origin{}); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
@@ -321,7 +451,7 @@ func TestTickets(t *testing.T) {
 		got, err = s.RedeemTicket(t.Context(), late)
 		wantNotLoggedIn(t, got, err)
 
-		c.advance(sessionLifetime - 2*ticketLifetime + time.Second)
+		c.advance(refreshIdle - 2*ticketLifetime + time.Second)
 		ofEnded := ticket(t, s, opened)
 		c.advance(ticketLifetime - time.Second)
 		got, err = s.RedeemTicket(t.Context(), ofEnded)
@@ -366,7 +496,7 @@ func TestDeleteExpired(t *testing.T) {
 		fresh := open(t, s)
 		valid := ticket(t, s, fresh)
 		wantDeleted(t, s, 1) // the ticket
-		c.advance(sessionLifetime - ticketLifetime)
+		c.advance(refreshIdle - ticketLifetime)
 		wantDeleted(t, s, 2) // the session, and the other ticket
 		if _, err := d.Queries().GetSession(t.Context(), old.ID); !errors.Is(err, sql.ErrNoRows) {
 			t.Errorf("the row of an ended session is still there, or %v", err)
@@ -377,6 +507,14 @@ func TestDeleteExpired(t *testing.T) {
 		got, err := s.PeekTicket(t.Context(), valid)
 		wantNotLoggedIn(t, got, err)
 		wantDeleted(t, s, 0)
+
+		if err := s.Logout(t.Context(), fresh, audit.Origin{}); err != nil {
+			t.Fatal(err)
+		}
+		c.advance(tokenLifetime + time.Minute)
+		wantDeleted(t, s, 0)
+		c.advance(time.Second)
+		wantDeleted(t, s, 1) // the ending, when every access token has expired by every clock
 	})
 }
 

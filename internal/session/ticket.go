@@ -41,7 +41,11 @@ func (s *Service) PeekTicket(ctx context.Context, ticket string) (Session, error
 	if !s.now().Before(row.ExpiresAt) {
 		return Session{}, errNotLoggedIn
 	}
-	return s.get(ctx, row.SessionID)
+	session, err := s.get(ctx, row.SessionID)
+	if err != nil {
+		return Session{}, err
+	}
+	return sessionFromRow(session), nil
 }
 
 // RedeemTicket uses a ticket up and returns its session; NotLoggedIn if it is
