@@ -215,6 +215,23 @@ func TestTheBreakerSaysWhenToComeBack(t *testing.T) {
 	wantRetryAfter(t, err, 50*time.Minute)
 }
 
+// TestTheBreakerLooksBackOverMidnight sends all codes on the day before.
+func TestTheBreakerLooksBackOverMidnight(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		b := newBench(d, withBudgets(func(b *verify.Budgets) { b.Breaker = 3 }))
+		b.clock.advance(15*time.Hour + 30*time.Minute)
+		for i := range 3 {
+			b.send(t, login(number(1, i)))
+		}
+		b.clock.advance(31 * time.Minute)
+		_, err := b.Send(t.Context(), login(number(1, 9)))
+		wantCode(t, err, apperr.TooManyCodes)
+		b.clock.advance(time.Hour)
+		_, err = b.Send(t.Context(), login(number(1, 9)))
+		wantCode(t, err, apperr.OK)
+	})
+}
+
 // TestVerifiedInTheNextHour uses a code in another hour than it was sent in.
 func TestVerifiedInTheNextHour(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {

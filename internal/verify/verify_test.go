@@ -260,11 +260,11 @@ func TestDeleteExpired(t *testing.T) {
 			want  int64
 		}{
 			{5*time.Minute - time.Microsecond, 0},
-			{time.Microsecond, 1},             // the code
-			{2*time.Hour + 54*time.Minute, 0}, //
-			{time.Minute, 1},                  // the hour's count
-			{15 * time.Hour, 4},               // the budgets of the day
-			{time.Hour, 0},                    //
+			{time.Microsecond, 1}, // the code
+			{2*time.Hour + 54*time.Minute, 0},
+			{time.Minute, 1},    // the hour's count
+			{15 * time.Hour, 4}, // the day's budgets
+			{time.Hour, 0},
 		} {
 			b.clock.advance(step.after)
 			if deleted, err := b.DeleteExpired(t.Context()); err != nil || deleted != step.want {
