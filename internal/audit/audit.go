@@ -4,7 +4,9 @@ package audit
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -87,7 +89,7 @@ func Record(ctx context.Context, q *db.Queries, userID string, action Action, fr
 	}
 	err := q.InsertAuditEvent(ctx, db.InsertAuditEventParams{
 		ID: uuid.Must(uuid.NewV7()).String(), UserID: userID, Actor: string(from.Actor), Action: string(action),
-		Address: from.Address, Device: Cut(from.Device), CreatedAt: database.Timestamp(at),
+		Address: withoutZone(from.Address), Device: Cut(from.Device), CreatedAt: database.Timestamp(at),
 	})
 	if err != nil {
 		return fmt.Errorf("record %s of user %s: %w", action, userID, err)
@@ -98,29 +100,38 @@ func Record(ctx context.Context, q *db.Queries, userID string, action Action, fr
 // maxDevice is how many characters of a device's name are kept.
 const maxDevice = 255
 
-// Cut shortens what a client says of its device to what is kept, and drops what is no text.
+// Cut shortens what a client says of its device to what is kept, and blanks what is no text: what
+// controls a terminal, turns the direction of text, or is not UTF-8.
 func Cut(device string) string {
-	characters := []rune(device)
-	if len(characters) > maxDevice {
-		characters = characters[:maxDevice]
-	}
-	for i, c := range characters {
-		if c == utf8.RuneError || c < ' ' {
-			characters[i] = ' '
+	characters := []rune(strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || unicode.In(r, unicode.Cc, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
+			return ' '
 		}
-	}
-	return string(characters)
+		return r
+	}, device))
+	return strings.TrimSpace(string(characters[:min(len(characters), maxDevice)]))
+}
+
+// withoutZone drops the network interface from an IPv6 address. It means nothing elsewhere, and a
+// client can make up one of any length.
+func withoutZone(address string) string {
+	address, _, _ = strings.Cut(address, "%")
+	return address
 }
 
 // newest is greater than every id.
 const newest = "~"
 
-// List returns up to limit events of a user that are older than the one with the id before (empty: the
-// newest), the newest first, and whether there are more.
+// maxPage is the most events that List returns at once.
+const maxPage = 1000
+
+// List returns up to limit events (at least 1, at most 1000) of a user that are older than the one with
+// the id before (empty: the newest), the newest first, and whether there are more.
 func (s *Service) List(ctx context.Context, userID, before string, limit int) ([]Event, bool, error) {
 	if before == "" {
 		before = newest
 	}
+	limit = min(max(limit, 1), maxPage)
 	rows, err := s.options.Database.Queries().ListAuditEvents(ctx, db.ListAuditEventsParams{
 		UserID: userID, Before: before, Limit: int32(limit + 1),
 	})
