@@ -209,9 +209,9 @@ func (s *Service) settle(ctx context.Context, batch *storage.Batch, images []Ima
 
 const settleTimeout = 10 * time.Second
 
-// Sweep decides the uploads and deletions that were under way when their processes were killed. It is called at the
-// start and then regularly, and may be called at any time. What it cannot decide, it leaves to the
-// next sweep.
+// Sweep decides the uploads and deletions that were under way when their processes were killed, and
+// those of this process whose result is unknown. It is called at the start and then regularly, and may
+// be called at any time. What it cannot decide, it leaves to the next sweep.
 func (s *Service) Sweep(ctx context.Context) error {
 	return s.disk.Sweep(ctx, func(ctx context.Context, name string) (bool, error) {
 		stored, err := s.stored(ctx, name)
