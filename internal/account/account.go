@@ -1,19 +1,23 @@
-// Package account owns users: who is registered, and by which password they are known.
+// Package account owns users: who is registered, by which secrets they are known, and what they say of themselves.
+//
+// A user is out of sight from the moment that deletion is asked for: only a login within the grace brings the
+// user back. After the grace, nothing does: the phone is free for somebody else, whether or not the row has
+// been erased yet.
 package account
 
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
-	"github.com/google/uuid"
-
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
+	"gatehouse/internal/session"
 	"gatehouse/internal/verify"
 )
 
@@ -21,186 +25,92 @@ var (
 	errAlreadyRegistered = apperr.New(apperr.AlreadyRegistered)
 	errNotRegistered     = apperr.New(apperr.NotRegistered)
 	errWrongPassword     = apperr.New(apperr.WrongPassword)
-	errWrongCode         = apperr.New(apperr.WrongCode)
+	errPasswordRequired  = apperr.New(apperr.PasswordRequired)
+	errAccountDisabled   = apperr.New(apperr.AccountDisabled)
 	errNotLoggedIn       = apperr.New(apperr.NotLoggedIn)
+	errNoSecret          = invalid("/password", "需要密码或验证码", "is needed, or else a code")
 )
 
-// User is a registered user.
+// errChanged says that a user changed between the decision and the statement that carries it out.
+var errChanged = errors.New("the user has changed in the same moment")
+
+// User is a registered user. Users are remembered and shared: what the pointers and the map hold must not be changed.
 type User struct {
 	ID          string
-	Phone       string // E.164
+	Phone       string // E.164; empty where the phone went to another account
 	Nickname    string
+	HasPassword bool
+	AvatarID    *string
+	AvatarName  *string
+	Birthday    *time.Time // midnight UTC
+	Gender      *string
+	Bio         *string
+	Metadata    map[string]any // nil where there is none
 	HomeVisits  int64
 	LastLoginAt *time.Time // nil before the first login
 	CreatedAt   time.Time
-}
-
-// Registration is what it takes to register.
-type Registration struct {
-	Phone    string
-	Password string
-	Code     string
+	DisabledAt  *time.Time // nil unless disabled
+	EraseAt     *time.Time // nil unless deletion was asked for
 }
 
 // Options are what a Service stands on.
 type Options struct {
 	Database *database.Database
 	Hasher   *Hasher
+	Codes    *verify.Service
+	Sessions *session.Service
 	Logger   *slog.Logger
 	Now      func() time.Time
 
-	// Code is the verification code that every phone takes (development mode).
-	// Empty, only the form of a code is checked, which the contract does.
-	Code string
+	Grace           time.Duration // between asking for deletion and being erased
+	AbsentAfter     time.Duration // without being seen, a code alone is no longer enough; 0: never
+	RegisterAtLogin bool          // a right code of an unknown phone registers it
+	HideRegistered  bool          // an unknown phone is answered like a wrong password
+	Throttle        bool          // wrong passwords delay the next ones
 }
 
-// Service registers users and logs them in.
+// Service registers users, logs them in and looks after their accounts.
 type Service struct {
-	options Options
+	options    Options
+	remembered *remembered
 }
 
 // New returns the service of users.
 func New(options Options) *Service {
-	return &Service{options}
+	return &Service{options: options, remembered: newRemembered()}
 }
 
-// Register creates a user. It returns InvalidInput for a phone number that cannot be,
-// WrongCode, AlreadyRegistered (only once the code was right) and ServerBusy.
-func (s *Service) Register(ctx context.Context, r Registration) error {
-	phone, err := verify.ParsePhone(r.Phone)
-	if err != nil {
-		return err
-	}
-	if s.options.Code != "" && r.Code != s.options.Code {
-		return errWrongCode
-	}
-	// Looked up before the hash, which costs a thousand times more; the unique index decides races.
-	switch _, err := s.userByPhone(ctx, phone); {
-	case err == nil:
-		return errAlreadyRegistered
-	case !apperr.Is(err, apperr.NotRegistered):
-		return err
-	}
-	hash, err := s.options.Hasher.Hash(ctx, r.Password)
-	if err != nil {
-		return err
-	}
-	return s.insertUser(ctx, phone, hash)
-}
+// maxDecisions bounds how often a user may change in the same moment as something is decided about them.
+const maxDecisions = 5
 
-func (s *Service) insertUser(ctx context.Context, phone, passwordHash string) error {
-	id := uuid.Must(uuid.NewV7()).String()
-	now := s.now()
-	err := s.options.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
-		return q.InsertUser(ctx, db.InsertUserParams{
-			ID: id, Phone: &phone, PasswordHash: passwordHash,
-			Nickname: defaultNickname(phone), CreatedAt: now, UpdatedAt: now,
-		})
-	})
-	if database.IsDuplicate(err) {
-		return errAlreadyRegistered
-	}
-	if err != nil {
-		return fmt.Errorf("insert user %s: %w", id, err)
-	}
-	s.options.Logger.InfoContext(ctx, "user registered", "user", id)
-	return nil
-}
-
-// Login returns the user of a phone number and its password. It returns InvalidInput,
-// NotRegistered, WrongPassword and ServerBusy. An unknown phone costs a hash too,
-// so that the time an answer takes does not tell who is registered.
-func (s *Service) Login(ctx context.Context, rawPhone, password string) (User, error) {
-	phone, err := verify.ParsePhone(rawPhone)
-	if err != nil {
-		return User{}, err
-	}
-	row, err := s.userByPhone(ctx, phone)
-	if apperr.Is(err, apperr.NotRegistered) {
-		if err := s.options.Hasher.Waste(ctx, password); err != nil {
-			return User{}, err
-		}
-		return User{}, errNotRegistered
-	}
-	if err != nil {
-		return User{}, err
-	}
-	matches, outdated, err := s.options.Hasher.Matches(ctx, password, row.PasswordHash)
-	if err != nil {
-		return User{}, fmt.Errorf("check the password of user %s: %w", row.ID, err)
-	}
-	if !matches {
-		s.options.Logger.InfoContext(ctx, "wrong password", "user", row.ID)
-		return User{}, errWrongPassword
-	}
-	if outdated {
-		s.rehash(ctx, row, password)
-	}
-	return s.noteLogin(ctx, row)
-}
-
-func (s *Service) noteLogin(ctx context.Context, row db.User) (User, error) {
-	now := s.now()
-	err := s.options.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
-		return q.SetUserLastLogin(ctx, db.SetUserLastLoginParams{LastLoginAt: &now, UpdatedAt: now, ID: row.ID})
-	})
-	if err != nil {
-		return User{}, fmt.Errorf("note the login of user %s: %w", row.ID, err)
-	}
-	row.LastLoginAt = &now
-	return userFromRow(row), nil
-}
-
-// rehash brings the stored hash to today's parameters. It is worth no failed login: the next one tries again.
-func (s *Service) rehash(ctx context.Context, row db.User, password string) {
-	hash, err := s.options.Hasher.Hash(ctx, password)
-	if err == nil {
-		err = s.options.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
-			return q.SetUserPasswordHash(ctx, db.SetUserPasswordHashParams{
-				NewHash: hash, OldHash: row.PasswordHash, UpdatedAt: s.now(), ID: row.ID,
-			})
-		})
-	}
-	if err != nil {
-		s.options.Logger.WarnContext(ctx, "rehash a password", "user", row.ID, "error", err)
-	}
-}
-
-// Get returns a user by id; NotLoggedIn where the user is gone, since ids come from sessions.
-func (s *Service) Get(ctx context.Context, id string) (User, error) {
-	row, err := s.options.Database.Queries().GetUser(ctx, id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return User{}, errNotLoggedIn
-	}
-	if err != nil {
-		return User{}, fmt.Errorf("get user %s: %w", id, database.Refusal(err))
-	}
-	return userFromRow(row), nil
-}
-
-// VisitHome counts a visit of the home page and returns its user; NotLoggedIn where the user is gone.
-func (s *Service) VisitHome(ctx context.Context, id string) (User, error) {
-	var row db.User
-	err := s.options.Database.InTx(ctx, func(q *db.Queries) error {
-		visits, err := q.AddHomeVisit(ctx, db.AddHomeVisitParams{UpdatedAt: s.now(), ID: id})
-		if err != nil {
+// decide runs f again for as long as it returns errChanged. It returns ServerBusy where that does not end.
+func decide(f func() error) error {
+	for range maxDecisions {
+		if err := f(); !errors.Is(err, errChanged) {
 			return err
 		}
-		if visits == 0 {
-			return errNotLoggedIn
-		}
-		row, err = q.GetUser(ctx, id)
-		return err
-	})
-	if err != nil {
-		return User{}, fmt.Errorf("count a home visit of user %s: %w", id, err)
 	}
-	return userFromRow(row), nil
+	return apperr.Later(apperr.ServerBusy, time.Second, errChanged)
 }
 
+// change runs fn in a transaction that changes a user, after which this node reads the user anew.
+func (s *Service) change(ctx context.Context, userID string, fn func(q *db.Queries) error) error {
+	defer s.remembered.forget(userID) // also where it is unknown whether the change was stored
+	return s.options.Database.InTx(ctx, fn)
+}
+
+// oneRow is the result of a statement that changes a user on conditions: errChanged if there was none to change.
+func oneRow(rows int64, err error) error {
+	if err == nil && rows == 0 {
+		return errChanged
+	}
+	return err
+}
+
+// userByPhone returns the user of a phone, or NotRegistered. A user whose grace is over is nobody's.
 func (s *Service) userByPhone(ctx context.Context, phone string) (db.User, error) {
 	row, err := s.options.Database.Queries().GetUserByPhone(ctx, &phone)
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, sql.ErrNoRows) || err == nil && row.EraseAt != nil && !row.EraseAt.After(s.now()) {
 		return db.User{}, errNotRegistered
 	}
 	if err != nil {
@@ -209,18 +119,56 @@ func (s *Service) userByPhone(ctx context.Context, phone string) (db.User, error
 	return row, nil
 }
 
+// visibleUser returns the user of a session, or NotLoggedIn where the user is gone or asked to be.
+func visibleUser(ctx context.Context, q *db.Queries, id string) (db.User, error) {
+	row, err := q.GetUser(ctx, id)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && (row.EraseAt != nil || row.Phone == nil) {
+		return db.User{}, errNotLoggedIn
+	}
+	if err != nil {
+		return db.User{}, fmt.Errorf("get user %s: %w", id, database.Refusal(err))
+	}
+	return row, nil
+}
+
 func (s *Service) now() time.Time {
 	return database.Timestamp(s.options.Now())
 }
 
-func userFromRow(row db.User) User {
-	return User{
-		ID: row.ID, Phone: *row.Phone, Nickname: row.Nickname, HomeVisits: row.HomeVisits,
-		LastLoginAt: row.LastLoginAt, CreatedAt: row.CreatedAt,
+func userFromRow(row db.User) (User, error) {
+	user := User{
+		ID: row.ID, Nickname: row.Nickname, HasPassword: row.PasswordHash != "",
+		AvatarID: row.AvatarID, AvatarName: row.AvatarName, Gender: row.Gender, Bio: row.Bio,
+		HomeVisits: row.HomeVisits, LastLoginAt: row.LastLoginAt, CreatedAt: row.CreatedAt,
+		DisabledAt: row.DisabledAt, EraseAt: row.EraseAt,
 	}
+	if row.Phone != nil {
+		user.Phone = *row.Phone
+	}
+	if row.Birthday != nil {
+		birthday, err := time.Parse(time.DateOnly, *row.Birthday)
+		if err != nil {
+			return User{}, fmt.Errorf("read the birthday of user %s: %w", row.ID, err)
+		}
+		user.Birthday = &birthday
+	}
+	if row.Metadata != nil {
+		if err := json.Unmarshal([]byte(*row.Metadata), &user.Metadata); err != nil {
+			return User{}, fmt.Errorf("read the metadata of user %s: %w", row.ID, err)
+		}
+	}
+	return user, nil
 }
 
 // defaultNickname shows no more of a phone number than its last four digits.
 func defaultNickname(phone string) string {
 	return "用户" + phone[len(phone)-4:]
+}
+
+func invalid(field, chinese, english string) *apperr.Error {
+	return apperr.New(apperr.InvalidInput, detail(field, chinese, english))
+}
+
+func detail(field, chinese, english string) apperr.Detail {
+	return apperr.Detail{Field: field, Reason: apperr.Text{Chinese: chinese, English: english}}
 }

@@ -1,58 +1,193 @@
 package account
 
 import (
+	"bytes"
+	"context"
 	"log/slog"
-	"runtime"
+	"math"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"gatehouse/internal/apperr"
+	"gatehouse/internal/audit"
 	"gatehouse/internal/database"
-	"gatehouse/internal/dbtest"
+	"gatehouse/internal/session"
+	"gatehouse/internal/sms"
+	"gatehouse/internal/verify"
 )
 
-const password = "open sesame"
+const (
+	phone      = "18866668888"
+	phoneE164  = "+8618866668888"
+	otherPhone = "18866669999"
+	password   = "open sesame"
 
-var now = time.Date(2026, 11, 20, 8, 0, 0, 123_456_789, time.UTC)
+	grace       = 7 * 24 * time.Hour
+	absentAfter = 180 * 24 * time.Hour
+)
 
-func newService(t *testing.T, d *database.Database, hasher HasherOptions) *Service {
-	t.Helper()
-	return New(Options{
-		Database: d, Hasher: NewHasher(hasher), Logger: slog.New(slog.DiscardHandler),
-		Now: func() time.Time { return now }, Code: "123456",
-	})
+// from is where the tests call from.
+var from = audit.Origin{Address: "192.0.2.1", Device: "test"}
+
+// clock is the time as a test wants it.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
 }
 
-func register(t *testing.T, s *Service, phone string) {
+func newClock() *clock { return &clock{at: time.Date(2026, 11, 20, 8, 0, 0, 123_456_789, time.UTC)} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// outbox receives the text messages.
+type outbox struct {
+	mu   sync.Mutex
+	last sms.Message
+}
+
+func (o *outbox) Send(_ context.Context, m sms.Message) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.last = m
+	return nil
+}
+
+// bench is a service with all that it stands on.
+type bench struct {
+	*Service
+	*clock
+	outbox *outbox
+}
+
+func newBench(t *testing.T, d *database.Database, changes ...func(*Options)) bench {
 	t.Helper()
-	if err := s.Register(t.Context(), Registration{Phone: phone, Password: password, Code: "123456"}); err != nil {
+	b := bench{clock: newClock(), outbox: &outbox{}}
+	log := slog.New(slog.DiscardHandler)
+	sessions, err := session.New(t.Context(), session.Options{
+		Database: d, Logger: log, Now: b.clock.Now, SealKey: bytes.Repeat([]byte{1}, 32),
+		CookieKey: bytes.Repeat([]byte{2}, 32), RefreshKey: bytes.Repeat([]byte{3}, 32),
+		RefreshIdle: 365 * 24 * time.Hour, RefreshLifetime: 365 * 24 * time.Hour,
+		AccessTokenLifetime: 365 * 24 * time.Hour, TicketLifetime: time.Minute,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const many = math.MaxInt32
+	codes := verify.New(verify.Options{
+		Database: d, Sender: b.outbox, Logger: log, Now: b.clock.Now, Key: bytes.Repeat([]byte{4}, 32), Prefixes: []string{"+86"},
+		Budgets: verify.Budgets{Phone: many, Address: many, Prefix: many, Server: many, Breaker: many},
+	})
+	options := Options{
+		Database: d, Hasher: NewHasher(cheap), Codes: codes, Sessions: sessions, Logger: log, Now: b.clock.Now,
+		Grace: grace, AbsentAfter: absentAfter, Throttle: true,
+	}
+	for _, change := range changes {
+		change(&options)
+	}
+	b.Service = New(options)
+	return b
+}
+
+// node is another server on the same database.
+func (b bench) node(changes ...func(*Options)) bench {
+	options := b.options
+	for _, change := range changes {
+		change(&options)
+	}
+	b.Service = New(options)
+	return b
+}
+
+// code has a code sent and returns it. Another minute begins, so that it is not too soon.
+func (b bench) code(t *testing.T, phone string, purpose verify.Purpose) string {
+	t.Helper()
+	b.advance(time.Minute)
+	_, err := b.options.Codes.Send(t.Context(), verify.Request{Phone: phone, Purpose: purpose, Client: netip.MustParseAddr("192.0.2.1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.outbox.last.Code
+}
+
+// not returns a code that is not the one.
+func not(code string) string {
+	if code == "654321" {
+		return "123456"
+	}
+	return "654321"
+}
+
+func (b bench) register(t *testing.T, phone string) {
+	t.Helper()
+	r := Registration{Phone: phone, Password: password, Code: b.code(t, phone, verify.Register)}
+	if err := b.Register(t.Context(), r, from, nil); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestRegister(t *testing.T) {
-	tests := []struct {
-		name string
-		Registration
-		want apperr.Code
-	}{
-		{"right", Registration{"18866668889", password, "123456"}, apperr.OK},
-		{"registered", Registration{"18866668888", password, "123456"}, apperr.AlreadyRegistered},
-		{"registered, written in another way", Registration{"+86 188-6666-8888", password, "123456"}, apperr.AlreadyRegistered},
-		{"wrong code", Registration{"18866668887", password, "654321"}, apperr.WrongCode},
-		{"registered, but the code is wrong", Registration{"18866668888", password, "654321"}, apperr.WrongCode},
-		{"no phone number", Registration{"1234", password, "123456"}, apperr.InvalidInput},
+// try logs in with the password.
+func (b bench) try(t *testing.T, phone, password string) error {
+	t.Helper()
+	_, _, err := b.Login(t.Context(), Credentials{Phone: phone, Password: password}, from)
+	return err
+}
+
+func (b bench) login(t *testing.T, c Credentials) (User, session.Session) {
+	t.Helper()
+	user, opened, err := b.Login(t.Context(), c, from)
+	if err != nil {
+		t.Fatal(err)
 	}
-	dbtest.Run(t, func(t *testing.T, d *database.Database) {
-		s := newService(t, d, cheap)
-		register(t, s, "18866668888")
-		for _, test := range tests {
-			t.Run(test.name, func(t *testing.T) { wantCode(t, s.Register(t.Context(), test.Registration), test.want) })
+	return user, opened
+}
+
+// registered registers the phone and logs in.
+func (b bench) registered(t *testing.T) (User, session.Session) {
+	t.Helper()
+	b.register(t, phone)
+	return b.login(t, Credentials{Phone: phone, Password: password})
+}
+
+// wantSession checks whether a session is still open.
+func (b bench) wantSession(t *testing.T, s session.Session, want bool) {
+	t.Helper()
+	_, err := b.options.Sessions.VerifyCookie(t.Context(), b.options.Sessions.Cookie(s))
+	if open := err == nil; open != want || !open && !apperr.Is(err, apperr.NotLoggedIn) {
+		t.Errorf("the session is open: %t, %v; want %t", open, err, want)
+	}
+}
+
+// wantActions checks what was recorded of a user, the oldest first.
+func (b bench) wantActions(t *testing.T, userID string, want ...audit.Action) {
+	t.Helper()
+	events, _, err := audit.New(audit.Options{Database: b.options.Database}).List(t.Context(), userID, "", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]audit.Action, len(events))
+	for i, event := range events {
+		got[len(events)-1-i] = event.Action
+	}
+	if len(got) != len(want) {
+		t.Fatalf("recorded was %v, want %v", got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("recorded was %v, want %v", got, want)
 		}
-	})
+	}
 }
 
 func wantCode(t *testing.T, err error, want apperr.Code) {
@@ -62,172 +197,54 @@ func wantCode(t *testing.T, err error, want apperr.Code) {
 	}
 }
 
-func TestRegisterTakesEveryCodeWhereNoneIsSent(t *testing.T) {
-	s := newService(t, dbtest.Open(t, ""), cheap)
-	s.options.Code = ""
-	wantCode(t, s.Register(t.Context(), Registration{"18866668888", password, "999999"}), apperr.OK)
-}
-
-// TestRegisterRace lets several register past the look-up at once, so that the index decides.
-func TestRegisterRace(t *testing.T) {
-	const rivals = 6
-	dbtest.Run(t, func(t *testing.T, d *database.Database) {
-		s := newService(t, d, cheap)
-		results := make(chan error, rivals)
-		var inserting sync.WaitGroup
-		for range rivals {
-			inserting.Go(func() { results <- s.insertUser(t.Context(), "+8618866668888", "hash") })
-		}
-		inserting.Wait()
-		close(results)
-		won := 0
-		for err := range results {
-			if err == nil {
-				won++
-				continue
-			}
-			wantCode(t, err, apperr.AlreadyRegistered)
-		}
-		if won != 1 {
-			t.Errorf("%d registered the same phone", won)
-		}
-	})
-}
-
-func TestLogin(t *testing.T) {
-	tests := []struct {
-		name, phone, password string
-		want                  apperr.Code
-	}{
-		{"right", "18866668888", password, apperr.OK},
-		{"written in another way", "+86 188 6666 8888", password, apperr.OK},
-		{"wrong password", "18866668888", password + "!", apperr.WrongPassword},
-		{"not registered", "18866668889", password, apperr.NotRegistered},
-		{"no phone number", "1234", password, apperr.InvalidInput},
-	}
-	dbtest.Run(t, func(t *testing.T, d *database.Database) {
-		s := newService(t, d, cheap)
-		register(t, s, "18866668888")
-		for _, test := range tests {
-			t.Run(test.name, func(t *testing.T) {
-				user, err := s.Login(t.Context(), test.phone, test.password)
-				wantCode(t, err, test.want)
-				if test.want != apperr.OK {
-					return
-				}
-				if user.Phone != "+8618866668888" || user.Nickname != "用户8888" || user.LastLoginAt == nil {
-					t.Errorf("user is %+v", user)
-				}
-				stored, err := s.Get(t.Context(), user.ID)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if want := now.Truncate(time.Microsecond); !stored.LastLoginAt.Equal(want) || !user.LastLoginAt.Equal(want) || !stored.CreatedAt.Equal(want) {
-					t.Errorf("times are %v, %v, %v; want %v", stored.LastLoginAt, user.LastLoginAt, stored.CreatedAt, want)
-				}
-			})
-		}
-	})
-}
-
-// TestUnknownPhoneCostsAHash counts hashes by the memory that they take.
-func TestUnknownPhoneCostsAHash(t *testing.T) {
-	dbtest.Run(t, func(t *testing.T, d *database.Database) {
-		large := cheap
-		large.Memory = 16 << 10
-		s := newService(t, d, large)
-		s.options.Hasher.memory = nil // so that no hash uses that of another
-		register(t, s, "18866668888")
-		for _, test := range []struct {
-			name string
-			call func() error
-			want uint64
-		}{
-			{"right password", func() error { _, err := s.Login(t.Context(), "18866668888", password); return err }, 1},
-			{"wrong password", func() error { _, err := s.Login(t.Context(), "18866668888", "wrong password"); return err }, 1},
-			{"unknown phone", func() error { _, err := s.Login(t.Context(), "18866668889", password); return err }, 1},
-			{"phone registered already", func() error { return s.Register(t.Context(), Registration{"18866668888", password, "123456"}) }, 0},
-			{"wrong code", func() error { return s.Register(t.Context(), Registration{"18866668887", password, "654321"}) }, 0},
-		} {
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			_ = test.call() // whose refusals TestLogin and TestRegister check
-			runtime.ReadMemStats(&after)
-			if hashes := (after.TotalAlloc - before.TotalAlloc) / uint64(large.Memory<<10); hashes != test.want {
-				t.Errorf("%s: %d hashes, want %d", test.name, hashes, test.want)
-			}
-		}
-	})
-}
-
-func TestLoginRehashesWhenParametersChange(t *testing.T) {
-	dbtest.Run(t, func(t *testing.T, d *database.Database) {
-		dearer := cheap
-		dearer.Iterations = 2
-		before, after := newService(t, d, cheap), newService(t, d, dearer)
-		register(t, before, "18866668888")
-		old := storedHash(t, d)
-
-		_, err := after.Login(t.Context(), "18866668888", "wrong password")
-		wantCode(t, err, apperr.WrongPassword)
-		if storedHash(t, d) != old {
-			t.Fatal("a wrong password has changed the hash")
-		}
-		_, err = after.Login(t.Context(), "18866668888", password)
-		wantCode(t, err, apperr.OK)
-		renewed := storedHash(t, d)
-		if matches, outdated, err := after.options.Hasher.Matches(t.Context(), password, renewed); !matches || outdated || err != nil {
-			t.Fatalf("after the login the hash is %s", renewed)
-		}
-		_, err = after.Login(t.Context(), "18866668888", password)
-		wantCode(t, err, apperr.OK)
-		if storedHash(t, d) != renewed {
-			t.Error("a hash of today's parameters was made again")
-		}
-	})
-}
-
-func storedHash(t *testing.T, d *database.Database) string {
+// wantField checks that an error has a code and one detail, about a field.
+func wantField(t *testing.T, err error, want apperr.Code, field string) {
 	t.Helper()
-	row, err := d.Queries().GetUserByPhone(t.Context(), "+8618866668888")
-	if err != nil {
-		t.Fatal(err)
+	wantCode(t, err, want)
+	details := apperr.From(err).Details
+	if len(details) != 1 || details[0].Field != field || details[0].Reason.Chinese == "" || details[0].Reason.English == "" {
+		t.Errorf("details are %+v, want one about %s", details, field)
 	}
-	return row.PasswordHash
 }
 
-func TestVisitHome(t *testing.T) {
-	const visits = 20
-	dbtest.Run(t, func(t *testing.T, d *database.Database) {
-		s := newService(t, d, cheap)
-		register(t, s, "18866668888")
-		user, err := s.Login(t.Context(), "18866668888", password)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var visiting sync.WaitGroup
-		for range visits {
-			visiting.Go(func() {
-				if _, err := s.VisitHome(t.Context(), user.ID); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		visiting.Wait()
-		if last, err := s.VisitHome(t.Context(), user.ID); err != nil || last.HomeVisits != visits+1 {
-			t.Errorf("the last visit is number %d, %v; want %d", last.HomeVisits, err, visits+1)
-		}
-	})
+// wantHashes checks how many hashes f costs.
+func (b bench) wantHashes(t *testing.T, want int64, f func()) {
+	t.Helper()
+	before := b.options.Hasher.Hashes()
+	f()
+	if got := b.options.Hasher.Hashes() - before; got != want {
+		t.Errorf("cost %d hashes, want %d", got, want)
+	}
 }
 
-func TestUserWhoIsGone(t *testing.T) {
-	dbtest.Run(t, func(t *testing.T, d *database.Database) {
-		s := newService(t, d, cheap)
-		for _, id := range []string{"", uuid.NewString(), "' OR 1=1 --"} {
-			_, err := s.Get(t.Context(), id)
-			wantCode(t, err, apperr.NotLoggedIn)
-			_, err = s.VisitHome(t.Context(), id)
-			wantCode(t, err, apperr.NotLoggedIn)
-		}
-	})
+// each runs f so many times at once.
+func each(n int, f func()) {
+	var running sync.WaitGroup
+	for range n {
+		running.Go(f)
+	}
+	running.Wait()
+}
+
+// tally counts results by code.
+type tally struct {
+	mu     sync.Mutex
+	counts map[apperr.Code]int
+	others []error
+}
+
+func newTally() *tally { return &tally{counts: map[apperr.Code]int{}} }
+
+func (c *tally) add(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		c.counts[apperr.OK]++
+		return
+	}
+	code := apperr.From(err).Code
+	c.counts[code]++
+	if code == apperr.Internal {
+		c.others = append(c.others, err)
+	}
 }

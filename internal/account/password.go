@@ -2,91 +2,112 @@ package account
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
-	"github.com/alexedwards/argon2id"
-	"golang.org/x/sync/semaphore"
-	"golang.org/x/text/unicode/norm"
-
-	"gatehouse/internal/apperr"
+	"gatehouse/internal/audit"
+	"gatehouse/internal/db"
+	"gatehouse/internal/session"
+	"gatehouse/internal/verify"
 )
 
-// HasherOptions are the cost of a password hash, and how many run at once.
-type HasherOptions struct {
-	Memory      uint32 // KiB
-	Iterations  uint32
-	Parallelism uint8
-	Concurrency int           // hashes at once; the number of cores is the most that makes sense
-	Wait        time.Duration // how long one waits for its turn before ServerBusy
+var errNoOldPassword = invalid("/oldPassword", "尚未设置密码，请用验证码设置", "there is none yet, please set one with a code")
+
+// newPassword is a password to be set.
+type newPassword struct {
+	password string
+	proved   confirmed
+	keep     string // the id of a session that does not end; empty: none
+	action   audit.Action
 }
 
-// Hasher hashes passwords with argon2id in PHC form, never more at once than allowed,
-// so that a flood of logins costs neither memory nor the other requests.
-type Hasher struct {
-	params argon2id.Params
-	memory memory
-	turns  *semaphore.Weighted
-	wait   time.Duration
-	decoy  string
-}
-
-// NewHasher returns a hasher, after it tried its parameters on a hash that belongs to nobody.
-func NewHasher(options HasherOptions) *Hasher {
-	h := &Hasher{
-		params: argon2id.Params{
-			Memory: options.Memory, Iterations: options.Iterations, Parallelism: options.Parallelism,
-			SaltLength: 16, KeyLength: 32,
-		},
-		memory: make(memory, options.Concurrency),
-		turns:  semaphore.NewWeighted(int64(options.Concurrency)),
-		wait:   options.Wait,
+// ChangePassword sets a new password and ends all other sessions. It returns CommonPassword, InvalidInput for
+// a user who has no password, WrongPassword, TooManyFailures, NotLoggedIn and ServerBusy.
+func (s *Service) ChangePassword(ctx context.Context, current session.Session, oldPassword, password string, from audit.Origin) error {
+	if err := refuseCommon("/newPassword", password); err != nil {
+		return err
 	}
-	h.decoy = h.memory.hash("nobody's password", h.params)
-	return h
+	return decide(func() error {
+		row, err := visibleUser(ctx, s.options.Database.Queries(), current.UserID)
+		if err != nil {
+			return err
+		}
+		if row.PasswordHash == "" {
+			return errNoOldPassword
+		}
+		g, _, err := s.checkPassword(ctx, row, oldPassword, from)
+		if err != nil {
+			return err
+		}
+		return s.setPassword(ctx, newPassword{
+			password: password, proved: confirmed{row: row, guess: g}, keep: current.ID, action: audit.PasswordChanged,
+		}, from)
+	})
 }
 
-// Hash returns the hash of a password in PHC form, or ServerBusy.
-func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	if err := h.takeTurn(ctx); err != nil {
-		return "", err
-	}
-	defer h.turns.Release(1)
-	return h.memory.hash(normalize(password), h.params), nil
-}
-
-// Matches reports whether a password has a hash, and whether that hash was made with
-// other parameters than today's. It returns ServerBusy.
-func (h *Hasher) Matches(ctx context.Context, password, hash string) (matches, outdated bool, err error) {
-	if err := h.takeTurn(ctx); err != nil {
-		return false, false, err
-	}
-	defer h.turns.Release(1)
-	matches, params, err := h.memory.check(normalize(password), hash)
+// ResetPassword sets a new password by a code, and ends all sessions. It does not restore a user who asked to
+// be deleted; logging in does. It returns InvalidInput, CommonPassword, WrongCode, CodeExpired, NotRegistered,
+// AccountDisabled, ServerBusy, and PasswordRequired where nobody was seen for long.
+func (s *Service) ResetPassword(ctx context.Context, rawPhone, code, password string, from audit.Origin) error {
+	phone, err := verify.ParsePhone(rawPhone)
 	if err != nil {
-		return false, false, fmt.Errorf("read a password hash: %w", err)
+		return err
 	}
-	return matches, params != h.params, nil
-}
-
-// Waste spends the time of one check on nobody's password.
-func (h *Hasher) Waste(ctx context.Context, password string) error {
-	_, _, err := h.Matches(ctx, password, h.decoy)
-	return err
-}
-
-func (h *Hasher) takeTurn(ctx context.Context) error {
-	waiting, cancel := context.WithTimeout(ctx, h.wait)
-	defer cancel()
-	err := h.turns.Acquire(waiting, 1)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return apperr.Later(apperr.ServerBusy, max(h.wait, time.Second), err)
+	if err := refuseCommon("/newPassword", password); err != nil {
+		return err
 	}
-	return err
+	proof, err := s.options.Codes.Check(ctx, phone, verify.Reset, code)
+	if err != nil {
+		return err
+	}
+	return decide(func() error {
+		row, err := s.userByPhone(ctx, phone)
+		switch {
+		case err != nil:
+			return err
+		case row.DisabledAt != nil:
+			return errAccountDisabled
+		case s.isAbsent(row):
+			return errPasswordRequired
+		}
+		return s.setPassword(ctx, newPassword{
+			password: password, proved: confirmed{row: row, proof: &proof}, action: audit.PasswordReset,
+		}, from)
+	})
 }
 
-// normalize makes the same password of what different keyboards send for the same characters.
-func normalize(password string) string {
-	return norm.NFC.String(password)
+// setPassword stores a password and ends sessions, if the user is still the one who proved it.
+func (s *Service) setPassword(ctx context.Context, n newPassword, from audit.Origin) (err error) {
+	row := n.proved.row
+	defer func() {
+		if err != nil {
+			s.undo(ctx, n.proved.guess)
+		}
+	}()
+	hash, err := s.options.Hasher.Hash(ctx, n.password)
+	if err != nil {
+		return err
+	}
+	var endings session.Endings
+	err = s.change(ctx, row.ID, func(q *db.Queries) error {
+		if err := s.settle(ctx, q, n.proved); err != nil {
+			return err
+		}
+		now := s.now()
+		err := oneRow(q.SetUserPassword(ctx, db.SetUserPasswordParams{
+			ID: row.ID, Phone: row.Phone, CheckedHash: row.PasswordHash, NewHash: hash, UpdatedAt: now,
+		}))
+		if err != nil {
+			return err
+		}
+		if endings, err = s.options.Sessions.EndAll(ctx, q, row.ID, n.keep); err != nil {
+			return err
+		}
+		return audit.Record(ctx, q, row.ID, n.action, from, now)
+	})
+	if err != nil {
+		return fmt.Errorf("set the password of user %s: %w", row.ID, err)
+	}
+	s.options.Sessions.Announce(ctx, endings)
+	s.options.Logger.InfoContext(ctx, string(n.action), "user", row.ID)
+	return nil
 }

@@ -1,167 +1,120 @@
 package account
 
 import (
-	"context"
-	"errors"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"gatehouse/internal/apperr"
+	"gatehouse/internal/audit"
+	"gatehouse/internal/database"
+	"gatehouse/internal/dbtest"
+	"gatehouse/internal/verify"
 )
 
-var cheap = HasherOptions{Memory: 64, Iterations: 1, Parallelism: 1, Concurrency: 2, Wait: time.Minute}
+const newPass = "correct horse battery"
 
-func TestHash(t *testing.T) {
-	h := NewHasher(cheap)
-	first, err := h.Hash(t.Context(), "open sesame")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.HasPrefix(first, "$argon2id$v=19$m=64,t=1,p=1$") {
-		t.Errorf("the hash is %s", first)
-	}
-	if second, err := h.Hash(t.Context(), "open sesame"); err != nil || second == first {
-		t.Errorf("the same password has the same hash twice, or %v", err)
-	}
-	for _, test := range []struct {
-		password string
-		want     bool
-	}{{"open sesame", true}, {"Open sesame", false}, {"open sesame ", false}, {"", false}} {
-		matches, outdated, err := h.Matches(t.Context(), test.password, first)
-		if matches != test.want || outdated || err != nil {
-			t.Errorf("%q: matches %t, outdated %t, %v; want %t", test.password, matches, outdated, err, test.want)
-		}
-	}
-}
-
-func TestPasswordsAreTheSameOnEveryKeyboard(t *testing.T) {
-	h := NewHasher(cheap)
-	const composed, decomposed = "caf\u00e9 \ud55c\uad6d", "cafe\u0301 \u1112\u1161\u11ab\u1100\u116e\u11a8"
-	for _, test := range []struct{ registered, sent string }{{composed, decomposed}, {decomposed, composed}} {
-		hash, err := h.Hash(t.Context(), test.registered)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if matches, _, err := h.Matches(t.Context(), test.sent, hash); !matches || err != nil {
-			t.Errorf("%+q does not match the hash of %+q: %v", test.sent, test.registered, err)
-		}
-	}
-}
-
-func TestHashOfOtherParametersIsOutdated(t *testing.T) {
-	hash, err := NewHasher(cheap).Hash(t.Context(), "open sesame")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, change := range map[string]func(*HasherOptions){
-		"memory": func(o *HasherOptions) { o.Memory = 128 }, "iterations": func(o *HasherOptions) { o.Iterations = 2 },
-		"parallelism": func(o *HasherOptions) { o.Parallelism = 2 },
+func TestCommonPasswords(t *testing.T) {
+	for password, want := range map[string]bool{
+		"12345678": true, "password1": true, "qwertyuiop": true, "1qaz2wsx": true, "woaini1314": true, "iloveyou": true,
+		"PassWord1":                        true,
+		"ｐassword1":                        false, // another password, though it looks alike
+		"25d55ad283aa400af464c76d713c07ad": true,  // MD5 of 12345678
+		"25D55AD283AA400AF464C76D713C07AD": true, "demo123456": false, newPass: false, password: false, "": false,
+		"7c6a180b36896a0a8c02787eeafb0e4c": true, // MD5 of password1
+		"d41d8cd98f00b204e9800998ecf8427e": false,
 	} {
-		options := cheap
-		change(&options)
-		matches, outdated, err := NewHasher(options).Matches(t.Context(), "open sesame", hash)
-		if !matches || !outdated || err != nil {
-			t.Errorf("%s changed: matches %t, outdated %t, %v", name, matches, outdated, err)
+		err := refuseCommon("/password", password)
+		if want {
+			wantField(t, err, apperr.CommonPassword, "/password")
+		} else {
+			wantCode(t, err, apperr.OK)
+		}
+	}
+	for _, password := range strings.Fields(commonList) {
+		if len(password) < 8 || password != strings.ToLower(normalize(password)) {
+			t.Errorf("%q can't be found", password)
 		}
 	}
 }
 
-func TestBrokenHashIsAnErrorAndGivesItsTurnBack(t *testing.T) {
-	h := NewHasher(cheap)
-	for _, hash := range []string{"", "demo123456", "$argon2id$v=19$m=64,t=1$YWJj$YWJj", "$2a$10$abcdefghijklmnopqrstuv"} {
-		if matches, _, err := h.Matches(t.Context(), "open sesame", hash); matches || err == nil {
-			t.Errorf("%q: matches %t, %v", hash, matches, err)
+func TestChangePassword(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		b := newBench(t, d)
+		user, current := b.registered(t)
+		_, another := b.login(t, Credentials{Phone: phone, Password: password})
+		wantField(t, b.ChangePassword(t.Context(), current, password, "password1", from), apperr.CommonPassword, "/newPassword")
+		wantCode(t, b.ChangePassword(t.Context(), current, "a wrong one", newPass, from), apperr.WrongPassword)
+		b.wantSession(t, another, true)
+		wantCode(t, b.ChangePassword(t.Context(), current, password, newPass, from), apperr.OK)
+		b.wantSession(t, current, true)
+		b.wantSession(t, another, false)
+		wantCode(t, b.try(t, phone, password), apperr.WrongPassword)
+		wantCode(t, b.try(t, phone, newPass), apperr.OK)
+		b.wantActions(t, user.ID, audit.Register, audit.Login, audit.Login, audit.LoginFailed, audit.PasswordChanged, audit.LoginFailed, audit.Login)
+	})
+}
+
+func TestOldPasswordIsGuessedLikeAnyOther(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		b := newBench(t, d)
+		_, current := b.registered(t)
+		results := newTally()
+		b.wantHashes(t, freePerPhone, func() {
+			each(20, func() { results.add(b.ChangePassword(t.Context(), current, "a wrong one", newPass, from)) })
+		})
+		if results.counts[apperr.WrongPassword] != freePerPhone || results.counts[apperr.TooManyFailures] != 20-freePerPhone {
+			t.Errorf("results are %v, %v", results.counts, results.others)
 		}
-	}
-	wantAllTurnsFree(t, h)
+		wantCode(t, b.try(t, phone, password), apperr.TooManyFailures)
+	})
 }
 
-// wantAllTurnsFree checks that no hash has kept its turn.
-func wantAllTurnsFree(t *testing.T, h *Hasher) {
-	t.Helper()
-	if !h.turns.TryAcquire(int64(cheap.Concurrency)) {
-		t.Error("a turn was not given back")
-	}
-}
-
-// everyUse is each way to spend a hash.
-var everyUse = map[string]func(ctx context.Context, h *Hasher) error{
-	"Hash": func(ctx context.Context, h *Hasher) error { _, err := h.Hash(ctx, "open sesame"); return err },
-	"Matches": func(ctx context.Context, h *Hasher) error {
-		_, _, err := h.Matches(ctx, "open sesame", h.decoy)
-		return err
-	},
-	"Waste": func(ctx context.Context, h *Hasher) error { return h.Waste(ctx, "open sesame") },
-}
-
-func TestNoTurnIsBusy(t *testing.T) {
-	for name, use := range everyUse {
-		t.Run(name, func(t *testing.T) {
-			options := cheap
-			options.Wait = time.Nanosecond
-			h := NewHasher(options)
-			if !h.turns.TryAcquire(int64(options.Concurrency)) {
-				t.Fatal("the turns are not free")
-			}
-			err := use(t.Context(), h)
-			if !apperr.Is(err, apperr.ServerBusy) || apperr.From(err).RetryAfter < time.Second {
-				t.Errorf("error is %v, want ServerBusy with a time to come back after", err)
-			}
-			h.turns.Release(int64(options.Concurrency))
-			wantAllTurnsFree(t, h)
-		})
-	}
-}
-
-func TestWhoGoesAwayLeavesTheQueue(t *testing.T) {
-	for name, use := range everyUse {
-		t.Run(name, func(t *testing.T) {
-			h := NewHasher(cheap)
-			if !h.turns.TryAcquire(int64(cheap.Concurrency)) {
-				t.Fatal("the turns are not free")
-			}
-			ctx, cancel := context.WithCancel(t.Context())
-			result := make(chan error)
-			go func() { result <- use(ctx, h) }()
-			cancel()
-			if err := <-result; !errors.Is(err, context.Canceled) || apperr.Is(err, apperr.ServerBusy) {
-				t.Errorf("error is %v, want the context's", err)
-			}
-			h.turns.Release(int64(cheap.Concurrency))
-			wantAllTurnsFree(t, h)
-		})
-	}
-}
-
-// TestNeverMoreHashesThanAllowed looks at the stacks of all goroutines while many hash.
-func TestNeverMoreHashesThanAllowed(t *testing.T) {
-	options := cheap
-	options.Memory = 4096
-	h := NewHasher(options)
-	var hashing sync.WaitGroup
-	for range 40 {
-		hashing.Go(func() {
-			if _, err := h.Hash(t.Context(), "open sesame"); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	done := make(chan struct{})
-	go func() { hashing.Wait(); close(done) }()
-	most := 0
-	for stacks := make([]byte, 1<<20); ; {
-		most = max(most, strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "argon2.processBlocks("))
-		select {
-		case <-done:
-			if most == 0 || most > options.Concurrency {
-				t.Errorf("%d hashes ran at once, want 1 to %d", most, options.Concurrency)
-			}
-			return
-		default:
-			runtime.Gosched()
+// TestParallelChangesOfPassword lets one of several win, after which the old password is none any more.
+func TestParallelChangesOfPassword(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		b := newBench(t, d, func(o *Options) { o.Throttle = false })
+		_, current := b.registered(t)
+		results := newTally()
+		each(8, func() { results.add(b.ChangePassword(t.Context(), current, password, newPass, from)) })
+		if results.counts[apperr.OK] != 1 || results.counts[apperr.WrongPassword] != 7 {
+			t.Errorf("results are %v, %v; want one change", results.counts, results.others)
 		}
-	}
+	})
+}
+
+func TestResetPassword(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		b := newBench(t, d)
+		user, current := b.registered(t)
+		code := b.code(t, phone, verify.Reset)
+		for range freePerPhone {
+			wantCode(t, b.try(t, phone, "a wrong one"), apperr.WrongPassword)
+		}
+		wantField(t, b.ResetPassword(t.Context(), phone, code, "password1", from), apperr.CommonPassword, "/newPassword")
+		wantCode(t, b.ResetPassword(t.Context(), phone, not(code), newPass, from), apperr.WrongCode)
+		wantCode(t, b.ResetPassword(t.Context(), "1234", code, newPass, from), apperr.InvalidInput)
+		wantCode(t, b.ResetPassword(t.Context(), otherPhone, b.code(t, otherPhone, verify.Reset), newPass, from), apperr.NotRegistered)
+		wantCode(t, b.ResetPassword(t.Context(), phone, code, newPass, from), apperr.OK)
+		wantCode(t, b.ResetPassword(t.Context(), phone, code, password, from), apperr.CodeExpired)
+		b.wantSession(t, current, false)
+		wantCode(t, b.try(t, phone, newPass), apperr.OK) // although there were failures
+		wantCode(t, b.try(t, phone, password), apperr.WrongPassword)
+
+		b.advance(absentAfter + 1)
+		wantCode(t, b.ResetPassword(t.Context(), phone, b.code(t, phone, verify.Reset), password, from), apperr.PasswordRequired)
+		b.wantActions(t, user.ID, audit.Register, audit.Login, audit.LoginFailed, audit.LoginFailed, audit.LoginFailed,
+			audit.LoginFailed, audit.LoginFailed, audit.PasswordReset, audit.Login, audit.LoginFailed)
+	})
+}
+
+func TestUserWithoutPasswordSetsOneByCode(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		b := newBench(t, d, func(o *Options) { o.RegisterAtLogin = true })
+		_, current := b.login(t, Credentials{Phone: phone, Code: b.code(t, phone, verify.Login)})
+		wantField(t, b.ChangePassword(t.Context(), current, password, newPass, from), apperr.InvalidInput, "/oldPassword")
+		wantCode(t, b.ResetPassword(t.Context(), phone, b.code(t, phone, verify.Reset), newPass, from), apperr.OK)
+		if user, _ := b.login(t, Credentials{Phone: phone, Password: newPass}); !user.HasPassword {
+			t.Error("the user has no password")
+		}
+	})
 }

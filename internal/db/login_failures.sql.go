@@ -51,7 +51,7 @@ func (q *Queries) DelayLogin(ctx context.Context, arg DelayLoginParams) error {
 }
 
 const deleteExpiredLoginFailures = `-- name: DeleteExpiredLoginFailures :execrows
-DELETE FROM login_failures WHERE expires_at < ?
+DELETE FROM login_failures WHERE expires_at <= ?
 `
 
 func (q *Queries) DeleteExpiredLoginFailures(ctx context.Context, expiresAt time.Time) (int64, error) {
