@@ -117,33 +117,31 @@ func (s *Service) Save(ctx context.Context, q *db.Queries, r Request, answer []b
 	now := database.Timestamp(s.now())
 	hash := s.requestHash(r)
 	fingerprint := s.fingerprintHash(hash, r)
-	row := db.InsertIdempotentAnswerParams{
+	err := insert(ctx, q, now, db.InsertIdempotentAnswerParams{
 		Hash: hash, Fingerprint: fingerprint,
 		Answer: s.seal.Seal(nil, nil, answer, fingerprint), ExpiresAt: now.Add(lifetime),
-	}
-	err := q.InsertIdempotentAnswer(ctx, row)
-	if database.IsDuplicate(err) {
-		return replaceExpired(ctx, q, row, now)
-	}
+	})
 	if err != nil {
 		return fmt.Errorf("save the answer of %s: %w", r.Operation, err)
 	}
 	return nil
 }
 
-// replaceExpired takes the place of an answer that has expired and is not deleted yet. ErrStored
-// stands for the duplicate and does not wrap it: callers take that for a duplicate of their own.
-func replaceExpired(ctx context.Context, q *db.Queries, row db.InsertIdempotentAnswerParams, now time.Time) error {
+// insert first tries to take the place of an answer that has expired and is not deleted yet. The other
+// way round, MySQL would let all the requests with one key share a lock after the duplicate, and then
+// find them in a deadlock when they ask for the row.
+func insert(ctx context.Context, q *db.Queries, now time.Time, row db.InsertIdempotentAnswerParams) error {
 	replaced, err := q.ReplaceExpiredIdempotentAnswer(ctx, db.ReplaceExpiredIdempotentAnswerParams{
 		Hash: row.Hash, Fingerprint: row.Fingerprint, Answer: row.Answer, ExpiresAt: row.ExpiresAt, Now: now,
 	})
-	if err != nil {
-		return fmt.Errorf("replace an expired answer: %w", err)
+	if err != nil || replaced > 0 {
+		return err
 	}
-	if replaced == 0 {
-		return ErrStored
+	err = q.InsertIdempotentAnswer(ctx, row)
+	if database.IsDuplicate(err) {
+		return ErrStored // which does not wrap it: callers would take it for a duplicate of their own
 	}
-	return nil
+	return err
 }
 
 // DeleteExpired removes the answers that are no longer repeated, and returns how many.

@@ -278,6 +278,40 @@ func sendInParallel(t *testing.T, d *database.Database, nodes []*idempotency.Ser
 	return doneCount.Load(), storedCount.Load()
 }
 
+// TestParallelRequestsAfterFailures lets the first requests fail while the others wait for them.
+func TestParallelRequestsAfterFailures(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		s := open(t, d, newClock())
+		failed := errors.New("failed")
+		var tries, done atomic.Int32
+		var group sync.WaitGroup
+		for range 50 {
+			group.Go(func() {
+				err := d.InTx(t.Context(), func(q *db.Queries) error {
+					if err := s.Save(t.Context(), q, request(), []byte("the answer")); err != nil {
+						return err
+					}
+					if tries.Add(1) <= 3 {
+						return failed
+					}
+					return addEffect(t.Context(), q, "user")
+				})
+				if err == nil {
+					done.Add(1)
+				} else if !errors.Is(err, failed) && !errors.Is(err, idempotency.ErrStored) {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if done.Load() != 1 {
+			t.Errorf("done %d times, want once", done.Load())
+		}
+		wantEffects(t, d, "user", 1)
+		wantAnswer(t, s, request(), "the answer")
+	})
+}
+
 // TestDatabaseTellsNothing checks that neither the request nor the answer can be read in the database.
 func TestDatabaseTellsNothing(t *testing.T) {
 	dbtest.RunURL(t, func(t *testing.T, url string) {
