@@ -11,8 +11,8 @@ import (
 )
 
 // commonList are passwords that many people have, of 8 characters and more, in lower case. They are from the
-// list of the 20,000 most common passwords that Royce Williams made and Django distributes under its
-// BSD 3-clause licence, copyright (c) Django Software Foundation and individual contributors.
+// list of the 20,000 most common passwords that Royce Williams made and Django distributes, under the licence in
+// common-passwords.LICENSE.
 //
 //go:embed common-passwords.txt
 var commonList string

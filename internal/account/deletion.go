@@ -35,15 +35,15 @@ func (s *Service) scheduleErasure(ctx context.Context, proved confirmed, from au
 	var eraseAt time.Time
 	var endings session.Endings
 	err := s.change(ctx, id, func(q *db.Queries) error {
-		if err := s.settle(ctx, q, proved); err != nil {
-			return err
-		}
 		now := s.now()
 		eraseAt = now.Add(s.options.Grace)
 		err := oneRow(q.ScheduleErasure(ctx, db.ScheduleErasureParams{
 			ID: id, CheckedHash: proved.row.PasswordHash, EraseAt: &eraseAt, UpdatedAt: now,
 		}))
 		if err != nil {
+			return err
+		}
+		if err := s.settle(ctx, q, proved); err != nil {
 			return err
 		}
 		if endings, err = s.options.Sessions.EndAll(ctx, q, id, ""); err != nil {

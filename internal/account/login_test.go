@@ -12,6 +12,7 @@ import (
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/database"
+	"gatehouse/internal/db"
 	"gatehouse/internal/dbtest"
 	"gatehouse/internal/session"
 	"gatehouse/internal/verify"
@@ -178,6 +179,46 @@ func TestLoginWhileDisabled(t *testing.T) {
 	})
 }
 
+// TestLoginOfUserWhoHasChanged has something happen between the check of the secret and the login.
+func TestLoginOfUserWhoHasChanged(t *testing.T) {
+	tests := map[string]func(b bench, id string) error{
+		"disabled":         func(b bench, id string) error { return b.Disable(t.Context(), id) },
+		"another password": func(b bench, id string) error { return b.SetPassword(t.Context(), id, newPass) },
+		"deletion": func(b bench, id string) error {
+			_, err := b.ScheduleDeletion(t.Context(), id)
+			return err
+		},
+		"another phone": func(b bench, id string) error {
+			return b.options.Database.InTx(t.Context(), func(q *db.Queries) error {
+				row, err := q.GetUser(t.Context(), id)
+				if err != nil {
+					return err
+				}
+				return b.movePhone(t.Context(), q, row, "+86"+otherPhone, from)
+			})
+		},
+	}
+	for name, happens := range tests {
+		t.Run(name, func(t *testing.T) {
+			dbtest.Run(t, func(t *testing.T, d *database.Database) {
+				b := newBench(t, d)
+				user, _ := b.registered(t)
+				row, err := b.userByPhone(t.Context(), phoneE164)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := happens(b, user.ID); err != nil {
+					t.Fatal(err)
+				}
+				_, _, err = b.enter(t.Context(), login{phone: phoneE164, from: from}, row, row.PasswordHash)
+				if !errors.Is(err, errChanged) {
+					t.Errorf("error is %v, want that the user has changed", err)
+				}
+			})
+		})
+	}
+}
+
 func TestAbsence(t *testing.T) {
 	const day = 24 * time.Hour
 	tests := []struct {
@@ -221,6 +262,25 @@ func TestAbsence(t *testing.T) {
 				wantCode(t, b.try(t, phone, password), apperr.WrongPassword)
 				b.wantActions(t, old.ID, audit.Register, audit.Login, audit.LeftBehind)
 			})
+		}
+	})
+}
+
+// TestAbsentUserWithoutPassword has no other way than to start afresh.
+func TestAbsentUserWithoutPassword(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		b := newBench(t, d, func(o *Options) { o.RegisterAtLogin = true })
+		old, _ := b.login(t, Credentials{Phone: phone, Code: b.code(t, phone, verify.Login)})
+		b.advance(2 * absentAfter)
+		c := Credentials{Phone: phone, Code: b.code(t, phone, verify.Login)}
+		_, _, err := b.Login(t.Context(), c, from)
+		wantCode(t, err, apperr.PasswordRequired)
+		c.Password = password
+		_, _, err = b.Login(t.Context(), c, from)
+		wantCode(t, err, apperr.WrongPassword)
+		c.StartAfresh = true
+		if user, _ := b.login(t, c); user.ID == old.ID { // the refusals left the code usable
+			t.Error("the old account was handed over")
 		}
 	})
 }

@@ -89,14 +89,14 @@ func (s *Service) setPassword(ctx context.Context, n newPassword, from audit.Ori
 	}
 	var endings session.Endings
 	err = s.change(ctx, row.ID, func(q *db.Queries) error {
-		if err := s.settle(ctx, q, n.proved); err != nil {
-			return err
-		}
 		now := s.now()
 		err := oneRow(q.SetUserPassword(ctx, db.SetUserPasswordParams{
 			ID: row.ID, Phone: row.Phone, CheckedHash: row.PasswordHash, NewHash: hash, UpdatedAt: now,
 		}))
 		if err != nil {
+			return err
+		}
+		if err := s.settle(ctx, q, n.proved); err != nil {
 			return err
 		}
 		if endings, err = s.options.Sessions.EndAll(ctx, q, row.ID, n.keep); err != nil {

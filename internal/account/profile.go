@@ -123,6 +123,9 @@ func (s *Service) VisitHome(ctx context.Context, id string) (User, error) {
 // Update changes what is set of a profile, and leaves the rest to whoever changes that at the same time. It
 // returns InvalidInput and NotLoggedIn.
 func (s *Service) Update(ctx context.Context, id string, c Changes, from audit.Origin) (User, error) {
+	if c == (Changes{}) {
+		return s.Get(ctx, id)
+	}
 	update, err := s.profileUpdate(c)
 	if err != nil {
 		return User{}, err
