@@ -194,22 +194,31 @@ func (p *parser) checkRules(o Options, command string) {
 		{o.SessionIdle > o.SessionLifetime, "session-idle",
 			"--session-idle: a login cannot last longer unused than at all; lower it, or raise --session-lifetime"},
 	})
-	if command != Serve && command != Show {
-		return
+	serves := command == Serve || command == Show
+	if serves {
+		p.noteBroken(o.Codes.rules())
 	}
-	p.noteBroken(o.Codes.rules())
-	if o.Mode == Production {
+	if o.Mode == Production && !strings.HasPrefix(command, "migrate") {
+		p.noteBroken(o.secretRules())
+	}
+	if o.Mode == Production && serves {
 		p.noteBroken(productionRules(o))
 	}
 }
 
-// productionRules are what only production mode requires.
-func productionRules(o Options) []rule {
+// secretRules are what production mode requires of all that works with accounts.
+func (o Options) secretRules() []rule {
 	return []rule{
 		{o.SecretFile == "", "secret-file",
 			"--secret-file: missing; make one with (umask 077 && openssl rand -base64 32 > secret), keep it, and name it"},
 		{!isFile(o.SecretFile), "secret-file",
 			fmt.Sprintf("--secret-file: there is no file %q; make one with (umask 077 && openssl rand -base64 32 > FILE)", o.SecretFile)},
+	}
+}
+
+// productionRules are what only production mode requires of a server.
+func productionRules(o Options) []rule {
+	return []rule{
 		{o.PublicURL == "", "public-url",
 			"--public-url: missing; name the address at which apps reach this server, such as https://app.example.com"},
 		{!o.PublicURL.safe(), "public-url",

@@ -355,6 +355,7 @@ func TestRefused(t *testing.T) {
 		{"user show 18866668888 --now", "unknown flag --now"},
 		{"import booklet", "--from: missing; see gatehouse import booklet --help"},
 		{"import csv", "<file>: missing; see gatehouse import csv --help"},
+		{"user list --mode production", "--secret-file: missing"},
 		{production + "--lan", "--lan: production mode serves everyone already"},
 		{production + "--sms=dev", "--sms: dev takes one code from everyone and is refused"},
 		{production + "--public-url=http://app.example.com", "--public-url: passwords must not travel over plain http"},
