@@ -56,6 +56,11 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return migrate(ctx, command.Options, stdout)
 	case config.MigrateStatus:
 		return printMigrations(ctx, command.Options, stdout)
+	case config.UserList, config.UserShow, config.UserDisable, config.UserEnable, config.UserLogout,
+		config.UserDelete, config.UserSetPassword:
+		return manageUsers(ctx, command, stdout, stderr)
+	case config.ImportBooklet, config.ImportCSV, config.ImportPocketBase, config.ImportSupabase:
+		return importUsers(ctx, command, stdout, stderr)
 	default:
 		return serve(ctx, command.Options, stdout, stderr)
 	}
