@@ -42,6 +42,9 @@ func (s *Service) takeGuess(ctx context.Context, phone string, from audit.Origin
 	if !s.options.Throttle {
 		return guess{}, nil
 	}
+	if err := s.refuseEarly(ctx, phone, from); err != nil {
+		return guess{}, err
+	}
 	var g guess
 	err := decide(func() error {
 		return s.options.Database.InTx(ctx, func(q *db.Queries) (err error) {
@@ -53,6 +56,25 @@ func (s *Service) takeGuess(ctx context.Context, phone string, from audit.Origin
 		return guess{}, fmt.Errorf("count a guess at a password: %w", err)
 	}
 	return g, nil
+}
+
+// refuseEarly refuses guesses that have to wait without a write, however many there are.
+func (s *Service) refuseEarly(ctx context.Context, phone string, from audit.Origin) error {
+	now := s.now()
+	retryAt, err := s.options.Database.Queries().GetLoginDelay(ctx, db.GetLoginDelayParams{
+		Phone: phoneName(phone), Address: addressName(from.Address), Now: now,
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read how long guesses at a password have to wait: %w", database.Refusal(err))
+	}
+	return tooManyFailures(retryAt, now)
+}
+
+func tooManyFailures(retryAt, now time.Time) error {
+	return apperr.Later(apperr.TooManyFailures, max(retryAt.Sub(now), firstDelay), nil)
 }
 
 func (s *Service) charge(ctx context.Context, q *db.Queries, phone string, from audit.Origin) (g guess, err error) {
@@ -83,7 +105,7 @@ func takeCharge(ctx context.Context, q *db.Queries, name string, free int32, now
 	case counted == 0 && !row.RetryAt.After(now): // it was inserted since
 		return charge{}, errChanged
 	case counted == 0:
-		return charge{}, apperr.Later(apperr.TooManyFailures, max(row.RetryAt.Sub(now), firstDelay), nil)
+		return charge{}, tooManyFailures(row.RetryAt, now)
 	}
 	delay := delayAfter(row.Failures, free)
 	if delay == 0 {

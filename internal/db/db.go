@@ -84,9 +84,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteSigningKeyStmt, err = db.PrepareContext(ctx, deleteSigningKey); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteSigningKey: %w", err)
 	}
-	if q.deleteTicketStmt, err = db.PrepareContext(ctx, deleteTicket); err != nil {
-		return nil, fmt.Errorf("error preparing query DeleteTicket: %w", err)
-	}
 	if q.disableUserStmt, err = db.PrepareContext(ctx, disableUser); err != nil {
 		return nil, fmt.Errorf("error preparing query DisableUser: %w", err)
 	}
@@ -105,14 +102,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getImageOfOwnerStmt, err = db.PrepareContext(ctx, getImageOfOwner); err != nil {
 		return nil, fmt.Errorf("error preparing query GetImageOfOwner: %w", err)
 	}
+	if q.getLoginDelayStmt, err = db.PrepareContext(ctx, getLoginDelay); err != nil {
+		return nil, fmt.Errorf("error preparing query GetLoginDelay: %w", err)
+	}
 	if q.getLoginFailureStmt, err = db.PrepareContext(ctx, getLoginFailure); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLoginFailure: %w", err)
 	}
 	if q.getSessionStmt, err = db.PrepareContext(ctx, getSession); err != nil {
 		return nil, fmt.Errorf("error preparing query GetSession: %w", err)
 	}
-	if q.getTicketStmt, err = db.PrepareContext(ctx, getTicket); err != nil {
-		return nil, fmt.Errorf("error preparing query GetTicket: %w", err)
+	if q.getUsedTicketStmt, err = db.PrepareContext(ctx, getUsedTicket); err != nil {
+		return nil, fmt.Errorf("error preparing query GetUsedTicket: %w", err)
 	}
 	if q.getUserStmt, err = db.PrepareContext(ctx, getUser); err != nil {
 		return nil, fmt.Errorf("error preparing query GetUser: %w", err)
@@ -147,8 +147,8 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertSigningKeyStmt, err = db.PrepareContext(ctx, insertSigningKey); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertSigningKey: %w", err)
 	}
-	if q.insertTicketStmt, err = db.PrepareContext(ctx, insertTicket); err != nil {
-		return nil, fmt.Errorf("error preparing query InsertTicket: %w", err)
+	if q.insertUsedTicketStmt, err = db.PrepareContext(ctx, insertUsedTicket); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertUsedTicket: %w", err)
 	}
 	if q.insertUserStmt, err = db.PrepareContext(ctx, insertUser); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertUser: %w", err)
@@ -342,11 +342,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteSigningKeyStmt: %w", cerr)
 		}
 	}
-	if q.deleteTicketStmt != nil {
-		if cerr := q.deleteTicketStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing deleteTicketStmt: %w", cerr)
-		}
-	}
 	if q.disableUserStmt != nil {
 		if cerr := q.disableUserStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing disableUserStmt: %w", cerr)
@@ -377,6 +372,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getImageOfOwnerStmt: %w", cerr)
 		}
 	}
+	if q.getLoginDelayStmt != nil {
+		if cerr := q.getLoginDelayStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getLoginDelayStmt: %w", cerr)
+		}
+	}
 	if q.getLoginFailureStmt != nil {
 		if cerr := q.getLoginFailureStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getLoginFailureStmt: %w", cerr)
@@ -387,9 +387,9 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getSessionStmt: %w", cerr)
 		}
 	}
-	if q.getTicketStmt != nil {
-		if cerr := q.getTicketStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing getTicketStmt: %w", cerr)
+	if q.getUsedTicketStmt != nil {
+		if cerr := q.getUsedTicketStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getUsedTicketStmt: %w", cerr)
 		}
 	}
 	if q.getUserStmt != nil {
@@ -447,9 +447,9 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertSigningKeyStmt: %w", cerr)
 		}
 	}
-	if q.insertTicketStmt != nil {
-		if cerr := q.insertTicketStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing insertTicketStmt: %w", cerr)
+	if q.insertUsedTicketStmt != nil {
+		if cerr := q.insertUsedTicketStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertUsedTicketStmt: %w", cerr)
 		}
 	}
 	if q.insertUserStmt != nil {
@@ -656,16 +656,16 @@ type Queries struct {
 	deleteOldSessionEndingsStmt        *sql.Stmt
 	deleteSessionStmt                  *sql.Stmt
 	deleteSigningKeyStmt               *sql.Stmt
-	deleteTicketStmt                   *sql.Stmt
 	disableUserStmt                    *sql.Stmt
 	enableUserStmt                     *sql.Stmt
 	eraseUserStmt                      *sql.Stmt
 	forceUserPasswordStmt              *sql.Stmt
 	getIdempotentAnswerStmt            *sql.Stmt
 	getImageOfOwnerStmt                *sql.Stmt
+	getLoginDelayStmt                  *sql.Stmt
 	getLoginFailureStmt                *sql.Stmt
 	getSessionStmt                     *sql.Stmt
-	getTicketStmt                      *sql.Stmt
+	getUsedTicketStmt                  *sql.Stmt
 	getUserStmt                        *sql.Stmt
 	getUserByPhoneStmt                 *sql.Stmt
 	getVerificationCodeStmt            *sql.Stmt
@@ -677,7 +677,7 @@ type Queries struct {
 	insertSessionStmt                  *sql.Stmt
 	insertSessionEndingStmt            *sql.Stmt
 	insertSigningKeyStmt               *sql.Stmt
-	insertTicketStmt                   *sql.Stmt
+	insertUsedTicketStmt               *sql.Stmt
 	insertUserStmt                     *sql.Stmt
 	insertVerificationCodeStmt         *sql.Stmt
 	leaveUserBehindStmt                *sql.Stmt
@@ -733,16 +733,16 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteOldSessionEndingsStmt:        q.deleteOldSessionEndingsStmt,
 		deleteSessionStmt:                  q.deleteSessionStmt,
 		deleteSigningKeyStmt:               q.deleteSigningKeyStmt,
-		deleteTicketStmt:                   q.deleteTicketStmt,
 		disableUserStmt:                    q.disableUserStmt,
 		enableUserStmt:                     q.enableUserStmt,
 		eraseUserStmt:                      q.eraseUserStmt,
 		forceUserPasswordStmt:              q.forceUserPasswordStmt,
 		getIdempotentAnswerStmt:            q.getIdempotentAnswerStmt,
 		getImageOfOwnerStmt:                q.getImageOfOwnerStmt,
+		getLoginDelayStmt:                  q.getLoginDelayStmt,
 		getLoginFailureStmt:                q.getLoginFailureStmt,
 		getSessionStmt:                     q.getSessionStmt,
-		getTicketStmt:                      q.getTicketStmt,
+		getUsedTicketStmt:                  q.getUsedTicketStmt,
 		getUserStmt:                        q.getUserStmt,
 		getUserByPhoneStmt:                 q.getUserByPhoneStmt,
 		getVerificationCodeStmt:            q.getVerificationCodeStmt,
@@ -754,7 +754,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertSessionStmt:                  q.insertSessionStmt,
 		insertSessionEndingStmt:            q.insertSessionEndingStmt,
 		insertSigningKeyStmt:               q.insertSigningKeyStmt,
-		insertTicketStmt:                   q.insertTicketStmt,
+		insertUsedTicketStmt:               q.insertUsedTicketStmt,
 		insertUserStmt:                     q.insertUserStmt,
 		insertVerificationCodeStmt:         q.insertVerificationCodeStmt,
 		leaveUserBehindStmt:                q.leaveUserBehindStmt,

@@ -71,6 +71,26 @@ func (q *Queries) DeleteLoginFailures(ctx context.Context, name string) error {
 	return err
 }
 
+const getLoginDelay = `-- name: GetLoginDelay :one
+SELECT retry_at FROM login_failures
+WHERE name IN (?, ?) AND retry_at > ?
+ORDER BY retry_at DESC
+LIMIT 1
+`
+
+type GetLoginDelayParams struct {
+	Phone   string
+	Address string
+	Now     time.Time
+}
+
+func (q *Queries) GetLoginDelay(ctx context.Context, arg GetLoginDelayParams) (time.Time, error) {
+	row := q.queryRow(ctx, q.getLoginDelayStmt, getLoginDelay, arg.Phone, arg.Address, arg.Now)
+	var retry_at time.Time
+	err := row.Scan(&retry_at)
+	return retry_at, err
+}
+
 const getLoginFailure = `-- name: GetLoginFailure :one
 SELECT name, failures, retry_at, expires_at FROM login_failures WHERE name = ?
 `

@@ -10,6 +10,12 @@ INSERT INTO login_failures (name, failures, retry_at, expires_at) VALUES (?, 1, 
 -- name: GetLoginFailure :one
 SELECT name, failures, retry_at, expires_at FROM login_failures WHERE name = ?;
 
+-- name: GetLoginDelay :one
+SELECT retry_at FROM login_failures
+WHERE name IN (sqlc.arg(phone), sqlc.arg(address)) AND retry_at > sqlc.arg(now)
+ORDER BY retry_at DESC
+LIMIT 1;
+
 -- name: DelayLogin :exec
 UPDATE login_failures SET retry_at = ? WHERE name = ?;
 
