@@ -54,3 +54,6 @@ func TokenHash(text string) []byte {
 	}
 	return t.hash()
 }
+
+// CreateKey makes a signing key now.
+func (s *Service) CreateKey(ctx context.Context) error { return s.keys.create(ctx) }
