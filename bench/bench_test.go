@@ -13,7 +13,7 @@ import (
 )
 
 func TestCells(t *testing.T) {
-	yardstick := func(context.Context, *bench) (float64, error) { return 0, nil }
+	yardstick := func(context.Context, *bench, string) (float64, error) { return 0, nil }
 	tests := []struct {
 		name string
 		row  row

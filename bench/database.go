@@ -24,6 +24,7 @@ const (
 // mysqlServer is the one that TEST_MYSQL names, or a private one that ends with the bench.
 type mysqlServer struct {
 	url     *url.URL
+	config  *driver.Config
 	pool    *sql.DB
 	private *dbtest.Server // nil: not ours
 }
@@ -42,22 +43,28 @@ func openMySQL() (*mysqlServer, error) {
 	if m.url, err = url.Parse(raw); err != nil || m.url.Scheme != "mysql" || m.url.Host == "" {
 		return nil, errors.New("TEST_MYSQL must look like mysql://user:password@host:3306/")
 	}
-	config := driver.NewConfig()
-	config.Net, config.Addr, config.User = "tcp", m.url.Host, m.url.User.Username()
-	config.Passwd, _ = m.url.User.Password()
-	m.pool, err = sql.Open("mysql", config.FormatDSN())
+	m.config = driver.NewConfig()
+	m.config.Net, m.config.Addr, m.config.User = "tcp", m.url.Host, m.url.User.Username()
+	m.config.Passwd, _ = m.url.User.Password()
+	m.pool, err = m.open("")
 	return m, err
 }
 
-// create makes an empty database, and returns its URL and what removes it.
-func (m *mysqlServer) create(ctx context.Context) (databaseURL string, drop func() error, err error) {
-	name := "gatehouse_bench_" + strings.ToLower(rand.Text())
+func (m *mysqlServer) open(database string) (*sql.DB, error) {
+	config := m.config.Clone()
+	config.DBName = database
+	return sql.Open("mysql", config.FormatDSN())
+}
+
+// create makes an empty database, and returns its name and what removes it.
+func (m *mysqlServer) create(ctx context.Context) (name string, drop func() error, err error) {
+	name = "gatehouse_bench_" + strings.ToLower(rand.Text())
 	_, err = m.pool.ExecContext(ctx, "CREATE DATABASE "+name+" CHARACTER SET utf8mb4")
 	drop = func() error {
 		_, err := m.pool.Exec("DROP DATABASE IF EXISTS " + name)
 		return err
 	}
-	return m.url.JoinPath(name).String(), drop, err
+	return name, drop, err
 }
 
 func (m *mysqlServer) close() error {

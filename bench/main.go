@@ -5,7 +5,8 @@
 //
 // Figures change from machine to machine, and with whatever else runs on it. So each is taken in
 // turns with its yardstick, and what counts is their ratio. Every measurement starts a server with
-// default options and an empty database, and removes both. TMPDIR says where the files lie.
+// default options, but without limits, and an empty database, and removes both. TMPDIR says where
+// the files lie.
 package main
 
 import (

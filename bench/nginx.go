@@ -37,15 +37,15 @@ http {
 `
 
 // nginxGet measures how often nginx sends the picture in a second.
-func nginxGet(ctx context.Context, b *bench) (float64, error) {
+func nginxGet(ctx context.Context, b *bench, _ string) (float64, error) {
 	return b.rateOfNginx(ctx, func(url string) traffic { return get(url+"/"+pictureName, "") })
 }
 
 // nginxPut measures how often nginx takes the picture in a second, each time under a new name.
-func nginxPut(ctx context.Context, b *bench) (float64, error) {
+func nginxPut(ctx context.Context, b *bench, _ string) (float64, error) {
 	return b.rateOfNginx(ctx, func(url string) traffic {
 		return traffic{url: url, script: "send.lua", args: []string{
-			http.MethodPut, "/put/%d-%d.jpg", "image/jpeg", pictureName,
+			http.MethodPut, "/put/%d.jpg", "image/jpeg", pictureName,
 		}}
 	})
 }

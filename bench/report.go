@@ -38,7 +38,7 @@ func (b *bench) print(w io.Writer, rows []*row) error {
 		table = append(table, r.cells())
 	}
 	_, err := fmt.Fprintf(w, "\n%s\nRounds: %d of %s, of which the medians count. wrk with %d connections, %d cores, %s.\n"+
-		"nginx: a worker for each core, sendfile, open_file_cache, no access log. The server: default options, logs on.\n",
+		"nginx: a worker for each core, sendfile, open_file_cache, no access log. The server: default options but --limits off, logs on.\n",
 		markdown(table), b.rounds, b.duration, connections, runtime.NumCPU(), runtime.Version())
 	return err
 }

@@ -15,7 +15,7 @@ type scenario struct {
 
 	// Of a scenario with a yardstick, the ratio to it counts, and is to be target or more.
 	// Of any other, the figure itself counts, and is to be target or less.
-	yardstick     func(ctx context.Context, b *bench) (float64, error)
+	yardstick     func(ctx context.Context, b *bench, database string) (float64, error)
 	yardstickName string
 	target        float64 // 0: there is none
 	once          bool    // on SQLite and in the first round only
@@ -31,6 +31,14 @@ var scenarios = []scenario{
 		yardstick: bareHashes, yardstickName: "argon2id alone, on all cores",
 	},
 	{
+		name: "code-login", title: "log in by code", unit: "/s", measure: rateOf(loginByCode),
+		yardstick: bareTransactions, yardstickName: "net/http and a transaction",
+	},
+	{
+		name: "refresh", title: "refresh a token", unit: "/s", measure: rateOf(refresh),
+		yardstick: bareTransactions, yardstickName: "net/http and a transaction",
+	},
+	{
 		name: "upload", title: "upload a JPEG of 48 KB", unit: "/s", measure: rateOf(upload), target: 0.30,
 		yardstick: nginxPut, yardstickName: "nginx, PUT",
 	},
@@ -39,7 +47,7 @@ var scenarios = []scenario{
 		yardstick: nginxGet, yardstickName: "nginx, sendfile",
 	},
 	{
-		name: "me", title: "`GET /users/me`", unit: "/s", measure: rateOf(me),
+		name: "me", title: "`GET /users/me`", unit: "/s", measure: rateOf(me), target: 0.60,
 		yardstick: bareHTTP, yardstickName: "net/http alone",
 	},
 	{
@@ -68,26 +76,31 @@ func scenarioNames() []string {
 func (b *bench) measure(ctx context.Context) ([]*row, error) {
 	rows := b.rows()
 	for round := range b.rounds {
-		var yardstick float64
-		for i, r := range rows {
+		for _, r := range rows {
 			if r.once && round > 0 {
 				continue
 			}
-			if r.yardstick != nil && (i == 0 || rows[i-1].name != r.name) {
-				var err error // the databases share it
-				if yardstick, err = r.yardstick(ctx, b); err != nil {
-					return nil, fmt.Errorf("measure %s: %w", r.yardstickName, err)
-				}
+			if err := b.addSample(ctx, r); err != nil {
+				return nil, err
 			}
-			figure, err := b.measureServer(ctx, r.database, r.measure)
-			if err != nil {
-				return nil, fmt.Errorf("measure %s on %s: %w", r.name, r.database, err)
-			}
-			r.samples = append(r.samples, sample{figure, yardstick})
 			fmt.Fprintf(b.progress, "%d/%d  %s\n", round+1, b.rounds, r.progress())
 		}
 	}
 	return rows, nil
+}
+
+func (b *bench) addSample(ctx context.Context, r *row) (err error) {
+	var s sample
+	if r.yardstick != nil {
+		if s.yardstick, err = r.yardstick(ctx, b, r.database); err != nil {
+			return fmt.Errorf("measure %s: %w", r.yardstickName, err)
+		}
+	}
+	if s.figure, err = b.measureServer(ctx, r.database, r.measure); err != nil {
+		return fmt.Errorf("measure %s on %s: %w", r.name, r.database, err)
+	}
+	r.samples = append(r.samples, s)
+	return nil
 }
 
 func (b *bench) rows() []*row {

@@ -1,10 +1,9 @@
 -- Sends a file at each request. Arguments: method, path, content type, file.
--- %d-%d in the path becomes the number of the thread and of the request.
+-- %d in the path becomes the number of the request.
 require("report")
-require("threads")
+require("numbers")
 
 local method, path, body
-local sent = 0
 
 function init(args)
   method, path = args[1], args[2]
@@ -15,6 +14,5 @@ function init(args)
 end
 
 function request()
-  sent = sent + 1
-  return wrk.format(method, path:format(thread_number, sent), nil, body)
+  return wrk.format(method, path:format(next_number()), nil, body)
 end

@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	users    = 16 // who log in by turns
-	password = "correct horse battery"
+	users       = 16 // who log in by turns
+	phoneFormat = "139%08d"
+	password    = "correct horse battery"
+	code        = "123456" // which development mode takes from everyone
 )
 
 // server is a Gatehouse on a database of its own, with nothing in it but a few users.
@@ -49,15 +51,18 @@ func (s *server) start(ctx context.Context, database string) (err error) {
 		return err
 	}
 	if database == mysql {
-		if s.databaseURL, s.dropDatabase, err = s.bench.mysql.create(ctx); err != nil {
+		var name string
+		if name, s.dropDatabase, err = s.bench.mysql.create(ctx); err != nil {
 			return err
 		}
+		s.databaseURL = s.bench.mysql.url.JoinPath(name).String()
 	}
 	address, err := freeAddress()
 	if err != nil {
 		return err
 	}
-	s.process, err = startProcess(ctx, s.dir, address, s.bench.binary, "--addr", address, "--database", s.databaseURL)
+	s.process, err = startProcess(ctx, s.dir, address, s.bench.binary,
+		"--addr", address, "--database", s.databaseURL, "--limits", "off") // as all clients have one address
 	return err
 }
 
@@ -69,32 +74,40 @@ func (s *server) remove() error {
 	return errors.Join(err, s.dropDatabase(), os.RemoveAll(s.dir))
 }
 
-// registerUsers registers those whom login.lua knows, and logs one in.
+// registerUsers registers the phones with the first numbers, and logs one in.
 func (s *server) registerUsers(ctx context.Context) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i := range users {
 		group.Go(func() error {
-			return s.postJSON(groupCtx, "/users/regist", credentials{Phone: phone(i), Password: password, Code: "123456"}, nil)
+			return s.postJSON(groupCtx, "/users/regist", credentials{Phone: phone(i), Password: password, Code: code}, nil)
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	var answer struct {
-		Data struct{ Msg struct{ AccessToken string } }
-	}
-	err := s.postJSON(ctx, "/users/login", credentials{Phone: phone(0), Password: password}, &answer)
-	s.token = answer.Data.Msg.AccessToken
+	opened, err := s.login(ctx, credentials{Phone: phone(0), Password: password})
+	s.token = opened.AccessToken
 	return err
 }
 
 type credentials struct {
 	Phone    string `json:"phone"`
-	Password string `json:"password"`
+	Password string `json:"password,omitempty"`
 	Code     string `json:"code,omitempty"`
 }
 
-func phone(i int) string { return fmt.Sprintf("1390000%04d", i) }
+func phone(i int) string { return fmt.Sprintf(phoneFormat, i) }
+
+// tokens are those of one session.
+type tokens struct{ AccessToken, RefreshToken string }
+
+func (s *server) login(ctx context.Context, c credentials) (tokens, error) {
+	var answer struct {
+		Data struct{ Msg tokens }
+	}
+	err := s.postJSON(ctx, "/users/login", c, &answer)
+	return answer.Data.Msg, err
+}
 
 func (s *server) postJSON(ctx context.Context, path string, body, answer any) error {
 	content, err := json.Marshal(body)

@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"mime/multipart"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 // traffic is what wrk sends.
@@ -18,11 +20,35 @@ type traffic struct {
 }
 
 func register(_ context.Context, s *server) (traffic, error) {
-	return traffic{url: s.url("/users/regist"), script: "register.lua"}, nil
+	newcomer := credentials{Phone: "138%08d", Password: password, Code: code}
+	return fromPhones(s.url("/users/regist"), newcomer, 100_000_000)
 }
 
 func login(_ context.Context, s *server) (traffic, error) {
-	return traffic{url: s.url("/users/login"), script: "login.lua"}, nil
+	return fromPhones(s.url("/users/login"), credentials{Phone: phoneFormat, Password: password}, users)
+}
+
+func loginByCode(_ context.Context, s *server) (traffic, error) {
+	return fromPhones(s.url("/users/login"), credentials{Phone: phoneFormat, Code: code}, users)
+}
+
+// fromPhones is what phones send by turns: the credentials, with the number of each in its place.
+func fromPhones(url string, c credentials, phones int) (traffic, error) {
+	body, err := json.Marshal(c)
+	return traffic{url: url, script: "phones.lua", args: []string{string(body), strconv.Itoa(phones)}}, err
+}
+
+// refresh begins with two sessions for each connection.
+func refresh(ctx context.Context, s *server) (traffic, error) {
+	var tokens []string
+	for i := range 2 * connections {
+		opened, err := s.login(ctx, credentials{Phone: phone(i % users), Code: code})
+		if err != nil {
+			return traffic{}, err
+		}
+		tokens = append(tokens, opened.RefreshToken)
+	}
+	return traffic{url: s.url("/users/token/refresh"), script: "refresh.lua", args: tokens}, nil
 }
 
 func me(_ context.Context, s *server) (traffic, error) {
