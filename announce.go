@@ -29,11 +29,15 @@ func announce(w io.Writer, options config.Options, address *net.TCPAddr) error {
 	fmt.Fprintf(&text, "  home page  %s/h5/home\n", base)
 	fmt.Fprintf(&text, "  API docs   %s/docs/\n", base)
 	fmt.Fprintf(&text, "  data       %s (%s)\n", dataDir, databaseName(options))
+	fmt.Fprintf(&text, "  limits     %s\n", options.Limits)
 	switch options.SMS {
 	case config.SMSDev:
 		fmt.Fprintf(&text, "  NOTE: development mode takes the verification code %s from everyone\n", devCode)
 	case config.SMSNone:
 		text.WriteString("  NOTE: verification codes are not sent (--sms none): anyone can register any phone number\n")
+	}
+	if len(options.Limits) == 0 {
+		text.WriteString("  NOTE: nothing limits how much a client may ask for (--limits off)\n")
 	}
 	switch {
 	case options.LAN && options.PublicURL == "" && host == loopback:

@@ -12,29 +12,36 @@ import (
 	"time"
 
 	"gatehouse/internal/account"
+	"gatehouse/internal/audit"
 	"gatehouse/internal/config"
 	"gatehouse/internal/database"
 	"gatehouse/internal/httpapi"
+	"gatehouse/internal/idempotency"
 	"gatehouse/internal/image"
+	"gatehouse/internal/limit"
 	"gatehouse/internal/logging"
+	"gatehouse/internal/redis"
 	"gatehouse/internal/session"
 	"gatehouse/internal/site"
 	"gatehouse/internal/storage"
+	"gatehouse/internal/verify"
 )
-
-// devCode is the verification code that development mode accepts from everyone.
-const devCode = "123456"
 
 // app is everything that runs in one process.
 type app struct {
-	options  config.Options
-	log      *slog.Logger
-	database *database.Database
-	disk     *storage.Disk
-	sessions *session.Service
-	images   *image.Service
-	server   *http.Server
-	stopping atomic.Bool
+	options     config.Options
+	log         *slog.Logger
+	database    *database.Database
+	disk        *storage.Disk
+	redis       *redis.Client // nil where it is not used
+	sessions    *session.Service
+	codes       *verify.Service
+	accounts    *account.Service
+	audit       *audit.Service
+	idempotency *idempotency.Service
+	images      *image.Service
+	server      *http.Server
+	stopping    atomic.Bool
 }
 
 // newApp is the only wiring there is.
@@ -62,14 +69,22 @@ func (a *app) openStores(ctx context.Context, logs *logging.Logs) (err error) {
 	if _, err := a.database.Migrate(ctx); err != nil {
 		return err
 	}
-	a.disk, err = storage.OpenDisk(filepath.Join(a.options.DataDir, "image"))
+	if a.disk, err = storage.OpenDisk(filepath.Join(a.options.DataDir, "image")); err != nil {
+		return err
+	}
+	if a.options.Redis != "" {
+		a.redis, err = redis.Open(redis.Options{URL: string(a.options.Redis), Logger: logs.Module(logging.Server)})
+	}
 	return err
 }
 
 func (a *app) close() error {
 	var err error
+	if a.redis != nil {
+		err = a.redis.Close()
+	}
 	if a.disk != nil {
-		err = a.disk.Close()
+		err = errors.Join(err, a.disk.Close())
 	}
 	if a.database != nil {
 		err = errors.Join(err, a.database.Close())
@@ -78,27 +93,28 @@ func (a *app) close() error {
 }
 
 // build makes the services and puts the server in front of them.
-func (a *app) build(ctx context.Context, logs *logging.Logs) (err error) {
-	if a.sessions, err = a.newSessions(ctx); err != nil {
+func (a *app) build(ctx context.Context, logs *logging.Logs) error {
+	secret, err := a.readSecret()
+	if err != nil {
+		return err
+	}
+	if err := a.buildNouns(ctx, secret, logs); err != nil {
+		return err
+	}
+	limiter, err := limit.New(limit.Options{Redis: a.redis})
+	if err != nil {
 		return err
 	}
 	pages, err := site.New(site.Options{Dir: a.options.WebDir, Reload: a.options.Mode == config.Dev})
 	if err != nil {
 		return err
 	}
-	a.images = image.New(image.Options{
-		Database: a.database, Disk: a.disk, Logger: logs.Module(logging.Image), Now: time.Now,
-		MaxFiles: a.options.UploadFiles, MaxBytes: int64(a.options.UploadLimit),
-	})
-	accounts := account.New(account.Options{
-		Database: a.database, Hasher: newHasher(a.options), Logger: logs.Module(logging.Account), Now: time.Now,
-		Code: acceptedCode(a.options.SMS),
-	})
 	handler, err := httpapi.New(httpapi.Options{
-		Accounts: accounts, Sessions: a.sessions, Images: a.images, Site: pages, Logger: logs.Module(logging.HTTP),
-		Contract: contractYAML, Ready: a.ready, Now: time.Now,
+		Accounts: a.accounts, Audit: a.audit, Codes: a.codes, Idempotency: a.idempotency, Images: a.images,
+		Limiter: limiter, Sessions: a.sessions, Site: pages, Logger: logs.Module(logging.HTTP),
+		Contract: contractYAML, Ready: a.ready, Now: time.Now, Limits: a.options.Limits,
 		PublicURL: string(a.options.PublicURL), TrustedProxies: a.options.TrustedProxy,
-		CORSOrigins: origins(a.options.CORSOrigin), UploadLimit: int64(a.options.UploadLimit),
+		CORSOrigins: texts(a.options.CORSOrigin), UploadLimit: int64(a.options.UploadLimit),
 		Dev: a.options.Mode == config.Dev, LAN: a.options.LAN, Booklet: a.options.Compat == config.CompatBooklet,
 	})
 	if err != nil {
@@ -108,27 +124,58 @@ func (a *app) build(ctx context.Context, logs *logging.Logs) (err error) {
 	return nil
 }
 
-func (a *app) newSessions(ctx context.Context) (*session.Service, error) {
-	secret, err := readSecret(a.options.SecretFile, a.options.Mode == config.Dev)
-	if err != nil {
-		return nil, err
+func (a *app) buildNouns(ctx context.Context, secret secret, logs *logging.Logs) (err error) {
+	if a.sessions, err = a.newSessions(ctx, secret, logs); err != nil {
+		return err
 	}
+	if a.codes, err = a.newCodes(secret, logs); err != nil {
+		return err
+	}
+	key, err := secret.key("idempotent answers")
+	if err != nil {
+		return err
+	}
+	if a.idempotency, err = idempotency.New(idempotency.Options{Database: a.database, Now: time.Now, Key: key}); err != nil {
+		return err
+	}
+	a.audit = audit.New(audit.Options{Database: a.database, Now: time.Now, Retention: a.options.AuditRetention})
+	a.images = image.New(image.Options{
+		Database: a.database, Disk: a.disk, Logger: logs.Module(logging.Image), Now: time.Now,
+		MaxFiles: a.options.UploadFiles, MaxBytes: int64(a.options.UploadLimit),
+	})
+	a.accounts = account.New(account.Options{
+		Database: a.database, Hasher: newHasher(a.options), Logger: logs.Module(logging.Account), Now: time.Now,
+		Codes: a.codes, Sessions: a.sessions, Grace: a.options.DeletionGrace, AbsentAfter: a.options.AbsentAfter,
+		RegisterAtLogin: a.options.RegisterAtLogin, HideRegistered: a.options.HideRegistered, Throttle: len(a.options.Limits) > 0,
+	})
+	return nil
+}
+
+func (a *app) readSecret() (secret, error) {
 	if othersMayRead(a.options.SecretFile) {
 		a.log.Warn("other users of this machine may read the secret; run chmod 600 on it", "file", a.options.SecretFile)
 	}
-	sealKey, err := secret.key("signing keys")
-	if err != nil {
-		return nil, err
+	return readSecret(a.options.SecretFile, a.options.Mode == config.Dev)
+}
+
+var tokenAlgorithms = map[config.TokenAlgorithm]session.Algorithm{config.EdDSA: session.EdDSA, config.ES256: session.ES256}
+
+func (a *app) newSessions(ctx context.Context, secret secret, logs *logging.Logs) (*session.Service, error) {
+	o := session.Options{
+		Database: a.database, Redis: a.redis, Logger: logs.Module(logging.Account), Now: time.Now, Issuer: string(a.options.PublicURL),
+		Algorithm: tokenAlgorithms[a.options.AccessTokenAlgorithm], AccessTokenLifetime: a.options.AccessTokenLifetime,
+		SigningKeyLifetime: a.options.SigningKeyLifetime, TicketLifetime: a.options.TicketLifetime,
+		RefreshIdle: a.options.SessionIdle, RefreshLifetime: a.options.SessionLifetime,
 	}
-	cookieKey, err := secret.key("session cookies")
-	if err != nil {
-		return nil, err
+	for purpose, key := range map[string]*[]byte{
+		"signing keys": &o.SealKey, "session cookies": &o.CookieKey, "refresh tokens": &o.RefreshKey, "tickets": &o.TicketKey,
+	} {
+		var err error
+		if *key, err = secret.key(purpose); err != nil {
+			return nil, err
+		}
 	}
-	return session.New(ctx, session.Options{
-		Database: a.database, Now: time.Now, SealKey: sealKey, CookieKey: cookieKey,
-		SessionLifetime: a.options.SessionLifetime, AccessTokenLifetime: a.options.AccessTokenLifetime,
-		TicketLifetime: a.options.TicketLifetime,
-	})
+	return session.New(ctx, o)
 }
 
 // newHasher also gives the runtime more threads than cores and hashes need together, so that the
@@ -141,22 +188,6 @@ func newHasher(options config.Options) *account.Hasher {
 		Memory: options.PasswordMemory, Iterations: options.PasswordIterations, Parallelism: options.PasswordParallelism,
 		Concurrency: concurrency, Wait: options.PasswordWait,
 	})
-}
-
-// acceptedCode is the verification code that every phone takes; none where only its form is checked.
-func acceptedCode(sms config.SMS) string {
-	if sms == config.SMSDev {
-		return devCode
-	}
-	return ""
-}
-
-func origins(configured []config.Origin) []string {
-	origins := make([]string, len(configured))
-	for i, origin := range configured {
-		origins[i] = string(origin)
-	}
-	return origins
 }
 
 // newHTTPServer bounds what a slow client can hold; uploads and large pictures extend their time as they go.
@@ -172,10 +203,18 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// ready fails as soon as the server was told to stop, so that load balancers turn away.
-func (a *app) ready(ctx context.Context) error {
+// ready says how Redis is. It fails as soon as the server was told to stop, so that load balancers turn away.
+func (a *app) ready(ctx context.Context) (redis string, err error) {
 	if a.stopping.Load() {
-		return errors.New("the server is stopping")
+		return "", errors.New("the server is stopping")
 	}
-	return a.database.Ready(ctx)
+	switch {
+	case a.redis == nil:
+		redis = "unused"
+	case a.redis.Available():
+		redis = "ok"
+	default:
+		redis = "away"
+	}
+	return redis, a.database.Ready(ctx)
 }

@@ -19,7 +19,7 @@ var mayImport = map[string]struct {
 	ours   []string
 	closed []string
 }{
-	".":                         {ours: []string{"internal/config", "internal/httpapi", "internal/site", "internal/account", "internal/audit", "internal/captcha", "internal/idempotency", "internal/importer", "internal/limit", "internal/redis", "internal/session", "internal/sms", "internal/verify", "internal/image", "internal/database", "internal/storage", "internal/logging"}},
+	".":                         {ours: []string{"internal/apperr", "internal/config", "internal/httpapi", "internal/site", "internal/account", "internal/audit", "internal/captcha", "internal/idempotency", "internal/importer", "internal/limit", "internal/redis", "internal/session", "internal/sms", "internal/verify", "internal/image", "internal/database", "internal/storage", "internal/logging"}},
 	"bench":                     {ours: []string{"internal/dbtest"}},
 	"internal/account":          {ours: []string{"internal/db", "internal/database", "internal/apperr", "internal/audit", "internal/session", "internal/verify"}, closed: []string{"net/http"}},
 	"internal/api":              {},
@@ -32,11 +32,11 @@ var mayImport = map[string]struct {
 	"internal/db":               {},
 	"internal/dbtest":           {ours: []string{"internal/database"}},
 	"internal/dbtest/withmysql": {ours: []string{"internal/dbtest"}},
-	"internal/export":           {ours: []string{"internal/image"}, closed: []string{"net/http"}},
+	"internal/export":           {ours: []string{"internal/apperr", "internal/image"}, closed: []string{"net/http"}},
 	"internal/httpapi":          {ours: []string{"internal/api", "internal/account", "internal/session", "internal/image", "internal/audit", "internal/export", "internal/idempotency", "internal/limit", "internal/verify", "internal/site", "internal/logging", "internal/apperr"}},
 	"internal/idempotency":      {ours: []string{"internal/db", "internal/database", "internal/apperr"}, closed: []string{"net/http"}},
 	"internal/image":            {ours: []string{"internal/db", "internal/database", "internal/apperr", "internal/storage"}, closed: []string{"net/http"}},
-	"internal/importer":         {ours: []string{"internal/db", "internal/database", "internal/account", "internal/audit", "internal/image", "internal/verify"}, closed: []string{"net/http"}},
+	"internal/importer":         {ours: []string{"internal/apperr", "internal/db", "internal/database", "internal/account", "internal/audit", "internal/image", "internal/verify"}, closed: []string{"net/http"}},
 	"internal/limit":            {ours: []string{"internal/redis"}, closed: []string{"net/http"}},
 	"internal/logging":          {closed: []string{"net/http"}},
 	"internal/redis":            {closed: []string{"net/http"}},

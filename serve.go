@@ -55,6 +55,7 @@ func (a *app) serve(ctx context.Context, listener net.Listener) error {
 	cleaning, stopCleaning := context.WithCancel(ctx)
 	var background sync.WaitGroup
 	background.Go(func() { a.clean(cleaning) })
+	background.Go(func() { a.sessions.Run(cleaning) })
 	defer func() { stopCleaning(); background.Wait() }()
 
 	ended := make(chan error, 1)
@@ -91,6 +92,7 @@ func (a *app) clean(ctx context.Context) {
 		case <-tick.C:
 			a.sweep(ctx)
 			a.deleteExpired(ctx)
+			a.eraseUsers(ctx)
 		}
 	}
 }
@@ -102,12 +104,38 @@ func (a *app) sweep(ctx context.Context) {
 	}
 }
 
+// deleteExpired removes what is of no more use, each kind for itself: one that fails stops no other.
 func (a *app) deleteExpired(ctx context.Context) {
-	deleted, err := a.sessions.DeleteExpired(ctx)
-	if err != nil && ctx.Err() == nil {
-		a.log.Error("delete what has expired", "error", err)
+	for what, deleteExpired := range map[string]func(context.Context) (int64, error){
+		"sessions": a.sessions.DeleteExpired, "codes": a.codes.DeleteExpired, "failed logins": a.accounts.DeleteExpired,
+		"answers": a.idempotency.DeleteExpired, "events": a.audit.DeleteExpired,
+	} {
+		deleted, err := deleteExpired(ctx)
+		if err != nil && ctx.Err() == nil {
+			a.log.Error("delete what has expired", "what", what, "error", err)
+		}
+		if deleted > 0 {
+			a.log.Debug("deleted what has expired", "what", what, "rows", deleted)
+		}
 	}
-	if deleted > 0 {
-		a.log.Debug("deleted what has expired", "rows", deleted)
+}
+
+const erasedAtOnce = 100 // users in one round; the others wait for the next
+
+// eraseUsers removes the users whose grace is over: first their pictures, then their rows, so that
+// one that is interrupted is taken up again.
+func (a *app) eraseUsers(ctx context.Context) {
+	due, err := a.accounts.DueForErasure(ctx, erasedAtOnce)
+	if err != nil && ctx.Err() == nil {
+		a.log.Error("find the users to erase", "error", err)
+	}
+	for _, id := range due {
+		err := a.images.DeleteAll(ctx, id)
+		if err == nil {
+			err = a.accounts.Erase(ctx, id)
+		}
+		if err != nil && ctx.Err() == nil {
+			a.log.Error("erase a user", "user", id, "error", err)
+		}
 	}
 }

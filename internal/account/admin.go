@@ -118,14 +118,14 @@ func (s *Service) administer(ctx context.Context, id string, action audit.Action
 }
 
 // ScheduleDeletion is RequestDeletion without a confirmation. It returns when the user will be erased; who had
-// asked for it already keeps that time. It returns NotRegistered.
+// asked for it already is erased then, unless this is earlier. It returns NotRegistered.
 func (s *Service) ScheduleDeletion(ctx context.Context, id string) (erasedAt time.Time, err error) {
 	err = decide(func() error {
 		row, err := anyUser(ctx, s.options.Database.Queries(), id)
 		if err != nil {
 			return err
 		}
-		if row.EraseAt != nil {
+		if row.EraseAt != nil && row.EraseAt.Before(s.now().Add(s.options.Grace)) {
 			erasedAt = *row.EraseAt
 			return nil
 		}

@@ -218,14 +218,14 @@ func TestNullTimes(t *testing.T) {
 			if err := q.InsertUser(t.Context(), u); err != nil {
 				return err
 			}
-			return q.SetUserLastLogin(t.Context(), db.SetUserLastLoginParams{LastLoginAt: &at, UpdatedAt: at, ID: u.ID})
+			return q.SetUserSeen(t.Context(), db.SetUserSeenParams{LastSeenAt: &at, ID: u.ID})
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, err := d.Queries().GetUser(t.Context(), u.ID)
-		if err != nil || got.LastLoginAt == nil || !got.LastLoginAt.Equal(at) {
-			t.Errorf("last login %v, %v, want %v", got.LastLoginAt, err, at)
+		if err != nil || got.LastSeenAt == nil || !got.LastSeenAt.Equal(at) {
+			t.Errorf("last seen %v, %v, want %v", got.LastSeenAt, err, at)
 		}
 	})
 }

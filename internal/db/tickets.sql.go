@@ -22,40 +22,28 @@ func (q *Queries) DeleteExpiredTickets(ctx context.Context, expiresAt time.Time)
 	return result.RowsAffected()
 }
 
-const deleteTicket = `-- name: DeleteTicket :execrows
-DELETE FROM tickets WHERE hash = ?
-`
-
-func (q *Queries) DeleteTicket(ctx context.Context, hash []byte) (int64, error) {
-	result, err := q.exec(ctx, q.deleteTicketStmt, deleteTicket, hash)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
-const getTicket = `-- name: GetTicket :one
+const getUsedTicket = `-- name: GetUsedTicket :one
 SELECT hash, session_id, expires_at FROM tickets WHERE hash = ?
 `
 
-func (q *Queries) GetTicket(ctx context.Context, hash []byte) (Ticket, error) {
-	row := q.queryRow(ctx, q.getTicketStmt, getTicket, hash)
+func (q *Queries) GetUsedTicket(ctx context.Context, hash []byte) (Ticket, error) {
+	row := q.queryRow(ctx, q.getUsedTicketStmt, getUsedTicket, hash)
 	var i Ticket
 	err := row.Scan(&i.Hash, &i.SessionID, &i.ExpiresAt)
 	return i, err
 }
 
-const insertTicket = `-- name: InsertTicket :exec
+const insertUsedTicket = `-- name: InsertUsedTicket :exec
 INSERT INTO tickets (hash, session_id, expires_at) VALUES (?, ?, ?)
 `
 
-type InsertTicketParams struct {
+type InsertUsedTicketParams struct {
 	Hash      []byte
 	SessionID string
 	ExpiresAt time.Time
 }
 
-func (q *Queries) InsertTicket(ctx context.Context, arg InsertTicketParams) error {
-	_, err := q.exec(ctx, q.insertTicketStmt, insertTicket, arg.Hash, arg.SessionID, arg.ExpiresAt)
+func (q *Queries) InsertUsedTicket(ctx context.Context, arg InsertUsedTicketParams) error {
+	_, err := q.exec(ctx, q.insertUsedTicketStmt, insertUsedTicket, arg.Hash, arg.SessionID, arg.ExpiresAt)
 	return err
 }

@@ -23,7 +23,7 @@ func TestDatabasesAreFresh(t *testing.T) {
 				t.Errorf("GetUser: %v, want no rows", err)
 			}
 			err := d.InTx(t.Context(), func(q *db.Queries) error {
-				return q.InsertUser(t.Context(), db.InsertUserParams{ID: "id", Phone: "1", CreatedAt: time.Now(), UpdatedAt: time.Now()})
+				return q.InsertUser(t.Context(), db.InsertUserParams{ID: "id", Phone: new("1"), CreatedAt: time.Now(), UpdatedAt: time.Now()})
 			})
 			if err != nil {
 				t.Error(err)

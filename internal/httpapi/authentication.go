@@ -14,8 +14,8 @@ const sessionCookie = "gatehouse_session"
 
 var errNotLoggedIn = apperr.New(apperr.NotLoggedIn)
 
-// authenticate finds out who is calling, as the contract's security asks, before any of the body is read.
-func (s *server) authenticate(next http.Handler) http.Handler {
+// findOperation finds out what the contract says of a request.
+func (s *server) findOperation(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callFrom(r.Context())
 		c.operation = s.contract.find(r)
@@ -23,6 +23,14 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 			s.methodNotAllowed(w, r)
 			return
 		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// authenticate finds out who is calling, as the contract's security asks, before any of the body is read.
+func (s *server) authenticate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := callFrom(r.Context())
 		var err error
 		if c.session, err = s.sessionOf(r, c.operation); err != nil {
 			s.writeError(w, r, err)

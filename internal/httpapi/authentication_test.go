@@ -78,7 +78,7 @@ func forged(t testing.TB, u user, method jwt.SigningMethod, key any) string {
 func (s *testServer) foreignToken(t testing.TB, u user) string {
 	t.Helper()
 	foreign, err := session.New(t.Context(), session.Options{
-		Database: dbtest.Open(t, ""), Now: s.clock.Now, SealKey: bytes.Repeat([]byte{3}, 32), AccessTokenLifetime: time.Hour,
+		Database: dbtest.Open(t, ""), Now: s.clock.Now, SealKey: bytes.Repeat([]byte{9}, 32), RefreshKey: make([]byte, 32), AccessTokenLifetime: time.Hour, SigningKeyLifetime: 90 * day,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -119,11 +119,8 @@ func TestTokenOfDeletedUser(t *testing.T) {
 
 func (s *testServer) deleteUser(t testing.TB, u user) {
 	t.Helper()
-	pool := s.openPool(t)
-	defer pool.Close()
-	if _, err := pool.ExecContext(t.Context(), "DELETE FROM users WHERE id = ?", u.id); err != nil {
-		t.Fatal(err)
-	}
+	s.exec(t, "DELETE FROM users WHERE id = ?", u.id)
+	s.clock.advance(time.Second) // for which a user is remembered
 }
 
 func TestForgedCookies(t *testing.T) {
@@ -147,7 +144,7 @@ func TestForgedCookies(t *testing.T) {
 		s.send(t, get("/users/me", cookie(right))).want(t, apperr.NotLoggedIn) // takes tokens only
 		s.send(t, upload([]file{{"a.png", tinyPNG(t)}}, cookie(right))).want(t, apperr.OK)
 		s.send(t, upload([]file{{"a.png", tinyPNG(t)}}, cookie(right), bearer(marker))).want(t, apperr.NotLoggedIn)
-		s.clock.advance(25 * time.Hour)
+		s.clock.advance(31 * day)
 		s.send(t, get(homePath, cookie(right))).wantRedirect(t, loginPath)
 		s.send(t, upload([]file{{"a.png", tinyPNG(t)}}, cookie(right))).want(t, apperr.NotLoggedIn)
 	})

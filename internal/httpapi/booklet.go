@@ -3,7 +3,6 @@ package httpapi
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"io"
 	"mime"
 	"net/http"
@@ -36,19 +35,16 @@ type readCloser struct {
 	io.Closer
 }
 
-// bookletUpload answers an upload with URLs only.
-type bookletUpload struct{ urls []string }
-
-func (b bookletUpload) VisitUploadImagesResponse(w http.ResponseWriter) error {
-	var answer struct {
-		Data struct {
-			Msg struct {
-				ImageURL []string `json:"imageUrl"`
-			} `json:"msg"`
-			Code int `json:"code"`
-		} `json:"data"`
+// bookletUpload is the answer of an upload, with URLs only.
+func bookletUpload(urls []string) any {
+	type msg struct {
+		ImageURL []string `json:"imageUrl"`
 	}
-	answer.Data.Msg.ImageURL = b.urls
-	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(answer)
+	type data struct {
+		Msg  msg `json:"msg"`
+		Code int `json:"code"`
+	}
+	return struct {
+		Data data `json:"data"`
+	}{data{Msg: msg{urls}}}
 }

@@ -26,7 +26,7 @@ func newBooklet(t testing.TB, url string) *testServer {
 	t.Helper()
 	return newServer(t, url, func(s *setup) {
 		s.api.Booklet = true
-		s.code = "123456"
+		s.codes.AnyPhone = "123456"
 	})
 }
 

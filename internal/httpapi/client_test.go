@@ -25,7 +25,7 @@ import (
 func init() {
 	openapi3filter.RegisterBodyDecoder("text/html", openapi3filter.PlainBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("application/yaml", openapi3filter.PlainBodyDecoder)
-	for _, binary := range []string{"image/jpeg", "image/png", "image/gif", "image/webp", "multipart/byteranges"} {
+	for _, binary := range []string{"image/jpeg", "image/png", "image/gif", "image/webp", "multipart/byteranges", "application/zip"} {
 		openapi3filter.RegisterBodyDecoder(binary, openapi3filter.FileBodyDecoder)
 	}
 	openapi3.DefineStringFormatValidator("uuid", openapi3.NewCallbackValidator(uuid.Validate))
@@ -278,6 +278,8 @@ func checkEverywhere(t testing.TB, a answer) {
 	}
 	needs := map[apperr.Code]string{
 		apperr.NotLoggedIn: "WWW-Authenticate", apperr.ServerBusy: "Retry-After", apperr.MethodNotAllowed: "Allow",
+		apperr.TooManyRequests: "Retry-After", apperr.CodeTooSoon: "Retry-After", apperr.TooManyCodes: "Retry-After",
+		apperr.TooManyFailures: "Retry-After", apperr.SendingFailed: "Retry-After",
 	}
 	if header := needs[a.code]; header != "" && a.header.Get(header) == "" {
 		t.Errorf("an answer with code %d has no header %s", a.code, header)

@@ -10,6 +10,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"gatehouse/internal/api"
+	"gatehouse/internal/limit"
 )
 
 // operation is what the server needs of an operation of the contract at each request.
@@ -23,6 +24,10 @@ type operation struct {
 	isUpload   bool
 	mediaTypes []string       // of the body; none: it takes no body
 	route      *routers.Route // what kin-openapi checks; nil where there is nothing to check
+
+	limitClass  string
+	addressRate limit.Rate // what one address may do; zero: no limit
+	userRate    limit.Rate // what one user may do; zero: no limit
 }
 
 type operationKey struct{ method, pattern string }
@@ -74,6 +79,8 @@ func newOperation(route *routers.Route, options Options) *operation {
 		o.bearer, o.cookie, o.optional = o.bearer || bearer, o.cookie || cookie, o.optional || len(requirement) == 0
 	}
 	o.optional = o.optional || options.Booklet && o.isBooklet
+	o.limitClass, _ = spec.Extensions["x-limit"].(string)
+	o.addressRate, o.userRate = options.Limits[o.limitClass], options.Limits[o.limitClass+userSuffix]
 	if spec.RequestBody != nil {
 		for mediaType := range spec.RequestBody.Value.Content {
 			o.mediaTypes = append(o.mediaTypes, mediaType)

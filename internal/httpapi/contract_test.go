@@ -111,17 +111,44 @@ func TestExamplesAreTrue(t *testing.T) {
 		s.clock.set(exampleRegistration)
 		s.sendExamples(t, "registerUser", http.StatusOK, http.StatusConflict)
 		s.clock.set(exampleLogin)
+		s.sendExamples(t, "sendCode", http.StatusOK, http.StatusTooManyRequests)
 		login := decoded[api.LoginResult](t, s.sendExamples(t, "loginUser", http.StatusOK, http.StatusOK))
 		token := bearer(login.Data.Msg.AccessToken)
 		s.send(t, get("/users/me", token)).want(t, apperr.OK)
 		s.send(t, newRequest(http.MethodPost, "/h5/ticket", "", nil, token)).want(t, apperr.OK)
 		s.send(t, upload([]file{{"我的照片.jpg", examplePicture(t)}}, token)).want(t, apperr.OK)
-		s.sendExamples(t, "loginForHomePage", http.StatusOK)
-		s.sendExamples(t, "submitLoginPage", http.StatusSeeOther)
+		s.sendExamplesAs(t, "updateCurrentUser", token, http.StatusOK)
+		s.sendExamplesAs(t, "endSession", token, http.StatusNotFound)
+		s.sendExamplesAs(t, "listActivity", token, http.StatusOK)
+		s.sendExamplesAs(t, "exportCurrentUser", token, http.StatusOK)
+		s.sendExamplesAs(t, "changePhone", token, http.StatusOK)
+		s.sendExamples(t, "refreshToken", http.StatusUnauthorized, http.StatusUnauthorized)
 		s.sendExamples(t, "switchSession", http.StatusSeeOther)
 		s.sendExamples(t, "getHomePage", http.StatusSeeOther)
 		s.sendExamples(t, "getImage", http.StatusNotFound)
 		s.sendExamples(t, "headImage", http.StatusNotFound)
+	})
+	dbtest.RunURL(t, func(t *testing.T, url string) {
+		s := newServer(t, url, inDevelopment, likeExamples)
+		nameless := with("User-Agent", "")
+		s.clock.set(exampleRegistration)
+		s.send(t, postJSON("/users/regist", map[string]any{"phone": "18866668888", "password": "demo123456", "code": "123456"}, nameless)).want(t, apperr.OK)
+		s.clock.set(exampleLogin)
+		named := postJSON("/users/login", map[string]any{"phone": "18866668888", "password": "demo123456", "device": "小明的手机"})
+		token := bearer(userOf(t, "18866668888", s.send(t, named)).token)
+		s.send(t, get("/users/sessions", token)).want(t, apperr.OK)
+		s.send(t, get("/users/me/activity", token)).want(t, apperr.OK)
+		s.sendExamplesAs(t, "changePassword", token, http.StatusOK)
+		s.sendExamples(t, "resetPassword", http.StatusOK, http.StatusOK)
+	})
+	dbtest.RunURL(t, func(t *testing.T, url string) {
+		s := newServer(t, url, inDevelopment, likeExamples)
+		s.clock.set(exampleLogin)
+		s.sendExamples(t, "registerUser", http.StatusOK, http.StatusConflict)
+		s.sendExamples(t, "loginForHomePage", http.StatusOK)
+		s.sendExamples(t, "submitLoginPage", http.StatusSeeOther)
+		login := decoded[api.LoginResult](t, s.sendExamples(t, "loginUser", http.StatusOK, http.StatusOK))
+		s.sendExamplesAs(t, "deleteCurrentUser", bearer(login.Data.Msg.AccessToken), http.StatusOK)
 	})
 	for _, spec := range operations {
 		if len(exampleRequests(t, spec.OperationID)) > 0 && !slices.Contains(sentExamples, spec.OperationID) {
@@ -133,7 +160,7 @@ func TestExamplesAreTrue(t *testing.T) {
 // likeExamples makes a server whose answers can be those of the examples.
 func likeExamples(s *setup) {
 	s.api.PublicURL = "http://127.0.0.1:8000"
-	s.code = "123456"
+	s.codes.AnyPhone = "123456"
 }
 
 var sentExamples []string
@@ -141,12 +168,19 @@ var sentExamples []string
 // sendExamples sends the requests of an operation, JSON first, and returns the first answer.
 func (s *testServer) sendExamples(t testing.TB, operationID string, wantStatuses ...int) (first answer) {
 	t.Helper()
+	return s.sendExamplesAs(t, operationID, func(*http.Request) {}, wantStatuses...)
+}
+
+// sendExamplesAs sends them as somebody.
+func (s *testServer) sendExamplesAs(t testing.TB, operationID string, who change, wantStatuses ...int) (first answer) {
+	t.Helper()
 	sentExamples = append(sentExamples, operationID)
 	requests := exampleRequests(t, operationID)
 	if len(requests) != len(wantStatuses) {
 		t.Fatalf("operation %s has %d examples, want %d", operationID, len(requests), len(wantStatuses))
 	}
 	for i, r := range requests {
+		who(r)
 		a := s.send(t, r).wantStatus(t, wantStatuses[i])
 		if i == 0 {
 			first = a
@@ -200,7 +234,7 @@ func exampleBodies(t testing.TB, method, path string, content openapi3.Content) 
 func exampleParameters(method, path string, parameters openapi3.Parameters) []*http.Request {
 	query := url.Values{}
 	for _, parameter := range parameters {
-		example := parameter.Value.Example.(string)
+		example := fmt.Sprint(parameter.Value.Example)
 		if parameter.Value.In == openapi3.ParameterInPath {
 			path = strings.ReplaceAll(path, "{"+parameter.Value.Name+"}", example)
 		} else {

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
@@ -52,7 +51,7 @@ func (s *server) logFailure(r *http.Request, e *apperr.Error) {
 func (s *server) setErrorHeaders(w http.ResponseWriter, r *http.Request, e *apperr.Error) {
 	header := w.Header()
 	if e.RetryAfter > 0 {
-		header.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+		header.Set("Retry-After", strconv.Itoa(wholeSeconds(e.RetryAfter)))
 	}
 	switch e.Code {
 	case apperr.NotLoggedIn:
@@ -65,7 +64,7 @@ func (s *server) setErrorHeaders(w http.ResponseWriter, r *http.Request, e *appe
 func (s *server) allowedMethods(r *http.Request) []string {
 	var allowed []string
 	path := cmp.Or(r.URL.RawPath, r.URL.Path) // as chi matches
-	for _, method := range []string{http.MethodGet, http.MethodPost} {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete} {
 		match := chi.NewRouteContext()
 		if !chi.RouteContext(r.Context()).Routes.Match(match, method, path) || s.contract.hidden[operationKey{method, match.RoutePattern()}] {
 			continue

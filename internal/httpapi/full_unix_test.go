@@ -3,7 +3,6 @@
 package httpapi
 
 import (
-	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -52,22 +51,16 @@ func TestDiskIsFull(t *testing.T) {
 func TestDatabaseIsFull(t *testing.T) {
 	s := newServer(t, "", inDevelopment)
 	u := s.newUser(t)
-	ours, token, ticket := cookie(s.newCookie(t, u)), bearer(u.token), []string{"ticket", s.ticketOf(t, u)}
+	requests := s.declaring(t, u, apperr.StorageFull)
 	log, err := os.Stat(filepath.Join(s.dataDir, "gatehouse.db-wal"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	lift := limitFiles(t, log.Size())
-	for _, r := range []*http.Request{
-		upload([]file{{"small.png", tinyPNG(t)}}, token), registration("18866668888"), credentials(u.phone, password),
-		newRequest(http.MethodPost, "/h5/ticket", "", nil, token), get(homePath, ours), get(u.homePath),
-		postForm("/h5/session", ticket), postForm(loginPath, []string{"phone", u.phone, "password", password}),
-		get("/users/login?phone=" + u.phone + "&password=open+sesame+8"),
-	} {
-		s.send(t, r).want(t, apperr.StorageFull)
+	for id, request := range requests {
+		t.Run(id, func(t *testing.T) { s.send(t, request()).want(t, apperr.StorageFull) })
 	}
 	lift()
-	s.wantNoPictures(t)
-	s.send(t, upload([]file{{"small.png", tinyPNG(t)}}, token)).want(t, apperr.OK)
+	s.send(t, upload([]file{{"small.png", tinyPNG(t)}}, bearer(u.token))).want(t, apperr.OK)
 	s.send(t, registration("18866668888")).want(t, apperr.OK)
 }

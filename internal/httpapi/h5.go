@@ -2,8 +2,10 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
+	"gatehouse/internal/account"
 	"gatehouse/internal/api"
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/session"
@@ -16,10 +18,7 @@ const (
 )
 
 func (s *server) CreateHomeTicket(ctx context.Context, _ api.CreateHomeTicketRequestObject) (api.CreateHomeTicketResponseObject, error) {
-	homeURL, lifetime, err := s.homeURL(ctx, callFrom(ctx).session)
-	if err != nil {
-		return nil, err
-	}
+	homeURL, lifetime := s.homeURL(callFrom(ctx), callFrom(ctx).session)
 	return api.CreateHomeTicket200JSONResponse{Data: api.HomeTicketData{
 		Msg: api.HomeTicket{HomeURL: homeURL, ExpiresIn: seconds(lifetime)},
 	}}, nil
@@ -117,11 +116,31 @@ func (s *server) SubmitLoginPage(ctx context.Context, request api.SubmitLoginPag
 	if err := s.checkOrigin(c.request); err != nil {
 		return nil, err
 	}
-	_, opened, err := s.login(ctx, request.Body.Phone, request.Body.Password)
+	opened, err := s.loginOnPage(ctx, request.Body.Phone, request.Body.Password)
 	if err != nil {
 		return nil, err
 	}
 	return redirectWithCookie(homePath, s.cookieOf(c, opened)), nil
+}
+
+func (s *server) SubmitLogout(ctx context.Context, _ api.SubmitLogoutRequestObject) (api.SubmitLogoutResponseObject, error) {
+	c := callFrom(ctx)
+	if err := s.checkOrigin(c.request); err != nil {
+		return nil, err
+	}
+	if c.session.ID != "" {
+		if err := s.logout(ctx, c.session); err != nil {
+			return nil, fmt.Errorf("log out from a page: %w", err)
+		}
+	}
+	expired := (&http.Cookie{Name: sessionCookie, Path: "/", MaxAge: -1}).String()
+	return redirectWithCookie(loginPath, &expired), nil
+}
+
+// loginOnPage logs a browser in by the user's password.
+func (s *server) loginOnPage(ctx context.Context, phone, password string) (session.Session, error) {
+	_, opened, err := s.Accounts.Login(ctx, account.Credentials{Phone: phone, Password: password}, originOf(ctx, ""))
+	return opened, err
 }
 
 func (s *server) GetAboutPage(ctx context.Context, _ api.GetAboutPageRequestObject) (api.GetAboutPageResponseObject, error) {

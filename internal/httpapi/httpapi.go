@@ -11,22 +11,31 @@ import (
 	"time"
 
 	"gatehouse/internal/account"
+	"gatehouse/internal/audit"
+	"gatehouse/internal/idempotency"
 	"gatehouse/internal/image"
+	"gatehouse/internal/limit"
 	"gatehouse/internal/session"
 	"gatehouse/internal/site"
+	"gatehouse/internal/verify"
 )
 
 // Options are what the API stands on.
 type Options struct {
-	Accounts *account.Service
-	Sessions *session.Service
-	Images   *image.Service
-	Site     *site.Site
-	Logger   *slog.Logger
+	Accounts    *account.Service
+	Audit       *audit.Service
+	Codes       *verify.Service
+	Idempotency *idempotency.Service
+	Images      *image.Service
+	Limiter     *limit.Limiter
+	Sessions    *session.Service
+	Site        *site.Site
+	Logger      *slog.Logger
 
 	Now      func() time.Time
-	Contract []byte                      // api/openapi.yaml as people wrote it
-	Ready    func(context.Context) error // nil while the server can serve
+	Contract []byte                                // api/openapi.yaml as people wrote it
+	Ready    func(context.Context) (string, error) // how Redis is, and nil while the server can serve
+	Limits   limit.Limits
 
 	PublicURL      string         // where clients reach the server; empty: where the request says
 	TrustedProxies []netip.Prefix // whose word on a client's address and scheme counts

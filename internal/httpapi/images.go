@@ -7,25 +7,43 @@ import (
 	"github.com/google/uuid"
 
 	"gatehouse/internal/api"
+	"gatehouse/internal/idempotency"
 	"gatehouse/internal/image"
 )
 
 func (s *server) UploadImages(ctx context.Context, request api.UploadImagesRequestObject) (api.UploadImagesResponseObject, error) {
 	c := callFrom(ctx)
-	form := uploadForm{parts: request.Body, body: c.upload}
-	images, err := s.Images.Upload(ctx, c.session.UserID, form.next)
-	if err != nil {
-		return nil, err
+	once := s.once(ctx, request.Params.IdempotencyKey)
+	answer, err := once.Do(ctx, func() ([]byte, error) {
+		form := uploadForm{parts: request.Body, body: c.upload}
+		render := func(images []image.Image) ([]byte, error) { return s.uploadAnswer(c, images) }
+		images, err := s.Images.Upload(ctx, c.session.UserID, form.next, idempotency.CommitResult(ctx, once, render))
+		if err != nil {
+			return nil, err
+		}
+		return render(images)
+	})
+	if err == nil {
+		c.upload.drain()
 	}
+	return jsonAnswer(answer), err
+}
+
+func (s *server) uploadAnswer(c *call, images []image.Image) ([]byte, error) {
 	upload := api.Upload{ImageURL: make([]string, len(images)), Images: make([]api.StoredImage, len(images))}
 	for i, stored := range images {
 		upload.Images[i] = s.storedImageFromImage(c, stored)
 		upload.ImageURL[i] = upload.Images[i].URL
 	}
 	if s.Booklet {
-		return bookletUpload{upload.ImageURL}, nil
+		return marshal(bookletUpload(upload.ImageURL))
 	}
-	return api.UploadImages200JSONResponse{Data: api.UploadData{Msg: upload}}, nil
+	return marshal(api.UploadResult{Data: api.UploadData{Msg: upload}})
+}
+
+// imageURL is where anybody loads a picture.
+func (s *server) imageURL(c *call, name string) string {
+	return s.baseURL(c) + "/static/image/" + name
 }
 
 func (s *server) GetImage(ctx context.Context, request api.GetImageRequestObject) (api.GetImageResponseObject, error) {
@@ -70,7 +88,7 @@ func (i imageResponse) VisitHeadImageResponse(w http.ResponseWriter) error {
 
 func (s *server) storedImageFromImage(c *call, stored image.Image) api.StoredImage {
 	return api.StoredImage{
-		ID: uuid.MustParse(stored.ID), URL: s.baseURL(c) + "/static/image/" + stored.Name,
+		ID: uuid.MustParse(stored.ID), URL: s.imageURL(c, stored.Name),
 		Width: int64(stored.Width), Height: int64(stored.Height), Bytes: stored.Bytes,
 		ContentType: stored.ContentType, Name: stored.OriginalName,
 	}

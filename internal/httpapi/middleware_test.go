@@ -48,11 +48,12 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	for _, test := range []struct{ method, path, wantAllow string }{
 		{"GET", "/users/regist", "POST"},
 		{"HEAD", "/users/regist", "POST"},
-		{"DELETE", "/users/me", "GET, HEAD"},
+		{"DELETE", "/users/me", "GET, HEAD, PATCH"},
 		{"PUT", "/h5/login", "GET, HEAD, POST"},
 		{"PATCH", "/static/image/x.jpg", "GET, HEAD"},
 		{"OPTIONS", "/users/regist", "POST"},
-		{"TRACE", "/users/me", "GET, HEAD"},
+		{"TRACE", "/users/me", "GET, HEAD, PATCH"},
+		{"PUT", "/users/sessions", "GET, HEAD, DELETE"},
 		{"POST", "/docs/", "GET, HEAD"},
 		{"POST", "/", "GET, HEAD"},
 		{"BREW", "/upload/file", "POST"},
@@ -156,7 +157,7 @@ func TestCORS(t *testing.T) {
 		wantHeader(t, "Access-Control-Allow-Headers", "authorization,content-type").wantHeader(t, "Access-Control-Max-Age", "600")
 	for _, refused := range []answer{
 		preflight(foreign, http.MethodPost, "authorization"), preflight("null", http.MethodPost, ""),
-		preflight(ours, http.MethodDelete, ""), preflight(ours, http.MethodPost, "x-secret"),
+		preflight(ours, http.MethodPut, ""), preflight(ours, http.MethodPost, "x-secret"),
 	} {
 		refused.wantHeader(t, "Access-Control-Allow-Origin", "").wantHeader(t, "Access-Control-Allow-Credentials", "")
 	}

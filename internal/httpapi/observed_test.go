@@ -147,11 +147,12 @@ func errorCodes(spec *openapi3.Operation) []apperr.Code {
 
 // shapes are of the members that differ from answer to answer.
 var shapes = map[string]*regexp.Regexp{
-	"id":          regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`),
-	"accessToken": regexp.MustCompile(`^eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+$`),
-	"homeUrl":     regexp.MustCompile(`^http://127\.0\.0\.1:8000/h5/home\?ticket=[A-Z2-7]{26}$`),
-	"url":         regexp.MustCompile(`^http://127\.0\.0\.1:8000/static/image/[a-z2-7]{26}\.jpg$`),
-	"imageUrl":    regexp.MustCompile(`^http://127\.0\.0\.1:8000/static/image/[a-z2-7]{26}\.jpg$`),
+	"id":           regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`),
+	"accessToken":  regexp.MustCompile(`^eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+$`),
+	"refreshToken": regexp.MustCompile(`^[\w-]{70}$`),
+	"homeUrl":      regexp.MustCompile(`^http://127\.0\.0\.1:8000/h5/home\?ticket=[\w-]{64}$`),
+	"url":          regexp.MustCompile(`^http://127\.0\.0\.1:8000/static/image/[a-z2-7]{26}\.jpg$`),
+	"imageUrl":     regexp.MustCompile(`^http://127\.0\.0\.1:8000/static/image/[a-z2-7]{26}\.jpg$`),
 }
 
 // equalButVolatile reports whether an example says what was sent; what differs each time must have the same shape.

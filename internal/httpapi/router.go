@@ -32,7 +32,7 @@ func (s *server) routes() http.Handler {
 		if s.Booklet {
 			r.Use(s.acceptBookletBodies)
 		}
-		r.Use(s.authenticate, s.limitBody, s.validate)
+		r.Use(s.findOperation, s.limitAddress, s.authenticate, s.limitUser, s.limitBody, s.validate)
 		api.HandlerWithOptions(s.strictHandler(), api.ChiServerOptions{BaseRouter: r, ErrorHandlerFunc: s.badRequest})
 	})
 
@@ -66,10 +66,11 @@ func (s *server) useClientAddress(r chi.Router) {
 func (s *server) cors() *cors.Cors {
 	return cors.New(cors.Options{
 		AllowedOrigins: s.CORSOrigins,
-		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
-		AllowedHeaders: []string{"Authorization", "Content-Type", "Accept-Language", "X-Request-ID", "Range", "If-None-Match"},
-		ExposedHeaders: []string{"X-Request-ID", "Retry-After", "WWW-Authenticate", "ETag", "Content-Range", "Accept-Ranges"},
-		MaxAge:         600,
+		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete},
+		AllowedHeaders: []string{"Authorization", "Content-Type", "Accept-Language", "Idempotency-Key", "X-Request-ID", "Range", "If-None-Match"},
+		ExposedHeaders: []string{"X-Request-ID", "Retry-After", "WWW-Authenticate", "ETag", "Content-Range", "Accept-Ranges",
+			"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Content-Disposition"},
+		MaxAge: 600,
 	})
 }
 

@@ -34,8 +34,11 @@ func (s *server) GetHealth(context.Context, api.GetHealthRequestObject) (api.Get
 }
 
 func (s *server) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObject) (api.GetReadinessResponseObject, error) {
-	if err := s.Ready(ctx); err != nil {
+	redis, err := s.Ready(ctx)
+	if err != nil {
 		return nil, apperr.Later(apperr.ServerBusy, time.Second, err)
 	}
-	return api.GetReadiness200JSONResponse(done()), nil
+	return api.GetReadiness200JSONResponse{Data: api.ReadinessData{
+		Msg: api.Readiness{Database: api.ReadinessDatabaseOk, Redis: api.ReadinessRedis(redis)},
+	}}, nil
 }

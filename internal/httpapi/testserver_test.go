@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -19,18 +20,28 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"gatehouse/internal/account"
 	"gatehouse/internal/api"
+	"gatehouse/internal/audit"
 	"gatehouse/internal/database"
 	"gatehouse/internal/dbtest"
+	"gatehouse/internal/idempotency"
 	"gatehouse/internal/image"
+	"gatehouse/internal/limit"
 	"gatehouse/internal/logging"
 	"gatehouse/internal/session"
 	"gatehouse/internal/site"
+	"gatehouse/internal/sms"
 	"gatehouse/internal/storage"
+	"gatehouse/internal/verify"
 )
 
 const (
+	hour = time.Hour
+	day  = 24 * hour
+
 	marker   = "sesame" // is in what tests send and nobody may repeat
 	password = "open " + marker + " 8"
 	code     = "907313"
@@ -39,11 +50,12 @@ const (
 // setup is what a server stands on. A test changes what it is about before the server starts.
 type setup struct {
 	hasher   account.HasherOptions
+	accounts account.Options
+	codes    verify.Options
 	images   image.Options
 	sessions session.Options
 	site     site.Options
 	api      Options
-	code     string // that every phone takes
 }
 
 // testServer is a whole server on a real database and a real disk, without the process around it.
@@ -51,9 +63,11 @@ type testServer struct {
 	base     *url.URL
 	client   *http.Client
 	options  Options
+	stood    setup
 	handler  http.Handler
 	database *database.Database
 	sessions *session.Service
+	inbox    *inbox
 	clock    *clock
 	logs     *logBuffer
 	imageDir string
@@ -67,7 +81,7 @@ func newServer(t testing.TB, databaseURL string, changes ...func(*setup)) *testS
 	t.Helper()
 	s := &testServer{
 		url: databaseURL, dataDir: t.TempDir(), imageDir: filepath.Join(t.TempDir(), "image"),
-		clock: &clock{now: time.Now()}, logs: newLogBuffer(t),
+		clock: &clock{now: time.Now()}, logs: newLogBuffer(t), inbox: &inbox{},
 	}
 	logger := slog.New(requestHandler{slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTimes})})
 	s.database = dbtest.OpenIn(t, databaseURL, s.dataDir, logger)
@@ -75,9 +89,21 @@ func newServer(t testing.TB, databaseURL string, changes ...func(*setup)) *testS
 	for _, change := range changes {
 		change(&stood)
 	}
+	s.stood = stood
 	s.options = s.build(t, stood)
 	s.start(t, s.options)
 	return s
+}
+
+// secondNode is another server on the same database, the same disk and the same secret.
+func (s *testServer) secondNode(t testing.TB) *testServer {
+	t.Helper()
+	other := &testServer{
+		url: s.url, dataDir: s.dataDir, imageDir: s.imageDir, database: s.database, clock: s.clock, logs: s.logs, inbox: s.inbox,
+	}
+	other.options = other.build(t, s.stood)
+	other.start(t, other.options)
+	return other
 }
 
 func (s *testServer) defaults(t testing.TB, logger *slog.Logger) setup {
@@ -96,24 +122,32 @@ func (s *testServer) defaults(t testing.TB, logger *slog.Logger) setup {
 		t.Fatal(err)
 	}
 	return setup{
-		code:   code,
 		hasher: account.HasherOptions{Memory: 64, Iterations: 1, Parallelism: 1, Concurrency: 4, Wait: time.Minute},
 		images: image.Options{Database: s.database, Disk: disk, Logger: logger, Now: s.clock.Now, MaxFiles: 9, MaxBytes: 1 << 20},
+		accounts: account.Options{
+			Database: s.database, Logger: logger, Now: s.clock.Now, Throttle: true, AbsentAfter: 180 * day, Grace: 7 * day,
+		},
+		codes: verify.Options{
+			Database: s.database, Sender: s.inbox, Logger: logger, Now: s.clock.Now, Key: bytes.Repeat([]byte{4}, 32),
+			AnyPhone: code, Prefixes: []string{"+86"}, Budgets: verify.DefaultBudgets(),
+		},
 		sessions: session.Options{
-			Database: s.database, Now: s.clock.Now,
-			SealKey: bytes.Repeat([]byte{1}, 32), CookieKey: bytes.Repeat([]byte{2}, 32),
-			SessionLifetime: 24 * time.Hour, AccessTokenLifetime: 15 * time.Minute, TicketLifetime: time.Minute,
+			Database: s.database, Logger: logger, Now: s.clock.Now,
+			SealKey: bytes.Repeat([]byte{1}, 32), CookieKey: bytes.Repeat([]byte{2}, 32), RefreshKey: bytes.Repeat([]byte{3}, 32),
+			TicketKey:   bytes.Repeat([]byte{6}, 32),
+			RefreshIdle: 30 * day, RefreshLifetime: 180 * day, AccessTokenLifetime: 15 * time.Minute,
+			SigningKeyLifetime: 90 * day, TicketLifetime: time.Minute,
 		},
 		api: Options{
-			Logger: logger, Contract: contract, Ready: s.database.Ready, UploadLimit: 1 << 20,
-			Now: s.clock.Now,
+			Logger: logger, Contract: contract, UploadLimit: 1 << 20, Now: s.clock.Now,
+			Ready: func(ctx context.Context) (string, error) { return "unused", s.database.Ready(ctx) },
+			Audit: audit.New(audit.Options{Database: s.database, Now: s.clock.Now, Retention: 180 * day}),
 		},
 	}
 }
 
 func (s *testServer) build(t testing.TB, stood setup) Options {
 	t.Helper()
-	hasher := account.NewHasher(stood.hasher)
 	var err error
 	if s.sessions, err = session.New(t.Context(), stood.sessions); err != nil {
 		t.Fatal(err)
@@ -121,12 +155,27 @@ func (s *testServer) build(t testing.TB, stood setup) Options {
 	if stood.api.Site, err = site.New(stood.site); err != nil {
 		t.Fatal(err)
 	}
-	stood.api.Accounts = account.New(account.Options{
-		Database: s.database, Hasher: hasher, Logger: stood.api.Logger, Now: s.clock.Now, Code: stood.code,
+	stood.api.Idempotency, err = idempotency.New(idempotency.Options{
+		Database: s.database, Now: s.clock.Now, Key: bytes.Repeat([]byte{5}, 32),
 	})
-	stood.api.Sessions = s.sessions
+	if err != nil {
+		t.Fatal(err)
+	}
+	stood.api.Codes, stood.api.Sessions = verify.New(stood.codes), s.sessions
+	stood.accounts.Hasher, stood.accounts.Codes, stood.accounts.Sessions = account.NewHasher(stood.hasher), stood.api.Codes, s.sessions
+	stood.api.Accounts = account.New(stood.accounts)
 	stood.api.Images = image.New(stood.images)
+	stood.api.Limiter = newLimiter(t)
 	return stood.api
+}
+
+func newLimiter(t testing.TB) *limit.Limiter {
+	t.Helper()
+	limiter, err := limit.New(limit.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return limiter
 }
 
 // start serves these options, from a new port.
@@ -152,9 +201,11 @@ func overwhelmed(s *setup) { s.hasher.Concurrency, s.hasher.Wait = 0, 0 }
 
 // user is somebody who has registered and logged in.
 type user struct {
-	id, phone string
-	token     string
-	homePath  string // with a ticket
+	id, phone    string
+	sessionID    string
+	token        string
+	refreshToken string
+	homePath     string // with a ticket
 }
 
 func (s *testServer) newUser(t testing.TB) user {
@@ -167,8 +218,21 @@ func (s *testServer) newUser(t testing.TB) user {
 
 func (s *testServer) login(t testing.TB, phone string) user {
 	t.Helper()
-	login := decoded[api.LoginResult](t, s.send(t, credentials(phone, password))).Data.Msg
-	return user{login.User.ID.String(), phone, login.AccessToken, pathOf(t, login.HomeURL)}
+	return userOf(t, phone, s.send(t, credentials(phone, password)))
+}
+
+// userOf is who an answer has logged in.
+func userOf(t testing.TB, phone string, a answer) user {
+	t.Helper()
+	login := decoded[api.LoginResult](t, a).Data.Msg
+	var claims jwt.MapClaims
+	if _, _, err := jwt.NewParser().ParseUnverified(login.AccessToken, &claims); err != nil {
+		t.Fatal(err)
+	}
+	return user{
+		id: login.User.ID.String(), phone: phone, sessionID: claims["sid"].(string),
+		token: login.AccessToken, refreshToken: login.RefreshToken, homePath: pathOf(t, login.HomeURL),
+	}
 }
 
 // newCookie returns the cookie of a browser in which the user has opened the home page.
@@ -185,6 +249,20 @@ func registration(phone string) *http.Request {
 
 func credentials(phone, password string) *http.Request {
 	return postJSON("/users/login", map[string]any{"phone": phone, "password": password})
+}
+
+func codeRequest(phone, purpose string, changes ...change) *http.Request {
+	return postJSON("/users/code", map[string]any{"phone": phone, "purpose": purpose}, changes...)
+}
+
+func refresh(token string, changes ...change) *http.Request {
+	return postJSON("/users/token/refresh", map[string]any{"refreshToken": token}, changes...)
+}
+
+func patchMe(members map[string]any, changes ...change) *http.Request {
+	r := postJSON("/users/me", members, changes...)
+	r.Method = http.MethodPatch
+	return r
 }
 
 func pathOf(t testing.TB, absolute string) string {
@@ -224,9 +302,63 @@ func (s *testServer) count(t testing.TB, table string) (rows int) {
 	return rows
 }
 
+// exec changes the database behind the server's back.
+func (s *testServer) exec(t testing.TB, statement string, args ...any) {
+	t.Helper()
+	pool := s.openPool(t)
+	defer pool.Close()
+	if _, err := pool.ExecContext(t.Context(), statement, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (s *testServer) openPool(t testing.TB) *sql.DB {
 	t.Helper()
 	return dbtest.OpenPool(t, s.url, s.dataDir)
+}
+
+// inbox is the phones of all users: it sends messages to itself, or fails as a test wants.
+type inbox struct {
+	mu       sync.Mutex
+	messages []sms.Message
+	err      error
+}
+
+// Send keeps a message.
+func (i *inbox) Send(_ context.Context, m sms.Message) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.err == nil {
+		i.messages = append(i.messages, m)
+	}
+	return i.err
+}
+
+func (i *inbox) fail(err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.err = err
+}
+
+// last is the code that a phone got last.
+func (i *inbox) last(t testing.TB, phone string) string {
+	t.Helper()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, m := range slices.Backward(i.messages) {
+		if m.Phone == phone {
+			return m.Code
+		}
+	}
+	t.Fatalf("phone %s got no code", phone)
+	return ""
+}
+
+// withRealCodes is a server that takes only codes that it has sent.
+func withRealCodes(s *setup) { s.codes.AnyPhone = "" }
+
+func behindProxy(s *setup) {
+	s.api.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 }
 
 // clock is the time as a test wants it.
@@ -298,7 +430,7 @@ func hasLine(log string, texts []string) bool {
 	return false
 }
 
-var secretsInAnswers = regexp.MustCompile(`"accessToken":"([^"]+)|ticket=([A-Z2-7]{26})|` + sessionCookie + `=([^;]+)`)
+var secretsInAnswers = regexp.MustCompile(`"accessToken":"([^"]+)|"refreshToken":"([^"]+)|ticket=([\w-]{64})|` + sessionCookie + `=([^;]+)`)
 
 // learn remembers the secrets that an answer tells its client.
 func (b *logBuffer) learn(a answer) {

@@ -77,6 +77,12 @@ func (b *uploadBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// drain reads what comes of an upload that was answered before, since a client that still sends may not hear its answer.
+func (b *uploadBody) drain() {
+	b.inPicture = true
+	_, _ = io.Copy(io.Discard, b) // the answer stands, whatever comes
+}
+
 func (b *uploadBody) grantTime() error {
 	earned := uploadTimeout + time.Duration(b.received/slowestTransfer)*time.Second
 	if earned <= b.granted {

@@ -3,12 +3,12 @@ package httpapi
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/google/uuid"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 
 	"gatehouse/internal/account"
 	"gatehouse/internal/api"
@@ -18,31 +18,28 @@ import (
 
 func (s *server) RegisterUser(ctx context.Context, request api.RegisterUserRequestObject) (api.RegisterUserResponseObject, error) {
 	body := cmp.Or(request.JSONBody, request.FormdataBody)
-	err := s.Accounts.Register(ctx, account.Registration{Phone: body.Phone, Password: body.Password, Code: body.Code})
-	if err != nil {
-		return nil, err
-	}
-	return api.RegisterUser200JSONResponse(done()), nil
+	once := s.once(ctx, request.Params.IdempotencyKey, body.Phone, body.Password, body.Code)
+	answer, err := once.Do(ctx, func() ([]byte, error) {
+		answer, err := marshal(done())
+		if err != nil {
+			return nil, err
+		}
+		registration := account.Registration{Phone: body.Phone, Password: body.Password, Code: body.Code}
+		return answer, s.Accounts.Register(ctx, registration, originOf(ctx, ""), once.Commit(ctx, answer))
+	})
+	return jsonAnswer(answer), err
 }
 
 func (s *server) LoginUser(ctx context.Context, request api.LoginUserRequestObject) (api.LoginUserResponseObject, error) {
 	body := cmp.Or(request.JSONBody, request.FormdataBody)
-	user, opened, err := s.login(ctx, body.Phone, body.Password)
+	user, opened, err := s.Accounts.Login(ctx, account.Credentials{
+		Phone: body.Phone, Password: value(body.Password), Code: value(body.Code), StartAfresh: value(body.StartAfresh),
+	}, originOf(ctx, value(body.Device)))
 	if err != nil {
 		return nil, err
 	}
-	token, lifetime, err := s.Sessions.AccessToken(opened)
-	if err != nil {
-		return nil, err
-	}
-	homeURL, _, err := s.homeURL(ctx, opened)
-	if err != nil {
-		return nil, err
-	}
-	return api.LoginUser200JSONResponse{Data: api.LoginData{Msg: api.Login{
-		AccessToken: token, TokenType: api.LoginTokenTypeBearer, ExpiresIn: seconds(lifetime),
-		HomeURL: homeURL, User: userFromAccount(user),
-	}}}, nil
+	result, err := s.loginResult(callFrom(ctx), user, opened)
+	return api.LoginUser200JSONResponse(result), err
 }
 
 func (s *server) LoginForHomePage(ctx context.Context, request api.LoginForHomePageRequestObject) (api.LoginForHomePageResponseObject, error) {
@@ -50,7 +47,7 @@ func (s *server) LoginForHomePage(ctx context.Context, request api.LoginForHomeP
 	if err := checkLoginByURL(c.request); err != nil {
 		return nil, err
 	}
-	_, opened, err := s.login(ctx, request.Params.Phone, request.Params.Password)
+	opened, err := s.loginOnPage(ctx, request.Params.Phone, request.Params.Password)
 	if err != nil {
 		return nil, err
 	}
@@ -71,40 +68,117 @@ func checkLoginByURL(r *http.Request) error {
 }
 
 func (s *server) GetCurrentUser(ctx context.Context, _ api.GetCurrentUserRequestObject) (api.GetCurrentUserResponseObject, error) {
-	user, err := s.Accounts.Get(ctx, callFrom(ctx).session.UserID)
+	c := callFrom(ctx)
+	user, err := s.Accounts.Get(ctx, c.session.UserID)
 	if err != nil {
 		return nil, err
 	}
-	return api.GetCurrentUser200JSONResponse{Data: api.UserData{Msg: userFromAccount(user)}}, nil
+	return api.GetCurrentUser200JSONResponse{Data: api.UserData{Msg: s.userFromAccount(c, user)}}, nil
 }
 
-func (s *server) login(ctx context.Context, phone, password string) (account.User, session.Session, error) {
-	user, err := s.Accounts.Login(ctx, phone, password)
+func (s *server) UpdateCurrentUser(ctx context.Context, request api.UpdateCurrentUserRequestObject) (api.UpdateCurrentUserResponseObject, error) {
+	c := callFrom(ctx)
+	changes, err := s.changesFromAPI(ctx, *request.Body)
 	if err != nil {
-		return account.User{}, session.Session{}, err
+		return nil, err
 	}
-	opened, err := s.Sessions.Open(ctx, user.ID)
-	return user, opened, err
+	user, err := s.Accounts.Update(ctx, c.session.UserID, changes, originOf(ctx, ""))
+	if err != nil {
+		return nil, err
+	}
+	return api.UpdateCurrentUser200JSONResponse{Data: api.UserData{Msg: s.userFromAccount(c, user)}}, nil
 }
 
-// homeURL makes a ticket and returns the URL that it opens the home page with, and for how long.
-func (s *server) homeURL(ctx context.Context, current session.Session) (string, time.Duration, error) {
-	ticket, lifetime, err := s.Sessions.Ticket(ctx, current)
+func (s *server) ChangePassword(ctx context.Context, request api.ChangePasswordRequestObject) (api.ChangePasswordResponseObject, error) {
+	err := s.Accounts.ChangePassword(ctx, callFrom(ctx).session, request.Body.OldPassword, request.Body.NewPassword, originOf(ctx, ""))
 	if err != nil {
-		return "", 0, fmt.Errorf("make a home URL: %w", err)
+		return nil, err
 	}
-	return s.baseURL(callFrom(ctx)) + homePath + "?ticket=" + url.QueryEscape(ticket), lifetime, nil
+	return api.ChangePassword200JSONResponse{DoneJSONResponse: api.DoneJSONResponse(done())}, nil
+}
+
+func (s *server) ResetPassword(ctx context.Context, request api.ResetPasswordRequestObject) (api.ResetPasswordResponseObject, error) {
+	body := cmp.Or(request.JSONBody, request.FormdataBody)
+	if err := s.Accounts.ResetPassword(ctx, body.Phone, body.Code, body.NewPassword, originOf(ctx, "")); err != nil {
+		return nil, err
+	}
+	return api.ResetPassword200JSONResponse{DoneJSONResponse: api.DoneJSONResponse(done())}, nil
+}
+
+func (s *server) ChangePhone(ctx context.Context, request api.ChangePhoneRequestObject) (api.ChangePhoneResponseObject, error) {
+	body := request.Body
+	err := s.Accounts.ChangePhone(ctx, callFrom(ctx).session, body.Phone, body.Code, body.CurrentCode, originOf(ctx, ""))
+	if err != nil {
+		return nil, err
+	}
+	return api.ChangePhone200JSONResponse{DoneJSONResponse: api.DoneJSONResponse(done())}, nil
+}
+
+func (s *server) DeleteCurrentUser(ctx context.Context, request api.DeleteCurrentUserRequestObject) (api.DeleteCurrentUserResponseObject, error) {
+	erasedAt, err := s.Accounts.RequestDeletion(ctx, callFrom(ctx).session.UserID, confirmationFromAPI(*request.Body), originOf(ctx, ""))
+	if err != nil {
+		return nil, err
+	}
+	return api.DeleteCurrentUser200JSONResponse{Data: api.DeletionData{Msg: api.Deletion{ErasedAt: erasedAt}}}, nil
+}
+
+func (s *server) ListActivity(ctx context.Context, request api.ListActivityRequestObject) (api.ListActivityResponseObject, error) {
+	limit, before := defaultEvents, ""
+	if request.Params.Limit != nil {
+		limit = int(*request.Params.Limit)
+	}
+	if request.Params.Before != nil {
+		before = request.Params.Before.String()
+	}
+	events, more, err := s.Audit.List(ctx, callFrom(ctx).session.UserID, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	return api.ListActivity200JSONResponse{Data: api.ActivityData{Msg: activityFromAudit(events, more)}}, nil
+}
+
+// defaultEvents is what the contract says of a page without a limit.
+const defaultEvents = 20
+
+// homeURL is where a session opens the home page, once, and for how long.
+func (s *server) homeURL(c *call, current session.Session) (string, time.Duration) {
+	ticket, lifetime := s.Sessions.Ticket(current)
+	return s.baseURL(c) + homePath + "?ticket=" + url.QueryEscape(ticket), lifetime
 }
 
 func seconds(d time.Duration) int64 {
 	return int64(d / time.Second)
 }
 
-func userFromAccount(user account.User) api.User {
-	return api.User{
-		ID: uuid.MustParse(user.ID), Phone: user.Phone, Nickname: user.Nickname,
-		HomeVisits: user.HomeVisits, LastLoginAt: user.LastLoginAt, CreatedAt: user.CreatedAt,
+// value is what a member that may be absent has, or its zero value.
+func value[T any](member *T) T {
+	if member == nil {
+		var zero T
+		return zero
 	}
+	return *member
+}
+
+func (s *server) userFromAccount(c *call, user account.User) api.User {
+	out := api.User{
+		ID: uuid.MustParse(user.ID), Phone: user.Phone, Nickname: user.Nickname, Bio: user.Bio,
+		HasPassword: user.HasPassword, HomeVisits: user.HomeVisits, LastLoginAt: user.LastLoginAt, CreatedAt: user.CreatedAt,
+	}
+	if user.AvatarID != nil {
+		id, address := uuid.MustParse(*user.AvatarID), s.imageURL(c, *user.AvatarName)
+		out.AvatarID, out.AvatarURL = &id, &address
+	}
+	if user.Gender != nil {
+		gender := api.Gender(*user.Gender)
+		out.Gender = &gender
+	}
+	if user.Metadata != nil {
+		out.Metadata = &user.Metadata
+	}
+	if user.Birthday != nil {
+		out.Birthday = &openapi_types.Date{Time: *user.Birthday}
+	}
+	return out
 }
 
 func done() api.Done {

@@ -30,6 +30,7 @@ func (s *server) limitBody(next http.Handler) http.Handler {
 				s.writeError(w, r, err)
 				return
 			}
+			r.URL.RawQuery = "" // which would fill in what a form lacks, and where no password belongs
 		}
 		switch {
 		case o.isUpload:

@@ -10,11 +10,12 @@ import (
 type Once struct {
 	service *Service
 	request Request
+	saved   []byte // the answer that was last handed to Save
 }
 
 // Once names a request by its key.
 func (s *Service) Once(r Request) *Once {
-	return &Once{s, r}
+	return &Once{service: s, request: r}
 }
 
 // Do returns the answer of an earlier request with this key, or does what is asked for. When that fails,
@@ -26,9 +27,9 @@ func (o *Once) Do(ctx context.Context, do func() ([]byte, error)) ([]byte, error
 	if answer, found, err := o.service.Find(ctx, o.request); found || err != nil {
 		return answer, err
 	}
-	answer, err := do()
+	_, err := do()
 	if err == nil {
-		return answer, nil
+		return o.saved, nil
 	}
 	if earlier, found, findErr := o.service.Find(ctx, o.request); found || findErr != nil {
 		return earlier, findErr
@@ -41,7 +42,7 @@ func (o *Once) Commit(ctx context.Context, answer []byte) func(*db.Queries) erro
 	if o == nil {
 		return nil
 	}
-	return func(q *db.Queries) error { return o.service.Save(ctx, q, o.request, answer) }
+	return func(q *db.Queries) error { return o.save(ctx, q, answer) }
 }
 
 // CommitResult is Commit for an answer that is rendered from what the transaction gives.
@@ -54,6 +55,12 @@ func CommitResult[T any](ctx context.Context, o *Once, render func(T) ([]byte, e
 		if err != nil {
 			return err
 		}
-		return o.service.Save(ctx, q, o.request, answer)
+		return o.save(ctx, q, answer)
 	}
+}
+
+// save keeps the answer too, since one that is rendered again may differ: it bears times and new tokens.
+func (o *Once) save(ctx context.Context, q *db.Queries, answer []byte) error {
+	o.saved = answer
+	return o.service.Save(ctx, q, o.request, answer)
 }

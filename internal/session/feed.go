@@ -100,7 +100,7 @@ func (f *feed) follow(ctx context.Context) {
 	defer poll.Stop()
 	defer forget.Stop()
 	for failing := false; ; {
-		err := f.poll(ctx)
+		err := f.catchUp(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -121,18 +121,27 @@ func (f *feed) follow(ctx context.Context) {
 	}
 }
 
+// catchUp polls, and is current from when it began to.
+func (f *feed) catchUp(ctx context.Context) error {
+	began := time.Now()
+	if err := f.poll(ctx); err != nil {
+		return err
+	}
+	f.current.Store(&began)
+	return nil
+}
+
 // poll adds the endings since the last poll. It asks again for those of a while before: the clocks
 // of the nodes differ by up to clockSkew, and a transaction is seen later than its time.
 func (f *feed) poll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	began, now := time.Now(), f.now()
+	now := f.now()
 	ids, err := f.database.Queries().ListSessionEndings(ctx, database.Timestamp(f.since))
 	if err != nil {
 		return fmt.Errorf("list the sessions that ended: %w", database.Refusal(err))
 	}
 	f.add(ids...)
 	f.since = now.Add(-2 * clockSkew)
-	f.current.Store(&began)
 	return nil
 }

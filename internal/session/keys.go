@@ -63,30 +63,35 @@ func openKeyring(ctx context.Context, options Options) (*keyring, error) {
 		database: options.Database, seal: seal, log: options.Logger, now: options.Now, algorithm: options.Algorithm,
 		lifetime: options.SigningKeyLifetime, outlives: tokensGone(options),
 	}
-	if err := k.reload(ctx); err != nil {
-		return nil, err
-	}
-	// Only at the start: nodes with different algorithms would else make keys against each other.
-	if newest := k.newest(); newest != nil && newest.published.Algorithm != k.algorithm {
-		return k, k.create(ctx)
-	}
-	return k, k.renew(ctx)
+	return k, k.update(ctx)
 }
 
-// follow keeps the keys up to date until ctx ends.
+// follow keeps the keys up to date until ctx ends. Its first update makes a key of the algorithm that
+// was chosen; later ones don't, since nodes with different algorithms would make keys against each other.
 func (k *keyring) follow(ctx context.Context) {
 	ticker := time.NewTicker(keyFollowInterval)
 	defer ticker.Stop()
-	for {
+	for update := k.adopt; ; update = k.update {
+		if err := update(ctx); err != nil && ctx.Err() == nil {
+			k.log.WarnContext(ctx, "cannot keep the signing keys up to date; the known ones go on", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if err := k.update(ctx); err != nil && ctx.Err() == nil {
-			k.log.WarnContext(ctx, "cannot keep the signing keys up to date; the known ones go on", "error", err)
-		}
 	}
+}
+
+// adopt makes a key if the newest is of another algorithm than the chosen one.
+func (k *keyring) adopt(ctx context.Context) error {
+	if err := k.update(ctx); err != nil {
+		return err
+	}
+	if k.newest().published.Algorithm == k.algorithm {
+		return nil
+	}
+	return k.create(ctx)
 }
 
 func (k *keyring) update(ctx context.Context) error {

@@ -67,6 +67,7 @@ type Options struct {
 
 	SealKey    []byte // 32 bytes; seals the signing keys in the database
 	CookieKey  []byte // 32 bytes; signs session cookies
+	TicketKey  []byte // 32 bytes; signs tickets
 	RefreshKey []byte // 32 bytes; computes each refresh token from the one before
 
 	Issuer             string        // the `iss` of access tokens: the server's public URL; empty: none

@@ -50,7 +50,7 @@ func (s *Service) note(ctx context.Context, r Request, err error) {
 		level = slog.LevelWarn
 	}
 	attrs := []slog.Attr{
-		slog.String("cause", refused.cause), slog.String("phone", mask(r.Phone)),
+		slog.String("cause", refused.cause), slog.String("phone_end", mask(r.Phone)),
 		slog.String("purpose", string(r.Purpose)), slog.String("client", r.Client.String()),
 	}
 	if cause := refused.err.Unwrap(); cause != nil {

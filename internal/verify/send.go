@@ -192,7 +192,7 @@ func (s *Service) deliver(ctx context.Context, r Request) (string, error) {
 	case errors.Is(err, sms.ErrLimited):
 		return "", refusal{causeSender, apperr.Later(apperr.TooManyCodes, rest, err)}
 	default:
-		return "", refusal{causeSender, apperr.Wrap(apperr.SendingFailed, err)}
+		return "", refusal{causeSender, apperr.Later(apperr.SendingFailed, time.Second, err)}
 	}
 }
 

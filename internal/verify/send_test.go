@@ -111,7 +111,7 @@ func TestFailedSending(t *testing.T) {
 		want           apperr.Code
 		wantRetryAfter time.Duration
 	}{
-		{"provider away", errAway, apperr.SendingFailed, 0},
+		{"provider away", errAway, apperr.SendingFailed, time.Second},
 		{"phone cannot be reached", fmt.Errorf("refused: %w", sms.ErrPhone), apperr.InvalidInput, 0},
 		{"provider's limit", fmt.Errorf("refused: %w", sms.ErrLimited), apperr.TooManyCodes, time.Minute},
 	}
@@ -253,7 +253,11 @@ func TestRefusalsAreLoggedWithoutSecrets(t *testing.T) {
 			t.Errorf("the log holds %s:\n%s", secret, log)
 		}
 	}
-	type line struct{ Level, Cause, Phone, Purpose, Client, Error string }
+	type line struct {
+		Level, Cause           string
+		Phone                  string `json:"phone_end"`
+		Purpose, Client, Error string
+	}
 	var got []line
 	for text := range strings.Lines(log) {
 		var l line

@@ -1,0 +1,100 @@
+package httpapi
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"time"
+
+	"gatehouse/internal/api"
+	"gatehouse/internal/audit"
+	"gatehouse/internal/export"
+	"gatehouse/internal/image"
+	"gatehouse/internal/verify"
+)
+
+func (s *server) ExportCurrentUser(ctx context.Context, request api.ExportCurrentUserRequestObject) (api.ExportCurrentUserResponseObject, error) {
+	userID := callFrom(ctx).session.UserID
+	if err := s.Accounts.Confirm(ctx, userID, confirmationFromAPI(*request.Body), verify.Export, originOf(ctx, "")); err != nil {
+		return nil, err
+	}
+	contents, err := s.exportOf(ctx, userID)
+	return archive{ctx, contents}, err
+}
+
+func (s *server) exportOf(ctx context.Context, userID string) (export.Contents, error) {
+	c := callFrom(ctx)
+	user, err := s.Accounts.Get(ctx, userID)
+	if err != nil {
+		return export.Contents{}, err
+	}
+	logins, err := s.Sessions.List(ctx, userID)
+	if err != nil {
+		return export.Contents{}, err
+	}
+	activity, err := s.wholeActivity(ctx, userID)
+	if err != nil {
+		return export.Contents{}, err
+	}
+	return export.Contents{
+		Profile: s.userFromAccount(c, user), Sessions: userSessionsFromLogins(logins, c.session.ID), Activity: activity,
+		Images: s.allImages(ctx, userID), Open: s.Images.Open, At: s.Now(),
+	}, nil
+}
+
+const exportPage = 100 // rows read at once
+
+// wholeActivity is bounded by what is kept of it.
+func (s *server) wholeActivity(ctx context.Context, userID string) ([]api.ActivityEvent, error) {
+	var all []audit.Event
+	for before := ""; ; before = all[len(all)-1].ID {
+		events, more, err := s.Audit.List(ctx, userID, before, exportPage)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, events...)
+		if !more {
+			return activityFromAudit(all, false).Events, nil
+		}
+	}
+}
+
+// allImages lists a user's pictures page by page, so that an export holds few of them at a time.
+func (s *server) allImages(ctx context.Context, userID string) iter.Seq2[image.Image, error] {
+	return func(yield func(image.Image, error) bool) {
+		for before, more := "", true; more; {
+			var images []image.Image
+			var err error
+			if images, more, err = s.Images.List(ctx, userID, before, exportPage); err != nil {
+				yield(image.Image{}, err)
+				return
+			}
+			for _, found := range images {
+				if before = found.ID; !yield(found, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// archive streams an export; what fails in the middle cuts it off.
+type archive struct {
+	ctx      context.Context
+	contents export.Contents
+}
+
+func (a archive) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", "application/zip")
+	w.Header().Set("Content-Disposition", `attachment; filename="export.zip"`)
+	return export.Write(a.ctx, patient{w}, a.contents)
+}
+
+// patient gives a client time for each piece that is written, so that only one that stops reading is given up.
+type patient struct{ http.ResponseWriter }
+
+func (p patient) Write(b []byte) (int, error) {
+	// A connection that knows no deadlines has none to extend.
+	_ = http.NewResponseController(p.ResponseWriter).SetWriteDeadline(time.Now().Add(answerTimeout))
+	return p.ResponseWriter.Write(b)
+}
