@@ -319,6 +319,42 @@ func TestRefreshIsOneWithItsCommit(t *testing.T) {
 	})
 }
 
+// TestLostRace rotates the token while a refresh of it is under way: all that the refresh did is undone,
+// and it tries again.
+func TestLostRace(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		c := newClock()
+		s := newService(t, options(d, c))
+		opened := open(t, s)
+		now, calls := c.Now(), 0
+		for _, races := range []int{1, 3} {
+			calls = 0
+			got, err := s.Refresh(t.Context(), opened.RefreshToken, audit.Origin{}, func(q *db.Queries, of session.Session) error {
+				if calls++; calls <= races {
+					_, err := q.RotateSession(t.Context(), db.RotateSessionParams{
+						ID: of.ID, CurrentHash: session.TokenHash(opened.RefreshToken), NextHash: make([]byte, 32),
+						Generation: 1, RotatedAt: &now, ExpiresAt: of.ExpiresAt,
+					})
+					return err
+				}
+				return audit.Record(t.Context(), q, of.UserID, audit.Exported, audit.Origin{}, now)
+			})
+			if races == 3 {
+				wantBusy(t, got, err)
+				break
+			}
+			wantSession(t, got, err, opened)
+			wantGeneration(t, d, opened.ID, 1)
+			wantAudit(t, d, opened.UserID, audit.Exported)
+			opened = got
+		}
+		if calls != 3 {
+			t.Errorf("the last refresh was tried %d times, want 3", calls)
+		}
+		wantGeneration(t, d, opened.ID, 1)
+	})
+}
+
 func TestLastGeneration(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		c := newClock()
