@@ -27,6 +27,9 @@ func (s *Service) SetFeed(interval, trust time.Duration) {
 	s.endings.interval, s.endings.trust = interval, trust
 }
 
+// CatchUp does what Run does again and again.
+func (s *Service) CatchUp(ctx context.Context) error { return s.endings.catchUp(ctx) }
+
 // Forget does what Run does each minute with the endings, and returns how many it still knows.
 func (s *Service) Forget() int {
 	s.endings.forget()
@@ -35,6 +38,9 @@ func (s *Service) Forget() int {
 
 // Hear does what Run does with a message of Redis.
 func (s *Service) Hear(message string) { s.endings.hear(message) }
+
+// AdoptAlgorithm does what Run does with the keys at its start.
+func (s *Service) AdoptAlgorithm(ctx context.Context) error { return s.keys.adopt(ctx) }
 
 // UpdateKeys does what Run does each minute with the keys.
 func (s *Service) UpdateKeys(ctx context.Context) error { return s.keys.update(ctx) }

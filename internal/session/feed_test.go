@@ -31,6 +31,17 @@ func run(t testing.TB, s *session.Service) {
 	})
 }
 
+// follow runs a service that trusts its feed for longer than any test takes. So nothing but the feed
+// can refuse, and the feed needs no poll but the first.
+func follow(t testing.TB, s *session.Service, interval time.Duration) {
+	t.Helper()
+	s.SetFeed(interval, time.Hour)
+	if err := s.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	run(t, s)
+}
+
 func await(t *testing.T, what string, reached func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(hang); !reached(); time.Sleep(5 * time.Millisecond) {
@@ -85,13 +96,11 @@ func TestEndedWithinASecond(t *testing.T) {
 	}
 }
 
-// TestFeedAloneRefuses has a node that never doubts its feed, so that nothing else can refuse.
 func TestFeedAloneRefuses(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		c := newClock()
 		here, there := newService(t, options(d, c)), newService(t, options(d, c))
-		there.SetFeed(10*time.Millisecond, hang)
-		run(t, there)
+		follow(t, there, 10*time.Millisecond)
 		for range 3 {
 			c.advance(time.Hour) // endings are found wherever the clock stands
 			opened := open(t, here)
@@ -111,8 +120,7 @@ func TestClocksMayDiffer(t *testing.T) {
 			dbtest.Run(t, func(t *testing.T, d *database.Database) {
 				c, skewed := newClock(), newClock()
 				here, there := newService(t, options(d, skewed)), newService(t, options(d, c))
-				there.SetFeed(10*time.Millisecond, hang)
-				run(t, there)
+				follow(t, there, 10*time.Millisecond)
 				skewed.advance(skew)
 				opened := open(t, here)
 				token := accessToken(t, here, opened)
@@ -132,7 +140,7 @@ func TestEndingsFromBeforeTheStart(t *testing.T) {
 		logout(t, first, opened)
 		c.advance(tokenLifetime - time.Second)
 		restarted := newService(t, options(d, c))
-		restarted.SetFeed(time.Hour, time.Hour)
+		follow(t, restarted, time.Hour)
 		got, err := restarted.VerifyAccessToken(t.Context(), token)
 		wantNotLoggedIn(t, got, err)
 	})
@@ -242,8 +250,7 @@ func TestRedisTells(t *testing.T) {
 		return newService(t, o)
 	}
 	here, there := node(), node()
-	there.SetFeed(time.Hour, time.Hour)
-	run(t, there)
+	follow(t, there, time.Hour)
 	// What was published before there had subscribed is lost, so sessions are ended until one is heard of.
 	await(t, "there hears of an ending", func() bool {
 		user := uuid.NewString()
@@ -276,7 +283,7 @@ func BenchmarkVerifyAccessToken(b *testing.B) {
 	for range 10_000 {
 		s.Hear(uuid.NewString())
 	}
-	run(b, s)
+	follow(b, s, 500*time.Millisecond)
 	token := accessToken(b, s, open(b, s))
 	for _, parallel := range []bool{false, true} {
 		b.Run(fmt.Sprintf("parallel=%t", parallel), func(b *testing.B) {

@@ -75,6 +75,13 @@ func updateKeys(t *testing.T, nodes ...*session.Service) {
 	}
 }
 
+func adoptAlgorithm(t *testing.T, s *session.Service) {
+	t.Helper()
+	if err := s.AdoptAlgorithm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func algorithms(s *session.Service) []session.Algorithm {
 	var all []session.Algorithm
 	for _, key := range s.KeySet() {
@@ -245,9 +252,16 @@ func TestAlgorithmChanges(t *testing.T) {
 		opened := open(t, before)
 		o.Algorithm = session.ES256
 		after := newService(t, o)
+		if got := algorithms(after); !slices.Equal(got, []session.Algorithm{session.EdDSA}) {
+			t.Errorf("the keys are of %v before the server runs", got)
+		}
+		for range 2 { // once is enough
+			adoptAlgorithm(t, after)
+		}
 		if got := algorithms(after); !slices.Equal(got, []session.Algorithm{session.ES256, session.EdDSA}) {
 			t.Fatalf("the keys are of %v", got)
 		}
+		updateKeys(t, before)
 		kid := after.KeySet()[0].ID
 		early := accessToken(t, after, opened)
 		if got, _ := verifyElsewhere(t, before.KeySet(), early, c.Now()); got == kid {
@@ -287,6 +301,7 @@ func TestAlgorithmsAreNotMixed(t *testing.T) {
 	newService(t, o)
 	o.Algorithm = session.ES256
 	s := newService(t, o)
+	adoptAlgorithm(t, s)
 	opened := open(t, s)
 	claims := jwt.MapClaims{"sub": opened.UserID, "sid": opened.ID, "exp": c.Now().Add(time.Minute).Unix()}
 	_, edKey, err := ed25519.GenerateKey(nil)
