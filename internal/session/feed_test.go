@@ -100,6 +100,7 @@ func TestFeedAloneRefuses(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		c := newClock()
 		here, there := newService(t, options(d, c)), newService(t, options(d, c))
+		follow(t, here, time.Hour) // knows what it ends itself at once
 		follow(t, there, 10*time.Millisecond)
 		for range 3 {
 			c.advance(time.Hour) // endings are found wherever the clock stands
@@ -108,6 +109,8 @@ func TestFeedAloneRefuses(t *testing.T) {
 			got, err := there.VerifyAccessToken(t.Context(), token)
 			wantSession(t, got, err, opened)
 			logout(t, here, opened)
+			got, err = here.VerifyAccessToken(t.Context(), token)
+			wantNotLoggedIn(t, got, err)
 			awaitRefusal(t, there, token)
 		}
 	})
