@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -75,14 +76,18 @@ func (s *server) recoverPanics(next http.Handler) http.Handler {
 	})
 }
 
-// defaultHeaders are the careful ones; a handler that knows better replaces them.
+// carefulHeaders are what an answer has at first. All answers share their values.
+var carefulHeaders = http.Header{
+	"Cache-Control":           {"no-store"},
+	"Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'"},
+	"Referrer-Policy":         {"no-referrer"},
+	"X-Content-Type-Options":  {"nosniff"},
+}
+
+// defaultHeaders sets the careful ones; a handler that knows better replaces them.
 func (s *server) defaultHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header.Set("Cache-Control", "no-store")
-		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		header.Set("Referrer-Policy", "no-referrer")
-		header.Set("X-Content-Type-Options", "nosniff")
+		maps.Copy(w.Header(), carefulHeaders)
 		next.ServeHTTP(w, r)
 	})
 }
