@@ -103,11 +103,14 @@ func readAnswer(t *testing.T, r *bufio.Reader) answer {
 	return answer{status: response.StatusCode, header: response.Header, body: body.String()}
 }
 
+// readiness is what a server that is ready says of what it stands on.
+type readiness struct{ Database, Redis string }
+
 // TestTerminateTurnsNotReadyFirst shows load balancers that the server goes while it still serves.
 func TestTerminateTurnsNotReadyFirst(t *testing.T) {
 	p := start(t, "--data-dir", t.TempDir(), "--shutdown-delay", "1s")
 	app := newClient(t, p)
-	messageOf[string](t, app.get("/readyz"))
+	messageOf[readiness](t, app.get("/readyz"))
 	p.terminate(t)
 	eventually(t, "the server is not ready", func() bool {
 		return app.get("/readyz").status == http.StatusServiceUnavailable
@@ -126,8 +129,8 @@ func TestTwoAtOnce(t *testing.T) {
 			p.awaitBanner(t)
 		}
 		one, other := newClient(t, pair[0]), newClient(t, pair[1])
-		messageOf[string](t, one.get("/readyz"))
-		messageOf[string](t, other.get("/readyz"))
+		messageOf[readiness](t, one.get("/readyz"))
+		messageOf[readiness](t, other.get("/readyz"))
 
 		bearer := []string{"Authorization", "Bearer " + registerAndLogIn(t, one)}
 		messageOf[user](t, one.get("/users/me", bearer...))

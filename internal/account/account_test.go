@@ -77,7 +77,7 @@ func newBench(t *testing.T, d *database.Database, changes ...func(*Options)) ben
 	log := slog.New(slog.DiscardHandler)
 	sessions, err := session.New(t.Context(), session.Options{
 		Database: d, Logger: log, Now: b.clock.Now, SealKey: bytes.Repeat([]byte{1}, 32),
-		CookieKey: bytes.Repeat([]byte{2}, 32), RefreshKey: bytes.Repeat([]byte{3}, 32),
+		CookieKey: bytes.Repeat([]byte{2}, 32), RefreshKey: bytes.Repeat([]byte{3}, 32), TicketKey: bytes.Repeat([]byte{4}, 32),
 		RefreshIdle: 365 * 24 * time.Hour, RefreshLifetime: 365 * 24 * time.Hour,
 		AccessTokenLifetime: 365 * 24 * time.Hour, TicketLifetime: time.Minute,
 	})

@@ -115,7 +115,7 @@ type Callers struct {
 // RateLimits are how many requests somebody may make, and where they are counted.
 type RateLimits struct {
 	Limits limit.Limits `default:"default" placeholder:"LIMITS" help:"How many requests an address or a user may make: off, default, or default and what differs from it: default,credentials=20/m (default ${default})."`
-	Redis  Redis        `placeholder:"URL" help:"redis://[user:password@]host[:port][/number], rediss:// for TLS or unix:// for a socket: counts limits, failures and budgets for several servers together. Without it, each counts its own."`
+	Redis  Redis        `placeholder:"URL" help:"redis://[user:password@]host[:port][/number], rediss:// for TLS or unix:// for a socket: counts limits for several servers together, and tells them at once of logins that end. Without it, each counts its own limits; budgets and failures are in the database."`
 }
 
 // Pictures are the limits of an upload.
@@ -126,7 +126,7 @@ type Pictures struct {
 
 // Codes are how verification codes are sent, to whom and how many.
 type Codes struct {
-	SMS              SMS           `name:"sms" enum:"dev,none,log,webhook,tencent,aliyun,twilio" default:"" placeholder:"SENDER" help:"How verification codes are sent: dev takes 123456 from everyone (the default in dev mode, refused in production), none sends nothing and only checks the form of a code, log writes them into the log, webhook posts them to --sms-endpoint; tencent, aliyun and twilio send them."`
+	SMS              SMS           `name:"sms" enum:"dev,none,log,webhook,tencent,aliyun,twilio" default:"" placeholder:"SENDER" help:"How verification codes are sent: dev takes 123456 from everyone (the default in dev mode, refused in production), none sends nothing and checks only the form of the code of a registration, log writes them into the log, webhook posts them to --sms-endpoint; tencent, aliyun and twilio send them."`
 	SMSEndpoint      Endpoint      `name:"sms-endpoint" placeholder:"URL" help:"Where webhook posts codes, or another address of the provider; with https unless the host is this machine."`
 	SMSKeyID         string        `name:"sms-key-id" placeholder:"ID" help:"The provider's name for the key: SecretId of tencent, AccessKeyId of aliyun, account SID of twilio."`
 	SMSKeySecret     Secret        `name:"sms-key-secret" placeholder:"SECRET" help:"The secret of that key: SecretKey, AccessKeySecret, auth token; the secret that signs the requests of webhook."`

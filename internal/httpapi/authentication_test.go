@@ -78,12 +78,12 @@ func forged(t testing.TB, u user, method jwt.SigningMethod, key any) string {
 func (s *testServer) foreignToken(t testing.TB, u user) string {
 	t.Helper()
 	foreign, err := session.New(t.Context(), session.Options{
-		Database: dbtest.Open(t, ""), Now: s.clock.Now, SealKey: bytes.Repeat([]byte{9}, 32), RefreshKey: make([]byte, 32), AccessTokenLifetime: time.Hour, SigningKeyLifetime: 90 * day,
+		Database: dbtest.Open(t, ""), Now: s.clock.Now, SealKey: bytes.Repeat([]byte{9}, 32), CookieKey: make([]byte, 32), TicketKey: make([]byte, 32), RefreshKey: make([]byte, 32), AccessTokenLifetime: time.Hour, SigningKeyLifetime: 90 * day,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, _, err := foreign.AccessToken(session.Session{ID: u.id, UserID: u.id})
+	token, _, err := foreign.AccessToken(session.Session{ID: u.id, UserID: u.id, ExpiresAt: s.clock.Now().Add(hour)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -138,7 +138,7 @@ func (k *keyring) reload(ctx context.Context) error {
 		private, err := k.seal.Open(nil, nil, row.Sealed, []byte(row.ID))
 		if err != nil {
 			return fmt.Errorf("open signing key %s: this database was set up with another secret; "+
-				"start with that secret file, or delete the rows of signing_keys, which logs everybody out", row.ID)
+				"start with that secret file, or delete the rows of signing_keys and sessions, which logs everybody out", row.ID)
 		}
 		if keys[i], err = newSigningKey(row.ID, Algorithm(row.Algorithm), private, row.CreatedAt); err != nil {
 			return fmt.Errorf("read signing key %s: %w", row.ID, err)

@@ -90,8 +90,10 @@ type Service struct {
 
 // New returns the service of sessions. The first start on a database makes a signing key.
 func New(ctx context.Context, options Options) (*Service, error) {
-	if len(options.RefreshKey) != 32 {
-		return nil, fmt.Errorf("the key of refresh tokens has %d bytes, not 32", len(options.RefreshKey))
+	for of, key := range map[string][]byte{"cookies": options.CookieKey, "tickets": options.TicketKey, "refresh tokens": options.RefreshKey} {
+		if len(key) != 32 { // an empty one would let anybody sign
+			return nil, fmt.Errorf("the key of %s has %d bytes, not 32", of, len(key))
+		}
 	}
 	options.Logger = cmp.Or(options.Logger, slog.Default())
 	options.Algorithm = cmp.Or(options.Algorithm, EdDSA)

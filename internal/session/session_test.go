@@ -163,6 +163,8 @@ func TestAnotherSecretIsAClearError(t *testing.T) {
 		for _, shorten := range []func(*session.Options){
 			func(o *session.Options) { o.SealKey = o.SealKey[:10] },
 			func(o *session.Options) { o.RefreshKey = o.RefreshKey[:10] },
+			func(o *session.Options) { o.CookieKey = nil },
+			func(o *session.Options) { o.TicketKey = nil },
 		} {
 			short := options(d, c)
 			shorten(&short)
@@ -500,11 +502,13 @@ func TestDeleteExpired(t *testing.T) {
 		old := open(t, s)
 		redeem(t, s, old)
 		wantDeleted(t, s, 0)
-		c.advance(ticketLifetime + time.Second)
+		c.advance(ticketLifetime + time.Minute)
+		wantDeleted(t, s, 0) // the ticket is good yet by a clock that is behind
+		c.advance(time.Second)
 		fresh := open(t, s)
 		redeem(t, s, fresh)
 		wantDeleted(t, s, 1) // the ticket
-		c.advance(refreshIdle - ticketLifetime)
+		c.advance(refreshIdle - ticketLifetime - time.Minute)
 		wantDeleted(t, s, 2) // the session, and the other ticket
 		if _, err := d.Queries().GetSession(t.Context(), old.ID); !errors.Is(err, sql.ErrNoRows) {
 			t.Errorf("the row of an ended session is still there, or %v", err)

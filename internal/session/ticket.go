@@ -69,7 +69,8 @@ func (s *Service) RedeemTicket(ctx context.Context, ticket string) (Session, err
 	}
 	err = s.options.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
 		return q.InsertUsedTicket(ctx, db.InsertUsedTicketParams{
-			Hash: ticketHash(ticket), SessionID: session.ID, ExpiresAt: s.now().Add(s.options.TicketLifetime),
+			Hash: ticketHash(ticket), SessionID: session.ID,
+			ExpiresAt: s.now().Add(s.options.TicketLifetime + 2*clockSkew), // until the ticket has expired by every clock
 		})
 	})
 	if database.IsDuplicate(err) {

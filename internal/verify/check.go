@@ -36,8 +36,11 @@ func (s *Service) Check(ctx context.Context, rawPhone string, purpose Purpose, c
 	if err != nil {
 		return Proof{}, err
 	}
-	if s.options.FormOnly || s.options.AnyPhone != "" {
-		if s.isUnsent(code) {
+	if s.options.FormOnly {
+		return Proof{}, checkForm(purpose, code)
+	}
+	if s.options.AnyPhone != "" {
+		if subtle.ConstantTimeCompare([]byte(code), []byte(s.options.AnyPhone)) == 1 {
 			return Proof{}, nil
 		}
 		if _, fixed := s.options.Fixed[phone]; !fixed {
@@ -55,12 +58,16 @@ func (s *Service) Check(ctx context.Context, rawPhone string, purpose Purpose, c
 	return Proof{phone: phone, purpose: purpose, hash: row.Hash, sentAt: row.SentAt}, nil
 }
 
-// isUnsent reports whether a code is right without having been sent.
-func (s *Service) isUnsent(code string) bool {
-	if s.options.FormOnly {
-		return len(code) == codeDigits && strings.Trim(code, "0123456789") == ""
+// checkForm takes a code that was never sent. It is enough to register a phone that nobody has, but
+// not to get at an account.
+func checkForm(purpose Purpose, code string) error {
+	if purpose != Register {
+		return errCodeExpired
 	}
-	return subtle.ConstantTimeCompare([]byte(code), []byte(s.options.AnyPhone)) == 1
+	if len(code) != codeDigits || strings.Trim(code, "0123456789") != "" {
+		return errWrongCode
+	}
+	return nil
 }
 
 // try counts a try of a phone's code and returns the code, or CodeExpired. The try is counted on

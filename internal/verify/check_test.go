@@ -186,10 +186,12 @@ func TestDevelopmentCode(t *testing.T) {
 	})
 }
 
+// TestFormOnly registers anybody, but gets nobody into an account.
 func TestFormOnly(t *testing.T) {
 	b := newBench(dbtest.Open(t, ""), func(o *verify.Options) { o.FormOnly, o.Sender = true, nil })
+	registering := verify.Request{Phone: phone, Purpose: verify.Register, Client: home}
 	for range 20 {
-		sent, err := b.Send(t.Context(), login(phone))
+		sent, err := b.Send(t.Context(), registering)
 		if want := (verify.Sent{NextIn: time.Minute, ExpiresIn: 5 * time.Minute}); err != nil || sent != want {
 			t.Fatalf("%+v, %v; want %+v", sent, err, want)
 		}
@@ -197,8 +199,16 @@ func TestFormOnly(t *testing.T) {
 	for code, want := range map[string]apperr.Code{
 		"000000": apperr.OK, "987654": apperr.OK, "12345": apperr.WrongCode, "1234567": apperr.WrongCode, "12345a": apperr.WrongCode, "": apperr.WrongCode,
 	} {
-		wantCode(t, b.use(t, phone, code), want)
+		_, err := b.Check(t.Context(), phone, verify.Register, code)
+		wantCode(t, err, want)
 	}
-	_, err := b.Send(t.Context(), login("1234"))
+	for _, purpose := range []verify.Purpose{verify.Login, verify.Reset, verify.ChangePhone, verify.Delete, verify.Export} {
+		_, err := b.Send(t.Context(), verify.Request{Phone: phone, Purpose: purpose, Client: home})
+		wantCode(t, err, apperr.SendingFailed)
+		_, err = b.Check(t.Context(), phone, purpose, "123456")
+		wantCode(t, err, apperr.CodeExpired)
+	}
+	registering.Phone = "1234"
+	_, err := b.Send(t.Context(), registering)
 	wantCode(t, err, apperr.InvalidInput)
 }

@@ -37,6 +37,8 @@ type Sent struct {
 	NextIn, ExpiresIn time.Duration
 }
 
+var errNoSender = errors.New("no sender of codes is configured (--sms none)")
+
 // Send sends a code to a phone, which replaces the one before. It returns InvalidInput (no such phone,
 // or none that can be reached), RegionNotServed, CodeTooSoon, TooManyCodes, CaptchaRequired,
 // SendingFailed and ServerBusy. Nothing depends on whether the phone is registered.
@@ -45,8 +47,11 @@ func (s *Service) Send(ctx context.Context, r Request) (Sent, error) {
 	if err != nil {
 		return Sent{}, err
 	}
-	if s.options.FormOnly {
+	if s.options.FormOnly && r.Purpose == Register { // any code will do
 		return Sent{NextIn: rest, ExpiresIn: lifetime}, nil
+	}
+	if s.options.FormOnly {
+		return Sent{}, apperr.Wrap(apperr.SendingFailed, errNoSender)
 	}
 	r.Phone = phone
 	sent, err := s.send(ctx, r)

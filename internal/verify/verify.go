@@ -58,7 +58,7 @@ type Options struct {
 	// AnyPhone is a code that is taken from every phone, sent or not, and the one that is sent
 	// (development mode).
 	AnyPhone string
-	// FormOnly takes any six digits, and sends nothing.
+	// FormOnly takes any six digits for a registration, and sends nothing: there are no other codes.
 	FormOnly bool
 }
 
