@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"slices"
 
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/google/uuid"
@@ -19,7 +20,9 @@ import (
 type call struct {
 	request   *http.Request
 	id        string
-	client    netip.Addr
+	peer      netip.Addr // at the other end of the connection
+	byProxy   bool       // the peer is a proxy whose word counts
+	client    netip.Addr // the peer, or whom such a proxy names
 	scheme    string
 	operation *operation      // nil outside the contract
 	session   session.Session // zero where nobody is logged in
@@ -33,6 +36,9 @@ func callFrom(ctx context.Context) *call {
 	return ctx.Value(callKey{}).(*call)
 }
 
+// requestIDHeader is written as net/http writes it, so that it need not be rewritten at each request.
+const requestIDHeader = "X-Request-Id"
+
 var (
 	wellFormedRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 	languages           = language.NewMatcher([]language.Tag{language.SimplifiedChinese, language.English})
@@ -41,11 +47,13 @@ var (
 // identify gives the request its id, and finds out who asks by which scheme.
 func (s *server) identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &call{id: r.Header.Get("X-Request-ID"), scheme: s.scheme(r), client: clientAddress(r)}
+		c := &call{id: r.Header.Get(requestIDHeader), peer: peerAddress(r)}
 		if !wellFormedRequestID.MatchString(c.id) {
 			c.id = uuid.NewString()
 		}
-		w.Header().Set("X-Request-ID", c.id)
+		c.byProxy = s.isTrustedProxy(c.peer)
+		c.client, c.scheme = clientAddress(r.Context(), c.peer), scheme(r, c.byProxy)
+		w.Header().Set(requestIDHeader, c.id)
 		ctx := logging.WithRequestID(r.Context(), c.id)
 		c.request = r.WithContext(context.WithValue(ctx, callKey{}, c))
 		next.ServeHTTP(w, c.request)
@@ -53,11 +61,11 @@ func (s *server) identify(next http.Handler) http.Handler {
 }
 
 // clientAddress is the address that a trusted proxy named, or the peer's own.
-func clientAddress(r *http.Request) netip.Addr {
-	if client := middleware.GetClientIPAddr(r.Context()); client.IsValid() {
+func clientAddress(ctx context.Context, peer netip.Addr) netip.Addr {
+	if client := middleware.GetClientIPAddr(ctx); client.IsValid() {
 		return client
 	}
-	return peerAddress(r)
+	return peer
 }
 
 func peerAddress(r *http.Request) netip.Addr {
@@ -68,9 +76,13 @@ func peerAddress(r *http.Request) netip.Addr {
 	return peer.Addr().Unmap()
 }
 
+func (s *server) isTrustedProxy(peer netip.Addr) bool {
+	return slices.ContainsFunc(s.TrustedProxies, func(trusted netip.Prefix) bool { return trusted.Contains(peer) })
+}
+
 // scheme is what a trusted proxy says the client speaks, or what this connection speaks.
-func (s *server) scheme(r *http.Request) string {
-	if s.fromTrustedProxy(r) {
+func scheme(r *http.Request, byProxy bool) string {
+	if byProxy {
 		for _, header := range []string{"X-Forwarded-Proto", "X-Scheme"} {
 			if scheme := r.Header.Get(header); scheme == "http" || scheme == "https" {
 				return scheme
@@ -81,19 +93,6 @@ func (s *server) scheme(r *http.Request) string {
 		return "https"
 	}
 	return "http"
-}
-
-func (s *server) fromTrustedProxy(r *http.Request) bool {
-	if len(s.TrustedProxies) == 0 {
-		return false
-	}
-	peer := peerAddress(r)
-	for _, prefix := range s.TrustedProxies {
-		if prefix.Contains(peer) {
-			return true
-		}
-	}
-	return false
 }
 
 // language is the one that the client prefers of ours.

@@ -99,7 +99,8 @@ var forwardingHeaders = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwa
 // published by a proxy on the same machine, and from pages that rebind their name to it.
 func (s *server) refuseForeign(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.isLocalHost(r.Host) || !s.fromTrustedProxy(r) && (isForwarded(r) || !s.isLocal(peerAddress(r))) {
+		c := callFrom(r.Context())
+		if !s.isLocalHost(r.Host) || !c.byProxy && (isForwarded(r) || !s.isLocal(c.peer)) {
 			s.writeError(w, r, apperr.New(apperr.NotLocal))
 			return
 		}
