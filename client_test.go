@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"image"
 	"image/color"
 	"image/gif"
@@ -63,7 +65,7 @@ func (p proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	forwarded := r.Clone(r.Context())
 	forwarded.Host = r.URL.Host
 	forwarded.URL.Scheme, forwarded.URL.Host = "http", p.address
-	forwarded.Header.Set("X-Real-IP", clientIP)
+	forwarded.Header.Set("X-Real-IP", cmp.Or(r.Header.Get("X-Real-IP"), clientIP)) // a test may play another client
 	forwarded.Header.Set("X-Scheme", "https")
 	answer, err := p.next.RoundTrip(forwarded)
 	if answer != nil {
@@ -83,26 +85,35 @@ type answer struct {
 // do sends a request to a path or a URL. Headers are name, value, ….
 func (c *client) do(method, target string, body io.Reader, headers ...string) answer {
 	c.t.Helper()
+	a, err := c.try(method, target, body, headers...)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return a
+}
+
+// try is do for a server that may be killed meanwhile. Its error is that there is no complete answer.
+func (c *client) try(method, target string, body io.Reader, headers ...string) (answer, error) {
 	if strings.HasPrefix(target, "/") {
 		target = c.base + target
 	}
 	r, err := http.NewRequestWithContext(c.t.Context(), method, target, body)
 	if err != nil {
-		c.t.Fatal(err)
+		return answer{}, err
 	}
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
 	response, err := c.http.Do(r)
 	if err != nil {
-		c.t.Fatalf("%s %s: %v", method, target, err)
+		return answer{}, err // it names the method and the URL
 	}
 	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
 	if err != nil {
-		c.t.Fatalf("%s %s: read the answer: %v", method, target, err)
+		return answer{}, fmt.Errorf("%s %s: read the answer: %w", method, target, err)
 	}
-	return answer{response.StatusCode, response.Header, string(content), response.Request.URL}
+	return answer{response.StatusCode, response.Header, string(content), response.Request.URL}, nil
 }
 
 func (c *client) get(target string, headers ...string) answer {
@@ -110,9 +121,9 @@ func (c *client) get(target string, headers ...string) answer {
 	return c.do(http.MethodGet, target, nil, headers...)
 }
 
-func (c *client) postJSON(path, body string) answer {
+func (c *client) postJSON(path, body string, headers ...string) answer {
 	c.t.Helper()
-	return c.do(http.MethodPost, path, strings.NewReader(body), "Content-Type", "application/json")
+	return c.do(http.MethodPost, path, strings.NewReader(body), append([]string{"Content-Type", "application/json"}, headers...)...)
 }
 
 // upload sends files in the field image.
