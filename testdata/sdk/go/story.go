@@ -16,6 +16,8 @@ import (
 	"os"
 	"path"
 
+	"github.com/oapi-codegen/nullable"
+
 	"gatehouse/testdata/sdk/go/gatehouse"
 )
 
@@ -48,6 +50,9 @@ func play(ctx context.Context, server string) error {
 	if err := me(ctx, client); err != nil {
 		return fmt.Errorf("me: %w", err)
 	}
+	if err := profile(ctx, client); err != nil {
+		return fmt.Errorf("profile: %w", err)
+	}
 	if err := uploadAndLoad(ctx, client); err != nil {
 		return fmt.Errorf("pictures: %w", err)
 	}
@@ -60,14 +65,18 @@ func play(ctx context.Context, server string) error {
 // register registers twice. The second time is refused with a code that has a name.
 func register(ctx context.Context, client *gatehouse.ClientWithResponses) error {
 	registration := gatehouse.Registration{Phone: phone, Password: password, Code: "123456"}
-	first, err := client.RegisterUserWithResponse(ctx, registration)
-	if err != nil {
-		return err
+	key := "5f1c7a0e-1d5b-4f6e-9b61-0f6f3c1f8a52"
+	params := &gatehouse.RegisterUserParams{IdempotencyKey: &key}
+	for range 2 { // as after an answer that got lost
+		first, err := client.RegisterUserWithResponse(ctx, params, registration)
+		if err != nil {
+			return err
+		}
+		if done := first.JSON200; done == nil || done.Data.Msg != "ok" || done.Data.Code != gatehouse.SuccessCodeOk {
+			return fmt.Errorf("answered %s: %s", first.Status(), first.Body)
+		}
 	}
-	if done := first.JSON200; done == nil || done.Data.Msg != "ok" || done.Data.Code != gatehouse.SuccessCodeOk {
-		return fmt.Errorf("answered %s: %s", first.Status(), first.Body)
-	}
-	second, err := client.RegisterUserWithResponse(ctx, registration)
+	second, err := client.RegisterUserWithResponse(ctx, nil, registration)
 	if err != nil {
 		return err
 	}
@@ -85,21 +94,28 @@ func (t accessToken) authorize(_ context.Context, r *http.Request) error {
 }
 
 func login(ctx context.Context, client *gatehouse.ClientWithResponses) (accessToken, error) {
-	refused, err := client.LoginUserWithResponse(ctx, gatehouse.Credentials{Phone: phone, Password: "wrong-password"})
+	refused, err := client.LoginUserWithResponse(ctx, gatehouse.Credentials{Phone: phone, Password: ptr("wrong-password")})
 	if err != nil {
 		return "", err
 	}
 	if refused.JSON401 == nil || refused.JSON401.Data.Code != gatehouse.ErrorCodeWrongPassword {
 		return "", fmt.Errorf("wrong password: answered %s: %s", refused.Status(), refused.Body)
 	}
-	answer, err := client.LoginUserWithResponse(ctx, gatehouse.Credentials{Phone: phone, Password: password})
+	answer, err := client.LoginUserWithResponse(ctx, gatehouse.Credentials{Phone: phone, Password: ptr(password), Device: ptr("Go")})
 	if err != nil {
 		return "", err
 	}
 	if answer.JSON200 == nil {
 		return "", fmt.Errorf("answered %s: %s", answer.Status(), answer.Body)
 	}
-	login := answer.JSON200.Data.Msg
+	refreshed, err := client.RefreshTokenWithResponse(ctx, nil, gatehouse.TokenRefresh{RefreshToken: answer.JSON200.Data.Msg.RefreshToken})
+	if err != nil {
+		return "", err
+	}
+	if refreshed.JSON200 == nil {
+		return "", fmt.Errorf("refresh: answered %s: %s", refreshed.Status(), refreshed.Body)
+	}
+	login := refreshed.JSON200.Data.Msg
 	if login.TokenType != gatehouse.LoginTokenTypeBearer || login.ExpiresIn <= 0 || login.User.LastLoginAt == nil {
 		return "", fmt.Errorf("answered %+v", login)
 	}
@@ -116,6 +132,30 @@ func me(ctx context.Context, client *gatehouse.ClientWithResponses) error {
 	}
 	if user := answer.JSON200.Data.Msg; user.Phone != "+86"+phone || user.CreatedAt.After(*user.LastLoginAt) {
 		return fmt.Errorf("answered %+v", user)
+	}
+	return nil
+}
+
+// profile tells an empty text from one that is absent, and from none at all.
+func profile(ctx context.Context, client *gatehouse.ClientWithResponses) error {
+	answer, err := client.UpdateCurrentUserWithResponse(ctx, gatehouse.UserChanges{
+		Nickname: nullable.NewNullableWithValue("小明"), Bio: nullable.NewNullableWithValue(""), Gender: nullable.NewNullNullable[gatehouse.UserChangesGender](),
+	})
+	if err != nil {
+		return err
+	}
+	if answer.JSON200 == nil {
+		return fmt.Errorf("answered %s: %s", answer.Status(), answer.Body)
+	}
+	if user := answer.JSON200.Data.Msg; user.Nickname != "小明" || user.Bio == nil || *user.Bio != "" || user.Gender != nil {
+		return fmt.Errorf("answered %+v", user)
+	}
+	devices, err := client.ListSessionsWithResponse(ctx)
+	if err != nil {
+		return err
+	}
+	if devices.JSON200 == nil || devices.JSON200.Data.Msg.Sessions[0].Device != "Go" {
+		return fmt.Errorf("answered %s: %s", devices.Status(), devices.Body)
 	}
 	return nil
 }
@@ -171,7 +211,7 @@ func upload(ctx context.Context, client *gatehouse.ClientWithResponses, pictures
 	if err := form.Close(); err != nil {
 		return nil, err
 	}
-	answer, err := client.UploadImagesWithBodyWithResponse(ctx, form.FormDataContentType(), &body)
+	answer, err := client.UploadImagesWithBodyWithResponse(ctx, nil, form.FormDataContentType(), &body)
 	if err != nil {
 		return nil, err
 	}
@@ -204,3 +244,5 @@ func openHomePage(ctx context.Context, client *gatehouse.ClientWithResponses) er
 	}
 	return nil
 }
+
+func ptr[T any](value T) *T { return &value }

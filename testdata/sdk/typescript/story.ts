@@ -3,7 +3,8 @@
 import { createClient } from './client/client/index.js';
 import {
   type ErrorCode as Code, ErrorCode, type ErrorResult, type Login, type StoredImage, SuccessCode,
-  createHomeTicket, getCurrentUser, getImage, loginUser, registerUser, uploadImages,
+  createHomeTicket, getCurrentUser, getImage, listSessions, loginUser, logoutUser, refreshToken, registerUser, updateCurrentUser,
+  uploadImages,
 } from './client/index.js';
 
 declare const process: { argv: string[] };
@@ -45,9 +46,11 @@ async function register() {
 }
 
 async function logIn(): Promise<Login> {
-  const { data, error } = await loginUser({ client: anybody, body: credentials });
+  const { data, error } = await loginUser({ client: anybody, body: { ...credentials, device: 'TypeScript' } });
   check(data !== undefined, 'log in', error);
-  const login: Login = data.data.msg;
+  const refreshed = await refreshToken({ client: anybody, body: { refreshToken: data.data.msg.refreshToken } });
+  check(refreshed.data !== undefined, 'refresh', refreshed.error);
+  const login: Login = refreshed.data.data.msg;
   const lifetime: number = login.expiresIn;
   check(lifetime > 0 && login.tokenType === 'Bearer', 'log in', login);
   return login;
@@ -90,5 +93,15 @@ check(me.data?.data.msg.phone === '+8618866668888', 'me', me.error);
 const nobody = await getCurrentUser({ client: anybody });
 check(nobody.error?.data.code === ErrorCode.NOT_LOGGED_IN, 'me, not logged in', nobody.data);
 
+const changed = await updateCurrentUser({ client, body: { nickname: '小明', bio: '', gender: null, metadata: { theme: 'dark' } } });
+check(changed.data?.data.msg.nickname === '小明' && changed.data.data.msg.bio === '', 'profile', changed.error);
+check(changed.data.data.msg.gender === undefined && changed.data.data.msg.metadata?.['theme'] === 'dark', 'profile', changed.data);
+const devices = await listSessions({ client });
+check(devices.data?.data.msg.sessions[0]?.device === 'TypeScript', 'devices', devices.error);
+
 await uploadAndLoad(client);
 await openHomePage(client);
+
+await logoutUser({ client });
+const gone = await getCurrentUser({ client });
+check(gone.error?.data.code === ErrorCode.NOT_LOGGED_IN, 'me, logged out', gone.data);
