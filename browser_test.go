@@ -100,7 +100,7 @@ func TestLoginInBrowser(t *testing.T) {
 }
 
 // logInAndSwitch logs in by the form, and follows the links of another user's app: first while the
-// browser is logged in, then as a new visitor.
+// browser is logged in, then as a new visitor, who logs out in the end.
 func logInAndSwitch(t *testing.T, app *client, b *tab) {
 	t.Helper()
 	registerAndLogIn(t, app)
@@ -131,6 +131,11 @@ func logInAndSwitch(t *testing.T, app *client, b *tab) {
 	b.forgetCookies()
 	b.open(ticketPath())
 	b.wantPage("/h5/home", greeting, "用户9999")
+
+	b.click(".leave button")
+	b.wantPage("/h5/login", "h1", "登录")
+	b.open("/h5/home")
+	b.wantPage("/h5/login", "h1", "登录")
 }
 
 func TestDocsInBrowser(t *testing.T) {
