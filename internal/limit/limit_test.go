@@ -304,6 +304,24 @@ func TestKeysInRedisEnd(t *testing.T) {
 	}
 }
 
+// TestRaisedRateHoldsAtOnce keeps nobody waiting for the rate of before.
+func TestRaisedRateHoldsAtOnce(t *testing.T) {
+	l := newNode(t, dbtest.NewRedis(t))
+	awaitShared(t, l)
+	untilWhole(t, func(who string) bool {
+		low, high := Rate{4, 24 * time.Hour}, Rate{100, time.Hour}
+		before := take(t, l, low, who)
+		raised, next := take(t, l, high, who), take(t, l, high, who)
+		if before.Limit != low.Count || raised.Limit != high.Count || next.Limit != high.Count {
+			return false
+		}
+		if raised.Limited || !next.Limited || next.RetryAfter > high.interval() {
+			t.Errorf("after the rate was raised: %+v, then %+v; want one that is allowed, and one that soon is", raised, next)
+		}
+		return true
+	})
+}
+
 func TestClassesAndClientsAreCountedApart(t *testing.T) {
 	l := newLimiter(t, Options{})
 	for _, key := range []struct{ class, who string }{{Read, "a"}, {Read, "b"}, {Write, "a"}} {

@@ -5,6 +5,10 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local interval, count = tonumber(ARGV[1]), tonumber(ARGV[2])
 local reset = math.max(tonumber(redis.call('GET', KEYS[1]) or 0) - now, 0)
+-- Further off than a whole burst takes: the rate was raised, or the clock set back. The next one would wait for that.
+if reset > interval * count then
+  reset = interval * (count - 1)
+end
 if reset + interval > interval * count then
   return {1, reset}
 end
