@@ -48,6 +48,22 @@ func TestAdministration(t *testing.T) {
 	})
 }
 
+func TestErasureIsBroughtForward(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		b := newBench(t, d)
+		user, _ := b.registered(t)
+		b.requestDeletion(t, user.ID)
+		b.advance(time.Hour)
+		now := b.node(func(o *Options) { o.Grace = 0 })
+		if erasedAt, err := now.ScheduleDeletion(t.Context(), user.ID); err != nil || !erasedAt.Equal(b.now()) {
+			t.Errorf("erased at %v, %v; want now", erasedAt, err)
+		}
+		if ids := b.due(t); len(ids) != 1 || ids[0] != user.ID {
+			t.Errorf("%v are due, want %s", ids, user.ID)
+		}
+	})
+}
+
 func TestAdministrationOfUnknownUsers(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		b := newBench(t, d)

@@ -364,7 +364,7 @@ func (q *Queries) ReleasePhone(ctx context.Context, arg ReleasePhoneParams) erro
 
 const scheduleErasure = `-- name: ScheduleErasure :execrows
 UPDATE users SET erase_at = ?, updated_at = ?
-WHERE id = ? AND password_hash = ? AND erase_at IS NULL
+WHERE id = ? AND password_hash = ? AND (erase_at IS NULL OR erase_at > ?)
 `
 
 type ScheduleErasureParams struct {
@@ -374,12 +374,14 @@ type ScheduleErasureParams struct {
 	CheckedHash string
 }
 
+// An erasure may come earlier, but not be put off.
 func (q *Queries) ScheduleErasure(ctx context.Context, arg ScheduleErasureParams) (int64, error) {
 	result, err := q.exec(ctx, q.scheduleErasureStmt, scheduleErasure,
 		arg.EraseAt,
 		arg.UpdatedAt,
 		arg.ID,
 		arg.CheckedHash,
+		arg.EraseAt,
 	)
 	if err != nil {
 		return 0, err

@@ -73,8 +73,9 @@ UPDATE users SET disabled_at = COALESCE(disabled_at, sqlc.arg(now)), updated_at 
 UPDATE users SET disabled_at = NULL, updated_at = ? WHERE id = sqlc.arg(id);
 
 -- name: ScheduleErasure :execrows
+-- An erasure may come earlier, but not be put off.
 UPDATE users SET erase_at = sqlc.arg(erase_at), updated_at = ?
-WHERE id = sqlc.arg(id) AND password_hash = sqlc.arg(checked_hash) AND erase_at IS NULL;
+WHERE id = sqlc.arg(id) AND password_hash = sqlc.arg(checked_hash) AND (erase_at IS NULL OR erase_at > sqlc.arg(erase_at));
 
 -- name: ReleasePhone :exec
 -- Takes the phone from a user who is to be erased by now, for somebody else to register with.
