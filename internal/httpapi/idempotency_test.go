@@ -92,6 +92,16 @@ func TestKeysOfOtherRequests(t *testing.T) {
 	})
 }
 
+// TestKeysOfNobody keeps those who upload without a login from getting each other's pictures.
+func TestKeysOfNobody(t *testing.T) {
+	s := newBooklet(t, "")
+	key := idempotencyKey("photo-0001")
+	send := func() string { return string(s.sendUnchecked(t, upload([]file{{"a.png", tinyPNG(t)}}, key)).body) }
+	if first, second := send(), send(); first == second || s.count(t, "images") != 2 {
+		t.Errorf("%d pictures, answered\n%s\n%s; want two of them", s.count(t, "images"), first, second)
+	}
+}
+
 // TestFailuresAreNotRepeated lets a client mend its request under the same key.
 func TestFailuresAreNotRepeated(t *testing.T) {
 	s := newServer(t, "")
