@@ -133,9 +133,9 @@ func logInAndSwitch(t *testing.T, app *client, b *tab) {
 	b.wantPage("/h5/home", greeting, "用户9999")
 
 	b.click(".leave button")
-	b.wantPage("/h5/login", "h1", "登录")
+	b.wantPage("/h5/login", ".panel h1", "登录")
 	b.open("/h5/home")
-	b.wantPage("/h5/login", "h1", "登录")
+	b.wantPage("/h5/login", ".panel h1", "登录")
 }
 
 func TestDocsInBrowser(t *testing.T) {
