@@ -36,7 +36,7 @@ func announce(w io.Writer, options config.Options, address *net.TCPAddr) error {
 	case config.SMSNone:
 		text.WriteString("  NOTE: verification codes are not sent (--sms none): anyone can register any phone number\n")
 	}
-	if len(options.Limits) == 0 {
+	if options.Mode == config.Production && len(options.Limits) == 0 {
 		text.WriteString("  NOTE: nothing limits how much a client may ask for (--limits off)\n")
 	}
 	switch {

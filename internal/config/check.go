@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"gatehouse/internal/limit"
 )
 
 // checkValues makes every option, and every flag of a command, check its value and note a problem. Without it,
@@ -159,6 +161,9 @@ func (o *Options) complete() {
 		o.Addr = "127.0.0.1:8000"
 	case o.Addr.host() == "" && !reachable:
 		o.Addr = "127.0.0.1" + o.Addr
+	}
+	if o.Limits == nil && o.Mode == Production {
+		o.Limits = limit.Defaults()
 	}
 	if o.Mode != Dev {
 		return

@@ -60,7 +60,6 @@ func TestDefaults(t *testing.T) {
 		Pictures: config.Pictures{
 			UploadLimit: 50 << 20, UploadFiles: 9,
 		},
-		RateLimits: config.RateLimits{Limits: limit.Defaults()},
 		Codes: config.Codes{
 			SMS: config.SMSDev, SMSPrefix: []config.PhonePrefix{"+86"}, Captcha: config.CaptchaNone,
 			SMSBudgetPhone: 10, SMSBudgetAddress: 20, SMSBudgetRange: 500, SMSBudgetDay: 10000,
@@ -243,6 +242,16 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 	}
 }
 
+func TestProductionHasLimits(t *testing.T) {
+	args := []string{"--mode=production", "--sms=none", "--public-url=https://app.example.com", "--secret-file=" + write(t, "secret", "x")}
+	if got := parse(t, args, nil).Options.Limits; !reflect.DeepEqual(got, limit.Defaults()) {
+		t.Errorf("limits are %v", got)
+	}
+	if got := parse(t, append(args, "--limits=off"), nil).Options.Limits; len(got) != 0 {
+		t.Errorf("limits are %v, want none", got)
+	}
+}
+
 func TestValues(t *testing.T) {
 	tests := []struct {
 		args string
@@ -266,6 +275,8 @@ func TestValues(t *testing.T) {
 		{"--test-phone 18866668888=123456", func(o config.Options) any { return o.TestPhone },
 			[]config.TestPhone{{Phone: "18866668888", Code: "123456"}}},
 		{"--limits off", func(o config.Options) any { return o.Limits }, limit.Limits{}},
+		{"--limits default", func(o config.Options) any { return o.Limits }, limit.Defaults()},
+		{"--mode dev", func(o config.Options) any { return len(o.Limits) }, 0},
 		{"--redis unix:///run/redis.sock", func(o config.Options) any { return o.Redis }, config.Redis("unix:///run/redis.sock")},
 		{"--redis redis://:pw@cache", func(o config.Options) any { return o.Redis }, config.Redis("redis://:pw@cache")},
 		{"--sms-endpoint http://127.0.0.1:9/x", func(o config.Options) any { return o.SMSEndpoint }, config.Endpoint("http://127.0.0.1:9/x")},

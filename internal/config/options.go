@@ -114,7 +114,7 @@ type Callers struct {
 
 // RateLimits are how many requests somebody may make, and where they are counted.
 type RateLimits struct {
-	Limits limit.Limits `default:"default" placeholder:"LIMITS" help:"How many requests an address or a user may make: off, default, or default and what differs from it: default,credentials=20/m (default ${default})."`
+	Limits limit.Limits `placeholder:"LIMITS" help:"How many requests an address or a user may make: off (the default in dev mode), default, or default and what differs from it: default,credentials=20/m."`
 	Redis  Redis        `placeholder:"URL" help:"redis://[user:password@]host[:port][/number], rediss:// for TLS or unix:// for a socket: counts limits for several servers together, and tells them at once of logins that end. Without it, each counts its own limits; budgets and failures are in the database."`
 }
 
