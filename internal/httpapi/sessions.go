@@ -16,25 +16,20 @@ import (
 func (s *server) RefreshToken(ctx context.Context, request api.RefreshTokenRequestObject) (api.RefreshTokenResponseObject, error) {
 	body := cmp.Or(request.JSONBody, request.FormdataBody)
 	once := s.once(ctx, request.Params.IdempotencyKey, body.RefreshToken)
-	answer, err := once.Do(ctx, func() ([]byte, error) {
-		commit := idempotency.CommitResult(ctx, once, func(refreshed session.Session) ([]byte, error) {
-			return s.refreshAnswer(ctx, refreshed)
-		})
+	answer, err := once.Do(ctx, func() (answer []byte, err error) {
+		prepare := func(refreshed session.Session) (commit idempotency.Commit, err error) {
+			answer, err = s.refreshAnswer(ctx, refreshed)
+			return once.Commit(ctx, answer), err
+		}
 		from := audit.Origin{Address: callFrom(ctx).client.String()} // the device keeps its name
-		refreshed, err := s.Sessions.Refresh(ctx, body.RefreshToken, from, commit)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := s.Accounts.Seen(ctx, refreshed.UserID); err != nil {
-			return nil, err
-		}
-		return s.refreshAnswer(ctx, refreshed)
+		_, err = s.Sessions.Refresh(ctx, body.RefreshToken, from, prepare)
+		return answer, err
 	})
 	return jsonAnswer(answer), err
 }
 
 func (s *server) refreshAnswer(ctx context.Context, refreshed session.Session) ([]byte, error) {
-	user, err := s.Accounts.Get(ctx, refreshed.UserID)
+	user, err := s.Accounts.Seen(ctx, refreshed.UserID)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,6 @@ import (
 type Once struct {
 	service *Service
 	request Request
-	saved   []byte // the answer that was last handed to Save
 }
 
 // Once names a request by its key.
@@ -27,9 +26,9 @@ func (o *Once) Do(ctx context.Context, do func() ([]byte, error)) ([]byte, error
 	if answer, found, err := o.service.Find(ctx, o.request); found || err != nil {
 		return answer, err
 	}
-	_, err := do()
+	answer, err := do()
 	if err == nil {
-		return o.saved, nil
+		return answer, nil
 	}
 	if earlier, found, findErr := o.service.Find(ctx, o.request); found || findErr != nil {
 		return earlier, findErr
@@ -37,15 +36,19 @@ func (o *Once) Do(ctx context.Context, do func() ([]byte, error)) ([]byte, error
 	return nil, err
 }
 
-// Commit returns what stores an answer, for the transaction that does what is asked for.
-func (o *Once) Commit(ctx context.Context, answer []byte) func(*db.Queries) error {
+// Commit stores an answer in the transaction that does what is asked for; nil stores none.
+type Commit = func(*db.Queries) error
+
+// Commit returns what stores an answer, which must be the one that Do is given.
+func (o *Once) Commit(ctx context.Context, answer []byte) Commit {
 	if o == nil {
 		return nil
 	}
-	return func(q *db.Queries) error { return o.save(ctx, q, answer) }
+	return func(q *db.Queries) error { return o.service.Save(ctx, q, o.request, answer) }
 }
 
-// CommitResult is Commit for an answer that is rendered from what the transaction gives.
+// CommitResult is Commit for an answer that is rendered from what the transaction stores. It is rendered
+// within the transaction, so render must not ask the database.
 func CommitResult[T any](ctx context.Context, o *Once, render func(T) ([]byte, error)) func(*db.Queries, T) error {
 	if o == nil {
 		return nil
@@ -55,12 +58,6 @@ func CommitResult[T any](ctx context.Context, o *Once, render func(T) ([]byte, e
 		if err != nil {
 			return err
 		}
-		return o.save(ctx, q, answer)
+		return o.service.Save(ctx, q, o.request, answer)
 	}
-}
-
-// save keeps the answer too, since one that is rendered again may differ: it bears times and new tokens.
-func (o *Once) save(ctx context.Context, q *db.Queries, answer []byte) error {
-	o.saved = answer
-	return o.service.Save(ctx, q, o.request, answer)
 }

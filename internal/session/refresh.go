@@ -33,21 +33,25 @@ var (
 	errRotated             = errors.New("the refresh token was rotated at the same moment")
 )
 
+// Prepare makes what is stored along with a refreshed session, such as the answer that tells of it: a
+// function that runs first in the same transaction, whose work is kept if and only if the token was
+// still the current one. It returns nil where there is nothing to store.
+type Prepare func(Session) (commit func(*db.Queries) error, err error)
+
 // Refresh uses a refresh token up and returns its session with the next one. For 30 s the token may
 // be used again, as long as the next one was not: the answer is the same. After that, its use means
 // that two hold it, which ends the session and returns RefreshTokenReused. A token that is made up,
 // too old or of an ended session is an InvalidRefreshToken.
 //
-// If commit is not nil, it runs first in a transaction that stores the answer: what it does is kept
-// if and only if this session was still the current one. It may run again, and what it returns
-// fails the refresh.
-func (s *Service) Refresh(ctx context.Context, token string, from audit.Origin, commit func(*db.Queries, Session) error) (Session, error) {
+// If prepare is not nil, it is told the session that will be returned, before the transaction that
+// stores it. It may be asked again, and its error fails the refresh.
+func (s *Service) Refresh(ctx context.Context, token string, from audit.Origin, prepare Prepare) (Session, error) {
 	held, err := parseRefreshToken(token)
 	if err != nil {
 		return Session{}, apperr.Wrap(apperr.InvalidRefreshToken, err)
 	}
 	for range maxRotationRaces {
-		session, err := s.refresh(ctx, held, from, commit)
+		session, err := s.refresh(ctx, held, from, prepare)
 		if !errors.Is(err, errRotated) {
 			return session, err
 		}
@@ -55,7 +59,7 @@ func (s *Service) Refresh(ctx context.Context, token string, from audit.Origin, 
 	return Session{}, apperr.Later(apperr.ServerBusy, time.Second, errRotated)
 }
 
-func (s *Service) refresh(ctx context.Context, held refreshToken, from audit.Origin, commit func(*db.Queries, Session) error) (Session, error) {
+func (s *Service) refresh(ctx context.Context, held refreshToken, from audit.Origin, prepare Prepare) (Session, error) {
 	row, err := s.options.Database.Queries().GetSession(ctx, held.sessionID())
 	if errors.Is(err, sql.ErrNoRows) {
 		return Session{}, errInvalidRefreshToken
@@ -68,9 +72,9 @@ func (s *Service) refresh(ctx context.Context, held refreshToken, from audit.Ori
 	case !genuine, !s.now().Before(row.ExpiresAt):
 		return Session{}, errInvalidRefreshToken
 	case held == newest:
-		return s.rotate(ctx, row, newest, from, commit)
+		return s.rotate(ctx, row, newest, from, prepare)
 	case held.generation()+1 == newest.generation() && s.isJustRotated(row):
-		return s.repeat(ctx, row, newest, commit)
+		return s.repeat(ctx, row, newest, prepare)
 	default:
 		return Session{}, s.endReused(ctx, row, from)
 	}
@@ -92,7 +96,7 @@ func (s *Service) isJustRotated(row db.Session) bool {
 }
 
 // rotate replaces the current token by the next one, unless somebody else has just done it.
-func (s *Service) rotate(ctx context.Context, row db.Session, current refreshToken, from audit.Origin, commit func(*db.Queries, Session) error) (Session, error) {
+func (s *Service) rotate(ctx context.Context, row db.Session, current refreshToken, from audit.Origin, prepare Prepare) (Session, error) {
 	if current.generation() >= maxGenerations {
 		return Session{}, errInvalidRefreshToken
 	}
@@ -105,11 +109,14 @@ func (s *Service) rotate(ctx context.Context, row db.Session, current refreshTok
 		Device: cmp.Or(audit.Cut(from.Device), row.Device), Address: cmp.Or(from.Address, row.Address),
 	}
 	rotate := func(ctx context.Context, q *db.Queries) error { return wantRow(q.RotateSession(ctx, rotation)) }
-	var err error
-	if commit == nil {
+	commit, err := prepare.run(session)
+	switch {
+	case err != nil:
+		return Session{}, err
+	case commit == nil:
 		err = s.options.Database.Exec(ctx, rotate)
-	} else {
-		err = s.commit(ctx, session, commit, rotate)
+	default:
+		err = s.commit(ctx, commit, rotate)
 	}
 	if err != nil {
 		return Session{}, fmt.Errorf("rotate the token of session %s: %w", row.ID, err)
@@ -119,13 +126,17 @@ func (s *Service) rotate(ctx context.Context, row db.Session, current refreshTok
 
 // repeat answers again with the token that the one before was rotated to. The caller's commit is
 // stored here too: its answer is then repeated for longer than the grace.
-func (s *Service) repeat(ctx context.Context, row db.Session, newest refreshToken, commit func(*db.Queries, Session) error) (Session, error) {
+func (s *Service) repeat(ctx context.Context, row db.Session, newest refreshToken, prepare Prepare) (Session, error) {
 	session := s.issued(row.ID, row.UserID, row.ExpiresAt, newest)
+	commit, err := prepare.run(session)
+	if err != nil {
+		return Session{}, err
+	}
 	if commit == nil {
 		return session, nil
 	}
 	now := s.now()
-	err := s.commit(ctx, session, commit, func(ctx context.Context, q *db.Queries) error {
+	err = s.commit(ctx, commit, func(ctx context.Context, q *db.Queries) error {
 		return wantRow(q.SetSessionSeen(ctx, db.SetSessionSeenParams{LastSeenAt: &now, ID: row.ID, Generation: row.Generation}))
 	})
 	if err != nil {
@@ -134,10 +145,18 @@ func (s *Service) repeat(ctx context.Context, row db.Session, newest refreshToke
 	return session, nil
 }
 
+// run returns what is stored along with a session, if anything.
+func (p Prepare) run(session Session) (func(*db.Queries) error, error) {
+	if p == nil {
+		return nil, nil
+	}
+	return p(session)
+}
+
 // commit runs the caller's commit and then a statement that fails if the session has moved on.
-func (s *Service) commit(ctx context.Context, session Session, commit func(*db.Queries, Session) error, statement func(context.Context, *db.Queries) error) error {
+func (s *Service) commit(ctx context.Context, commit func(*db.Queries) error, statement func(context.Context, *db.Queries) error) error {
 	return s.options.Database.InTx(ctx, func(q *db.Queries) error {
-		if err := commit(q, session); err != nil {
+		if err := commit(q); err != nil {
 			return err
 		}
 		return statement(ctx, q)

@@ -113,13 +113,20 @@ func TestRefresh(t *testing.T) {
 	})
 }
 
+// committing prepares a commit that is told of the session.
+func committing(commit func(*db.Queries, session.Session) error) session.Prepare {
+	return func(of session.Session) (func(*db.Queries) error, error) {
+		return func(q *db.Queries) error { return commit(q, of) }, nil
+	}
+}
+
 // TestParallelRefreshes uses one token on two nodes at once: an app with many requests in the air.
 func TestParallelRefreshes(t *testing.T) {
 	const parallel = 100
-	record := func(ctx context.Context, c *clock) func(*db.Queries, session.Session) error {
-		return func(q *db.Queries, of session.Session) error {
+	record := func(ctx context.Context, c *clock) session.Prepare {
+		return committing(func(q *db.Queries, of session.Session) error {
 			return audit.Record(ctx, q, of.UserID, audit.Exported, audit.Origin{}, c.Now())
-		}
+		})
 	}
 	for name, withCommit := range map[string]bool{"alone": false, "with a commit": true} {
 		t.Run(name, func(t *testing.T) {
@@ -127,16 +134,16 @@ func TestParallelRefreshes(t *testing.T) {
 				c := newClock()
 				nodes := []*session.Service{newService(t, options(d, c)), newService(t, options(d, c))}
 				opened := open(t, nodes[0])
-				var commit func(*db.Queries, session.Session) error
+				var prepare session.Prepare
 				if withCommit {
-					commit = record(t.Context(), c)
+					prepare = record(t.Context(), c)
 				}
 				answers := make([]session.Session, parallel)
 				var refreshing sync.WaitGroup
 				for i := range parallel {
 					refreshing.Go(func() {
 						var err error
-						if answers[i], err = nodes[i%2].Refresh(t.Context(), opened.RefreshToken, audit.Origin{}, commit); err != nil {
+						if answers[i], err = nodes[i%2].Refresh(t.Context(), opened.RefreshToken, audit.Origin{}, prepare); err != nil {
 							t.Error(err)
 						}
 					})
@@ -295,7 +302,7 @@ func TestRefreshIsOneWithItsCommit(t *testing.T) {
 		fail := func(q *db.Queries, of session.Session) error { return errors.Join(store(q, of), failure) }
 
 		with := func(commit func(*db.Queries, session.Session) error) (session.Session, error) {
-			return s.Refresh(t.Context(), opened.RefreshToken, audit.Origin{}, commit)
+			return s.Refresh(t.Context(), opened.RefreshToken, audit.Origin{}, committing(commit))
 		}
 		if got, err := with(fail); !errors.Is(err, failure) || got != (session.Session{}) {
 			t.Errorf("got %+v, %v; want the commit's error", got, err)
@@ -329,7 +336,7 @@ func TestLostRace(t *testing.T) {
 		now, calls := c.Now(), 0
 		for _, races := range []int{1, 3} {
 			calls = 0
-			got, err := s.Refresh(t.Context(), opened.RefreshToken, audit.Origin{}, func(q *db.Queries, of session.Session) error {
+			got, err := s.Refresh(t.Context(), opened.RefreshToken, audit.Origin{}, committing(func(q *db.Queries, of session.Session) error {
 				if calls++; calls <= races {
 					_, err := q.RotateSession(t.Context(), db.RotateSessionParams{
 						ID: of.ID, CurrentHash: session.TokenHash(opened.RefreshToken), NextHash: make([]byte, 32),
@@ -338,7 +345,7 @@ func TestLostRace(t *testing.T) {
 					return err
 				}
 				return audit.Record(t.Context(), q, of.UserID, audit.Exported, audit.Origin{}, now)
-			})
+			}))
 			if races == 3 {
 				wantBusy(t, got, err)
 				break
