@@ -17,9 +17,9 @@ import (
 
 // Contents is what an export contains.
 type Contents struct {
-	Profile  any // encoded as JSON, as are the next two
+	Profile  any // encoded as JSON, as are the sessions and each event
 	Sessions any
-	Activity any
+	Activity iter.Seq2[any, error] // events, which may be many
 	Images   iter.Seq2[image.Image, error]
 	Open     func(name string) (*image.File, error) // opens a picture; ImageNotFound if it was deleted meanwhile
 	At       time.Time                              // when the export is made
@@ -29,19 +29,22 @@ type Contents struct {
 // list of them. If it fails, the file has no end, and unpackers say so.
 //
 // No picture is kept in memory, only a few hundred bytes for each: the ends of a ZIP file and of the
-// list have them.
+// list have them. No event is kept either.
 func Write(ctx context.Context, w io.Writer, c Contents) error {
 	a := &archive{zip: zip.NewWriter(w), open: c.Open, at: c.At}
 	documents := []struct {
 		name  string
 		value any
 	}{
-		{"profile.json", c.Profile}, {"sessions.json", c.Sessions}, {"activity.json", c.Activity},
+		{"profile.json", c.Profile}, {"sessions.json", c.Sessions},
 	}
 	for _, document := range documents {
 		if err := a.addDocument(document.name, document.value); err != nil {
 			return fmt.Errorf("export %s: %w", document.name, err)
 		}
+	}
+	if err := a.addActivity(ctx, c.Activity); err != nil {
+		return fmt.Errorf("export activity.json: %w", err)
 	}
 	if err := a.addImages(ctx, c.Images); err != nil {
 		return fmt.Errorf("export the images: %w", err)
@@ -70,6 +73,23 @@ func (a *archive) addDocument(name string, value any) error {
 
 func (a *archive) create(name string, method uint16, modified time.Time) (io.Writer, error) {
 	return a.zip.CreateHeader(&zip.FileHeader{Name: name, Method: method, Modified: modified.UTC()})
+}
+
+func (a *archive) addActivity(ctx context.Context, events iter.Seq2[any, error]) error {
+	w, err := a.create("activity.json", zip.Deflate, a.at)
+	if err != nil {
+		return err
+	}
+	written := array{w: w}
+	for event, err := range events {
+		if err := errors.Join(err, ctx.Err()); err != nil {
+			return err
+		}
+		if err := written.add(event); err != nil {
+			return err
+		}
+	}
+	return written.end()
 }
 
 // addImages adds the pictures and then images.json, which is written at the same time.

@@ -113,8 +113,19 @@ func (a album) all(ctx context.Context) iter.Seq2[image.Image, error] {
 func (a album) contents(ctx context.Context) export.Contents {
 	return export.Contents{
 		Profile:  map[string]string{"nickname": "小明 <3"},
-		Sessions: []string{"a", "b"}, Activity: []string{},
+		Sessions: []string{"a", "b"}, Activity: events(2),
 		Images: a.all(ctx), Open: a.Open, At: exportedAt,
+	}
+}
+
+// events is a record of so many.
+func events(count int) iter.Seq2[any, error] {
+	return func(yield func(any, error) bool) {
+		for i := range count {
+			if !yield(map[string]int{"event": i}, nil) {
+				return
+			}
+		}
 	}
 }
 
@@ -330,6 +341,9 @@ func TestFailedExportHasNoEnd(t *testing.T) {
 				yield(image.Image{}, failed)
 			}
 		}, failed},
+		{"record fails", func(c *export.Contents, _ func()) {
+			c.Activity = func(yield func(any, error) bool) { yield(nil, failed) }
+		}, failed},
 		{"picture cannot be opened", func(c *export.Contents, _ func()) {
 			c.Open = func(string) (*image.File, error) { return nil, apperr.Wrap(apperr.Internal, failed) }
 		}, failed},
@@ -394,5 +408,40 @@ func TestMemoryIsBounded(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > count*extra/10 {
 		t.Errorf("%d bytes allocated for %d bytes of pictures", allocated, count*extra)
+	}
+}
+
+// TestLongRecordIsNotHeld checks that an export holds no more of a record than it is writing.
+func TestLongRecordIsNotHeld(t *testing.T) {
+	const count = 100_000
+	a := newAlbum(t, dbtest.Open(t, ""), 0)
+	c := a.contents(t.Context())
+	var before, last runtime.MemStats
+	c.Activity = func(yield func(any, error) bool) {
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for event, err := range events(count) {
+			if !yield(event, err) {
+				return
+			}
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&last)
+	}
+	var b bytes.Buffer
+	if err := export.Write(t.Context(), &b, c); err != nil {
+		t.Fatal(err)
+	}
+	if held := int64(last.HeapAlloc) - int64(before.HeapAlloc); held > 10*count {
+		t.Errorf("%d bytes are held for %d events", held, count)
+	}
+	unpacked, err := zip.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := fs.ReadFile(unpacked, "activity.json")
+	var record []map[string]int
+	if err := errors.Join(err, json.Unmarshal(data, &record)); err != nil || len(record) != count || record[count-1]["event"] != count-1 {
+		t.Errorf("%d events, %v; want %d", len(record), err, count)
 	}
 }

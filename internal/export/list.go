@@ -5,9 +5,9 @@ import (
 	"compress/gzip"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"gatehouse/internal/image"
@@ -41,43 +41,63 @@ func entryFromImage(stored image.Image) entry {
 	}
 }
 
+// array writes a JSON array, one element after the other.
+type array struct {
+	w        io.Writer
+	elements int
+}
+
+func (a *array) add(element any) error {
+	encoded, err := json.MarshalIndent(element, "  ", "  ")
+	if err != nil {
+		return err
+	}
+	separator := ",\n  "
+	if a.elements == 0 {
+		separator = "[\n  "
+	}
+	a.elements++
+	_, err = fmt.Fprintf(a.w, "%s%s", separator, encoded)
+	return err
+}
+
+func (a *array) end() error {
+	end := "\n]\n"
+	if a.elements == 0 {
+		end = "[]\n"
+	}
+	_, err := io.WriteString(a.w, end)
+	return err
+}
+
 // list is the entries of images.json until the pictures are written: a ZIP file takes one file after
 // the other. They are compressed, because they may be many.
 type list struct {
 	compressed bytes.Buffer
 	writer     *gzip.Writer
-	entries    int
+	entries    array
 }
 
 func newList() *list {
 	l := new(list)
 	l.writer = gzip.NewWriter(&l.compressed)
+	l.entries.w = l.writer
 	return l
 }
 
 func (l *list) add(e entry) error {
-	encoded, err := json.MarshalIndent(e, "  ", "  ")
-	if err != nil {
-		return err
-	}
-	separator := ",\n  "
-	if l.entries == 0 {
-		separator = "\n  "
-	}
-	l.entries++
-	_, err = fmt.Fprintf(l.writer, "%s%s", separator, encoded)
-	return err
+	return l.entries.add(e)
 }
 
 // writeTo writes images.json. It may be called once, at the end.
 func (l *list) writeTo(w io.Writer) error {
-	if err := l.writer.Close(); err != nil {
+	if err := errors.Join(l.entries.end(), l.writer.Close()); err != nil {
 		return err
 	}
 	entries, err := gzip.NewReader(&l.compressed)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(w, io.MultiReader(strings.NewReader("["), entries, strings.NewReader("\n]\n")))
+	_, err = io.Copy(w, entries)
 	return err
 }

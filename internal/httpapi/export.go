@@ -32,29 +32,29 @@ func (s *server) exportOf(ctx context.Context, userID string) (export.Contents, 
 	if err != nil {
 		return export.Contents{}, err
 	}
-	activity, err := s.wholeActivity(ctx, userID)
-	if err != nil {
-		return export.Contents{}, err
-	}
 	return export.Contents{
-		Profile: s.userFromAccount(c, user), Sessions: userSessionsFromLogins(logins, c.session.ID), Activity: activity,
-		Images: s.allImages(ctx, userID), Open: s.Images.Open, At: s.Now(),
+		Profile: s.userFromAccount(c, user), Sessions: userSessionsFromLogins(logins, c.session.ID),
+		Activity: s.wholeActivity(ctx, userID), Images: s.allImages(ctx, userID), Open: s.Images.Open, At: s.Now(),
 	}, nil
 }
 
 const exportPage = 100 // rows read at once
 
-// wholeActivity is bounded by what is kept of it.
-func (s *server) wholeActivity(ctx context.Context, userID string) ([]api.ActivityEvent, error) {
-	var all []audit.Event
-	for before := ""; ; before = all[len(all)-1].ID {
-		events, more, err := s.Audit.List(ctx, userID, before, exportPage)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, events...)
-		if !more {
-			return activityFromAudit(all, false).Events, nil
+// wholeActivity lists what is kept of a user's activity page by page: it may be a request every second for months.
+func (s *server) wholeActivity(ctx context.Context, userID string) iter.Seq2[any, error] {
+	return func(yield func(any, error) bool) {
+		for before, more := "", true; more; {
+			var events []audit.Event
+			var err error
+			if events, more, err = s.Audit.List(ctx, userID, before, exportPage); err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, event := range activityFromAudit(events, false).Events {
+				if before = event.ID.String(); !yield(event, nil) {
+					return
+				}
+			}
 		}
 	}
 }
