@@ -538,7 +538,7 @@ type CodeSentResult struct {
 	Data CodeSentData `json:"data"`
 }
 
-// Confirmation The password or a code, either of which proves who is asking
+// Confirmation The password or a code, either of which proves who is asking; of both, the code counts
 type Confirmation struct {
 	// Code The six digits that were sent to the phone
 	//
@@ -561,7 +561,7 @@ type Contract map[string]interface{}
 // ContractText This document in YAML
 type ContractText = openapi_types.File
 
-// Credentials What it takes to log in, the password or a code
+// Credentials What it takes to log in, the password or a code; both where a code is not enough
 type Credentials struct {
 	// Code The six digits that were sent to the phone
 	//
@@ -1325,8 +1325,8 @@ type RegisterUserParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
-// RefreshTokenParams defines parameters for RefreshToken.
-type RefreshTokenParams struct {
+// RefreshSessionParams defines parameters for RefreshSession.
+type RefreshSessionParams struct {
 	// IdempotencyKey A name for this request that the client makes up, best a random UUID. The same request with
 	// the same key is done once and answered the same for 24 hours.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -1380,11 +1380,11 @@ type RegisterUserJSONRequestBody = Registration
 // RegisterUserFormdataRequestBody defines body for RegisterUser for application/x-www-form-urlencoded ContentType.
 type RegisterUserFormdataRequestBody = Registration
 
-// RefreshTokenJSONRequestBody defines body for RefreshToken for application/json ContentType.
-type RefreshTokenJSONRequestBody = TokenRefresh
+// RefreshSessionJSONRequestBody defines body for RefreshSession for application/json ContentType.
+type RefreshSessionJSONRequestBody = TokenRefresh
 
-// RefreshTokenFormdataRequestBody defines body for RefreshToken for application/x-www-form-urlencoded ContentType.
-type RefreshTokenFormdataRequestBody = TokenRefresh
+// RefreshSessionFormdataRequestBody defines body for RefreshSession for application/x-www-form-urlencoded ContentType.
+type RefreshSessionFormdataRequestBody = TokenRefresh
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -1483,9 +1483,9 @@ type ServerInterface interface {
 	// EndSession Log out one device
 	// (DELETE /users/sessions/{id})
 	EndSession(w http.ResponseWriter, r *http.Request, id openapi_types.UUID)
-	// RefreshToken Get the next access token
+	// RefreshSession Get the next access token
 	// (POST /users/token/refresh)
-	RefreshToken(w http.ResponseWriter, r *http.Request, params RefreshTokenParams)
+	RefreshSession(w http.ResponseWriter, r *http.Request, params RefreshSessionParams)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
@@ -1680,9 +1680,9 @@ func (_ Unimplemented) EndSession(w http.ResponseWriter, r *http.Request, id ope
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RefreshToken Get the next access token
+// RefreshSession Get the next access token
 // (POST /users/token/refresh)
-func (_ Unimplemented) RefreshToken(w http.ResponseWriter, r *http.Request, params RefreshTokenParams) {
+func (_ Unimplemented) RefreshSession(w http.ResponseWriter, r *http.Request, params RefreshSessionParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2302,14 +2302,14 @@ func (siw *ServerInterfaceWrapper) EndSession(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
-// RefreshToken operation middleware
-func (siw *ServerInterfaceWrapper) RefreshToken(w http.ResponseWriter, r *http.Request) {
+// RefreshSession operation middleware
+func (siw *ServerInterfaceWrapper) RefreshSession(w http.ResponseWriter, r *http.Request) {
 
 	var err error
 	_ = err
 
 	// Parameter object where we will unmarshal all parameters from the context
-	var params RefreshTokenParams
+	var params RefreshSessionParams
 
 	headers := r.Header
 
@@ -2333,7 +2333,7 @@ func (siw *ServerInterfaceWrapper) RefreshToken(w http.ResponseWriter, r *http.R
 	}
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.RefreshToken(w, r, params)
+		siw.Handler.RefreshSession(w, r, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2469,7 +2469,7 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/users/login", wrapper.LoginUser)
 	})
 	r.Group(func(r chi.Router) {
-		r.Post(options.BaseURL+"/users/token/refresh", wrapper.RefreshToken)
+		r.Post(options.BaseURL+"/users/token/refresh", wrapper.RefreshSession)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/users/logout", wrapper.LogoutUser)
@@ -7557,19 +7557,19 @@ func (response EndSession507JSONResponse) VisitEndSessionResponse(w http.Respons
 	return err
 }
 
-type RefreshTokenRequestObject struct {
-	Params       RefreshTokenParams
-	JSONBody     *RefreshTokenJSONRequestBody
-	FormdataBody *RefreshTokenFormdataRequestBody
+type RefreshSessionRequestObject struct {
+	Params       RefreshSessionParams
+	JSONBody     *RefreshSessionJSONRequestBody
+	FormdataBody *RefreshSessionFormdataRequestBody
 }
 
-type RefreshTokenResponseObject interface {
-	VisitRefreshTokenResponse(w http.ResponseWriter) error
+type RefreshSessionResponseObject interface {
+	VisitRefreshSessionResponse(w http.ResponseWriter) error
 }
 
-type RefreshToken200JSONResponse LoginResult
+type RefreshSession200JSONResponse LoginResult
 
-func (response RefreshToken200JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+func (response RefreshSession200JSONResponse) VisitRefreshSessionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -7581,9 +7581,9 @@ func (response RefreshToken200JSONResponse) VisitRefreshTokenResponse(w http.Res
 	return err
 }
 
-type RefreshToken400JSONResponse struct{ BadRequestJSONResponse }
+type RefreshSession400JSONResponse struct{ BadRequestJSONResponse }
 
-func (response RefreshToken400JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+func (response RefreshSession400JSONResponse) VisitRefreshSessionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -7595,11 +7595,11 @@ func (response RefreshToken400JSONResponse) VisitRefreshTokenResponse(w http.Res
 	return err
 }
 
-type RefreshToken401JSONResponse struct {
+type RefreshSession401JSONResponse struct {
 	InvalidRefreshTokenJSONResponse
 }
 
-func (response RefreshToken401JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+func (response RefreshSession401JSONResponse) VisitRefreshSessionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -7611,9 +7611,9 @@ func (response RefreshToken401JSONResponse) VisitRefreshTokenResponse(w http.Res
 	return err
 }
 
-type RefreshToken403JSONResponse struct{ AccountDisabledJSONResponse }
+type RefreshSession403JSONResponse struct{ AccountDisabledJSONResponse }
 
-func (response RefreshToken403JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+func (response RefreshSession403JSONResponse) VisitRefreshSessionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -7625,9 +7625,9 @@ func (response RefreshToken403JSONResponse) VisitRefreshTokenResponse(w http.Res
 	return err
 }
 
-type RefreshToken413JSONResponse struct{ BodyTooLargeJSONResponse }
+type RefreshSession413JSONResponse struct{ BodyTooLargeJSONResponse }
 
-func (response RefreshToken413JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+func (response RefreshSession413JSONResponse) VisitRefreshSessionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -7639,11 +7639,11 @@ func (response RefreshToken413JSONResponse) VisitRefreshTokenResponse(w http.Res
 	return err
 }
 
-type RefreshToken415JSONResponse struct {
+type RefreshSession415JSONResponse struct {
 	UnsupportedMediaTypeJSONResponse
 }
 
-func (response RefreshToken415JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+func (response RefreshSession415JSONResponse) VisitRefreshSessionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -7655,11 +7655,11 @@ func (response RefreshToken415JSONResponse) VisitRefreshTokenResponse(w http.Res
 	return err
 }
 
-type RefreshToken422JSONResponse struct {
+type RefreshSession422JSONResponse struct {
 	IdempotencyKeyReusedJSONResponse
 }
 
-func (response RefreshToken422JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+func (response RefreshSession422JSONResponse) VisitRefreshSessionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -7671,9 +7671,9 @@ func (response RefreshToken422JSONResponse) VisitRefreshTokenResponse(w http.Res
 	return err
 }
 
-type RefreshToken429JSONResponse struct{ TooManyRequestsJSONResponse }
+type RefreshSession429JSONResponse struct{ TooManyRequestsJSONResponse }
 
-func (response RefreshToken429JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+func (response RefreshSession429JSONResponse) VisitRefreshSessionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7697,9 +7697,9 @@ func (response RefreshToken429JSONResponse) VisitRefreshTokenResponse(w http.Res
 	return err
 }
 
-type RefreshToken500JSONResponse struct{ InternalErrorJSONResponse }
+type RefreshSession500JSONResponse struct{ InternalErrorJSONResponse }
 
-func (response RefreshToken500JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+func (response RefreshSession500JSONResponse) VisitRefreshSessionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -7711,9 +7711,9 @@ func (response RefreshToken500JSONResponse) VisitRefreshTokenResponse(w http.Res
 	return err
 }
 
-type RefreshToken503JSONResponse struct{ BusyJSONResponse }
+type RefreshSession503JSONResponse struct{ BusyJSONResponse }
 
-func (response RefreshToken503JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+func (response RefreshSession503JSONResponse) VisitRefreshSessionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7728,9 +7728,9 @@ func (response RefreshToken503JSONResponse) VisitRefreshTokenResponse(w http.Res
 	return err
 }
 
-type RefreshToken507JSONResponse struct{ DatabaseFullJSONResponse }
+type RefreshSession507JSONResponse struct{ DatabaseFullJSONResponse }
 
-func (response RefreshToken507JSONResponse) VisitRefreshTokenResponse(w http.ResponseWriter) error {
+func (response RefreshSession507JSONResponse) VisitRefreshSessionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -7839,9 +7839,9 @@ type StrictServerInterface interface {
 	// EndSession Log out one device
 	// (DELETE /users/sessions/{id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
-	// RefreshToken Get the next access token
+	// RefreshSession Get the next access token
 	// (POST /users/token/refresh)
-	RefreshToken(ctx context.Context, request RefreshTokenRequestObject) (RefreshTokenResponseObject, error)
+	RefreshSession(ctx context.Context, request RefreshSessionRequestObject) (RefreshSessionResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -8798,14 +8798,14 @@ func (sh *strictHandler) EndSession(w http.ResponseWriter, r *http.Request, id o
 	}
 }
 
-// RefreshToken operation middleware
-func (sh *strictHandler) RefreshToken(w http.ResponseWriter, r *http.Request, params RefreshTokenParams) {
-	var request RefreshTokenRequestObject
+// RefreshSession operation middleware
+func (sh *strictHandler) RefreshSession(w http.ResponseWriter, r *http.Request, params RefreshSessionParams) {
+	var request RefreshSessionRequestObject
 
 	request.Params = params
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
 
-		var body RefreshTokenJSONRequestBody
+		var body RefreshSessionJSONRequestBody
 		if err := runtime.BindJSONBody(r, &body); err != nil {
 			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
 			return
@@ -8818,7 +8818,7 @@ func (sh *strictHandler) RefreshToken(w http.ResponseWriter, r *http.Request, pa
 			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode formdata: %w", err))
 			return
 		}
-		var body RefreshTokenFormdataRequestBody
+		var body RefreshSessionFormdataRequestBody
 		if err := runtime.BindForm(&body, r.Form, nil, nil); err != nil {
 			sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't bind formdata: %w", err))
 			return
@@ -8827,18 +8827,18 @@ func (sh *strictHandler) RefreshToken(w http.ResponseWriter, r *http.Request, pa
 	}
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
-		return sh.ssi.RefreshToken(ctx, request.(RefreshTokenRequestObject))
+		return sh.ssi.RefreshSession(ctx, request.(RefreshSessionRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "RefreshToken")
+		handler = middleware(handler, "RefreshSession")
 	}
 
 	response, err := handler(r.Context(), w, r, request)
 
 	if err != nil {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
-	} else if validResponse, ok := response.(RefreshTokenResponseObject); ok {
-		if err := validResponse.VisitRefreshTokenResponse(w); err != nil {
+	} else if validResponse, ok := response.(RefreshSessionResponseObject); ok {
+		if err := validResponse.VisitRefreshSessionResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -8851,262 +8851,267 @@ func (sh *strictHandler) RefreshToken(w http.ResponseWriter, r *http.Request, pa
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L17kxvHdTf8VbrmTZVIZ7ALYO+7lXpqxYu4MiWuuUvTlsA3aGAaQGsH3fB0Y7EwuVWSY1lyrEucyIqt",
-	"yEnssmLFTkw78WvJ9EXfJS93Sf2Vr/BUn+6e6QEGd/AiiakUrd2dmb6dPvfzOze9Km+2OCNMCm/zptcg",
-	"OCAR/Od2GPKO+o+AiGpEW5Jy5m16+w2CmkQ2eCCQbGCJZIMK1MKygSQ+IMLzPVFtkCZWr8pui3ibnpAR",
-	"ZXXv+Nj3LvMq1l/q/fD1BokIkhzVOWLkSI740FUsyWXapBL+6f/cJd5BTcy6KCLfaBMhBWriLqryJkFY",
-	"Is6qJGsAyiSpkyg9wlXSxJSpgQePwmtINkgT4YigkNTkBB8XJGP62zVJItSwnxekylkgEA7D1FAVXD0Y",
-	"ORSRURe+N/YwkiMZdRGuY8pSn29SRpvtprdZ8LOG2iNCUM7OcX5ASTbtCP2IWgVm6NIKauE6GXHW169f",
-	"327LBmGSVrHM+PAe7hpqxKhCcEQiJPkBYYgKhMUBCVCNR0MHOfa9Fo5wk0hD/jsBaba4JKza/TLpZuwc",
-	"YrhJ1Hf1DTBkZu8EQdWQEiZRU10K1G75qKL+jFGEWcCb6Nq1nfMLCHZEfce+3qGyUWLS/vqAdNUaAs4I",
-	"0CzCLECYiQ6JSIDix9QsisuowduRWCipIyNHuNkK1RJXaoXqGs6TXCFYqeSWa6skt1FZLeTytdXaUrVQ",
-	"W8crRc/3qFqUvv6e76m1eZvuJuTULrg72MJSkki99f++WCodFQu5Uulojdy4ue4XiuvHf+H5WZscEdHi",
-	"TBDNYqpV3mbyPBW4EpJA/arKmSQMLgRutUKqucXiS0KzjHhZN70AS6zfCIi3WcgX877XFHVv07v/2387",
-	"efujk4/+6/5Pf3nyyvv33vkQqCiZ+l9EpOZtev/PYsL8FvVfxeKFKOLRVSLaodQzTh+7GmcTNh7rycPx",
-	"2AUc+97TOLiqz3K25eQLamiJaSi8zRdvejVKwsDb9BZbDc7UhYkIhq94J5+8evKTX3rHN+z6T1794OTt",
-	"b336438+/e8fzHPl+YJeuaVVKhDjEh3ikAZbqGxmW9YXowP3gKMaPTLbcq0VcjzTIRcH7wpt4jpZzLv7",
-	"cvfjv737x389+ac/3/vua3c/fvP+3/zp7sd37v37HWenBj8y311jXF3RJtxuhBHMGpVhzuUtVIRnMGrR",
-	"qmxHRO0rabZkF/6yvIkk55o9mwcEbCgPuvucX8ZRncyypxv5/Hp8cW5/dPqbb9390z/c/+S1k5/9fH67",
-	"oAbRtFPhAXC0UM1bsU7M0Ooy+jJ9GhbVFt0ZF1O0izl9/82Tv/3JyY8+vPf7V04++dH//vGN+7c/uvfh",
-	"myd/99bJd968f/sHc11eUS9PkOiQRGqBlbboIh7BDYkIDrpbiUhFGMRuGSRzDmRw2fNd5cv5y6C5macX",
-	"HfEOUzuHW7LawIoJ0WhWplooOrRx8urrJ7964/T1v7t7587p+3c+/cUb92+/Ms+rUihuIsHDQwJ7eW57",
-	"d//cpW0QeYKwAFEpjOxDOORKovjeOd5scraLhejwaNbFbgxgLox04hFcxnv7O/f+9ZX7n7x2985bJx9/",
-	"fP/nr2giO33zp3c/fvnux79wefLoZ+e4jxuaGhnpoJaZuKJJxUiqsGF661gtpNVZ5VRMIffe+fD0dSV2",
-	"T//7w5PvvGEu3D/99vStD+796A8nf5qvLDIXDqQhAv2rToUEtQiH5sKFvI4oQ5QJSTBI53MRF+JKROuU",
-	"zbjstZjPfO/v7/3hx/c/+vDeL3+kGehc17mmJEMl4h1BInUNjMFlJEkVNG1Ui3gTYcZlQz1EJVFrPY8l",
-	"rmBBLrbDcEamuhqT8X/+8ORbH9779zuf/uNvlcD83X/PlYuuwqFqEcg4ijhvgjWlTlGddmCWtKXYaoOy",
-	"OupggQ5IS8KClWI0w0JjBZIfTLAqGDVjOTvSau5qbmlz4ippi9lY80a+kOi7tz9APZo6Ovnov+6986Fi",
-	"Nq/+7u4f3p03Yarh9QXsHbhCFGsGE9ISpNEXYRuUyvM8lxd5m82qCq7ERGn1N0Wd789R2VeDpClStKsN",
-	"q4bF67lKarMeZxHu2LiabbLgX71x+oPfnr7+ruK6b/7LyY/fdkXOsKfmuEWrPbprtS0Rr9WU8hNgNfkA",
-	"FNk197EGFq5ae0RCUGp3mDIpcQiDzsizCn2K4Ml3Xv30bz789J0f3b99e65sq6DUliYxHEnx6E7EWR1x",
-	"5iiFW6C/KJEEi28QVMVtQVCbBaAIO3ZVoPcCDKurpBYR0djnB2RGkVWIubgWxycf/dfJz35z+oPXtaT+",
-	"9LU3T9/99fwldWHVWo2wkMQx02YHjHeYD4TAw8BXFKP2yLqI1D4RFij6KeQLa5uISuD3EWmFuEoCVCE1",
-	"HhEfCW72Wb/Xse954HCsU/Z099rVy+Nf0znKbjWvkLKDLL6oBLVa2giPAqxgDjymkC+spF0kn/7gk9P3",
-	"/+X0/V/oU9d0cPJ3b5z+4+/u//kfTl79QGut//vHN05ff1fTx8kfXz75+ffmSh8ryj4Gu1AdeMjrdRIo",
-	"gV/jEVJ75munF1KrAMWfWM8DYbxdb4yxhc+Bw/p5LsGpPavkTSTP3Y/fPH3n9ukbr9y//YEWsafv/n6u",
-	"XpcNEEFqscBFAq0JUYGaPCBbSDGQ8u6VvX202BbKGgwVsfQYk7Enf5gZqR+CGah9YiDZZhRpxQlE2tu/",
-	"0DuJnt298Mz///Iru8+rf5/ZuYhO/v4NdJ1UdpEWaK6Em+ClOQq84ib4cEKrFKjBfbT7/DM+UkPzCEbe",
-	"QhsxB7BeD8ZRsx1K2sKRBI+Qp7f7MhD9zqw2yWraWH8AVtcq+LJAMKm7RoQw/JxHlv3GZpeNHjiUeP36",
-	"9VyvJ38YUfY6/i152v26El1XgnY+5r+jUALbm7eiULDaZMomB01BsbCBe/swNvRqbD3PuIdLPd6AX793",
-	"+v4vXIfAyauv6x/nurFLPd4A7XWL13Tse7u4TibyzU8zNd+T5EguNmQzHP8TambDHe7gO3a97fGCJnMC",
-	"P/IlJX5gu6RsPzCsbTxf8OOwpkzn78Py96p5TebWehwoe80hgwGqsSWECf1YjwNBzObHUh+e1BJ+HFY9",
-	"lhlsFwhWzUUeVWgQkM8R1Y5hjexqH9hEMvdxWP14Qnaf8+cw617ENIRY5WdibQU3zKqp1ippAhT5Jefv",
-	"NqNoMg5vE35yccLSUC6fTm9yM4ZyqXyksT6SvNHzIZN7NOZH1NM2oWh6YWUIxGhi4jPC3J4QwNwI4BoT",
-	"7VaLR5IEz5GA4n1IE/pMUEG/PW+tePXSpMbo48DUB5mk+pzrlLPnudwD39OMzsc4XnX63rdcx9nJP/3p",
-	"5Fe/O3393ZP3f33yxp1773379LvfO33/zsnbH83Vz2iEMm+RCEvwV7AAjlDNUOc8NqhAILIjyN2IYP12",
-	"J4SMYLHzccUOyjVofZYSDSA7qUHQIYlozaxe+2ldz0ZhCVz3VCC1b6jdUntrnP7w941+GkxSFZT4nS7Y",
-	"CPxqPqcVuzV00su9f30lM3py/62PTt5+97O2wx5k7pIrav/6E12f4UqBxxKVbe52eQvhONhiMhCqvEmE",
-	"TstBHTB9lJKorBreIowEaVnoZoEPkx7xczBDmUsSi4e9lc5CPtaJySygrK6U0plpodBPC29//9OXXzn5",
-	"2W/u//YDN8/s09fmm2emBtcHCRRQ5e0wAC28QiA1BDTVR+qMMFs/jwh/IV9YTwcs7//qzyc/exBxfjWU",
-	"3rW2IBGEoWys35A5EKDkEa5/LtJpdNY6iRNKs/0QRlE/p8TjjG7h9f478/p76v/h5tz/5LUHmZ5ZAK+j",
-	"CSCqBUIaVQgO9gZmCKMmZW1JEK5z8MRvOLq+Vg7Am2E1BDCAff3fOAgi9aGkDKBOtczKtBiemAT9PGNy",
-	"h8EwnrGcFcQ5/Y+fnP7g15DV/F4/pZ2+/u7dP31y750PY+KcK2sZ6lroYCoh8aEtiCHRJ8QzOfFM4EwY",
-	"xpiX0pnwWov+9Kffv/f7Vx5w/vgT98JcyGFK18IwmljLNtTO6S/mYATXVrvzzt2P76DeUfzUb45ynU4n",
-	"V+NRM9eOQsLUYEGqLsUxj7/z6smvfn/vN384+efvzZXkXF+GUnkU94E1IdltEV3IZry8Eh8QhpQqoc5H",
-	"F/LMo/ik6Fw5U4sDq513/UkxcV4bjUcXajrBx5U8eo4+DWH2MERnMEMc3jbllkafPqvWD26ec7CAmZSi",
-	"5T6l6AGkHMxsP/oIiwPQGDEUFJiE5s9H4oUziKlIlPSQSgg84yCg6gs43I14i0SSKuWkhkNB/L7aZSxR",
-	"A7fA1NXeCBv88Xyv5bx+0yOHtti6vziWkQ4R0hjTNRoJ9TqVpClGbYGd+AX1dXU+pvYSRxHuer53lONR",
-	"oPhp4dj3oLy6bwJlnU5ZthSvnoLq3C2EK6Aym0BeiGFein1h6W167TYN+qo9nSGLuvDT1iO9aLfgRvwO",
-	"r7xEqjBtu47zhkYe0CFUze3FYXilBnx92ObutSEdB668YtLOygzljvulmL5Snyn0bpD6pq8nOWyT9GFP",
-	"tkt7cYRWTrBfuDqoaN/5hud7hLWbagE2LOj5HmQk2v/N1bQHBn7kbSiT1xZ2Tmfs+h7kPOUiXSHhe/bK",
-	"5qoNzOrpX0WgMfgeGGTuAxGv0dD9TUBCoqacM7oV0f5VIXmk532klQb1qI3UqtXY/6LN+O/KgM5VSIOy",
-	"wDmcLKr31bbxKGvXOApogKh0tqwtYLtw0NQ19zpaPmyEJTWCtj+z2Yk1TrUol6gKteIRb27pAlPjqXN8",
-	"BFBZPHDAZTWgzIRuYOr7DiHEzCHAkuQkbQ798Crw7ENaHQAaoP82ah001lcgsXzYgCvHvkeD7MGAOz0l",
-	"EA3QmWvXds4frp2dhNv1XWZ43FwgSxLJwcULh60ddtuNgJvsugMZ6JpJKBnrTHDprZweh6EBv+5dOXwg",
-	"c0lRtUEPSRaqwgs7u5Bb6255hTIcdfsBBXzvaf2XzHOsdCURgDMRV+yM9U3F5nfbUYsLMoDh4ViDqnNu",
-	"sSWGsD7LpzQ/ytkKfmBKJOY+/XfdTMbJWeydDK02Em0OM2nZnyvqdD3wgKU4hbZPCaT/HANM+MbsLOQL",
-	"Rc/3mvjoMmF12fA2l/Mbqxmz1SsbFYxsGBWylWzysOfd8+ilMLuV9lNZxKbe35tcUG7rjbVmEGdQm9IB",
-	"bapHoztq0YiInQz5eJFnoas04HtwaDqd06FLyuTqsteHrtIjWJRuljXeIDwXq87puAFmqEJSwCgTDN/H",
-	"38xcfGcfhh3DFJrd+EfxqPS6mMZm0uvsV2bl9Iqtx9Vk2nKDMadh8KljG5vBn+OsRhVJZWqN+64pFk/P",
-	"R4RCCJfXUAc4Wyvih0SgToMbIB8tarOPfNgivupYv/q0Ey1ydO6Eee74OHuhMsLVIYclo3bGWUFpcLXd",
-	"JCB3B352P9NSS72OKENf337u8pjCLSIBYZLiUAyQCFS7eyCorgsP/LTtPJiepj2KQapfLKEgLFfFYahZ",
-	"mX5+CzQa3lZT9k2hnZCKeoxJIZBo8I5+5ZogUW67rrc7AUc6+fXbpz98K045SQu51eUsETcx2UwqFoXE",
-	"kdyGYsmMLbF1/+q+hASr+5GocEjbJYok9A0ao7BOA1Qlvp14zRXOQ4LZAJmbdevPGytrCs5FWGAgwQb6",
-	"TSIsSLA9yPzoybfVT/uozSDOp+QFEFHI60LtgfZ1jGeo9Lkv7EyG7cEUYm68fXhUIi4+3JlEnP3KXESc",
-	"teqnEmypgxpbsFmMielmrU9WZ6BR8KaBNSbi8DsJBWAgigzdZqxFcUYmX9CszraHQKM9CmHYwV2Byvyg",
-	"PJEpPoI4wY9sHftD1usjCJewdrOiwwcSMXKoRBQYeJrdNAlmlNUXUOHo6AjCDbiihBXU6fqoCL9Vvykx",
-	"G5Tw0Ub8WyfosFBiJXZL68C30KX9/V10C92//dvTH76Fbtlx0C31TC6XQxn/qj8V8vkCuoWW83l0C7kQ",
-	"cegWwBBmobrFbxbhzQ10C41E+YHP2SwJu0dKfdOoPE7FgI9aIcGC2PpGO9gSDLacDDa4iHDQYOnSBNQl",
-	"Mh7M/lr71+NB1XDLRbXOnmiM2Z7BAZT4Eyswb7XJbhzDvN8XeohfW41fc8t20S20m9qd9HTX4CW1U/34",
-	"Q+gWsvFwjQyUVKfouFekcyLjj63D2jfctY9Mz0G30HZPRg1GTQ4aKa7zeLs7mKq/hFTKkMQjbmSMCGMN",
-	"z9RQe9mbmBM5lmw8ahI4D7E6azNuIR+f8vhJyOokHPISOj6SlSkMm+vU6ttR1dmuwGGNmTJoaCY7yy9j",
-	"kXagYkwVg+DaErIC40ozry5vawaFWiQSvIfWCkv9V2NI9qu9kvaOMA7KJok0S4ln3xdVjMdbjoljlhwe",
-	"l1Z60m7SxJlKvoknsZJs5WxYGegWej5LCweXdaKKmxnVqUG/i/mF5BwShMAsQFiDqNhZJrxjJKaLPRdw",
-	"Sg47GLfaPB5orXeg1/7z/u1X7v/0l5++9ubJz97Ue/+/f3zj7sd3Tn713ZNXP7z//310/+eKTj59+eWT",
-	"1+7Ec9g2E9CwAYp3ACuSHVq1SC7xJGMgF6USKerHteSA1hMpkZUdqq9QGrjJ5izbT2zEhD0yaz4WNJkZ",
-	"1PHeVRucK1oyyehmoGK+h5hcbFr75YxiQf1+0RXcgxBLDcdoQ2oGCfqwRONPAYsA6h4fPQPdQldY2O0F",
-	"ulDWIzyVSqrA1SppSWfywD6AifSneKSmbfcU0jLi15edtb98+h8/0R+599639dw0Q3AvezwbyoCtmI/b",
-	"763EdNODG5ZFMXYb7curCcUMRteyEn8YJFb8xbWeL578+s7J7Y9TuzMENEt/ZkNTyArsUibcFbqF9gaU",
-	"5vK2Ug0s59vQFKKl1UgIVTPBdK75cCG8YQgC+Ps4aXbu0drMuJFDLMeHfP+j2yd//vaAQ9b7kQKxt1/Q",
-	"ZLICZJcN8pOwBNlAASda6zT5ZwakB3CH4m+uws6qE+9P/LZbqZPM1fRq7TCMX12Lr+2g3LBE7jpJXDQ1",
-	"KZJMZT2+lD2gvz3WgK1067mXG0aFg7NUcu7t759++JOTP76tmMpbH5y8/Y+nP/7g/mu/OH3/P07fV9pU",
-	"rJmeJ4ck5C3QE5tK4HLFWbR9LBKwftBb9R7iaoOyeFxHhRsb99BuzfjlQ2q0JKYHaNwAdQoIJ5C6BWlL",
-	"gLkDYKCQ464UWx8q3aBMBOBzoXgI8pIBfwtg2JQ89aG+AQrBALscsK0BMwmS4hTj8wHkEKABFaPwAdQO",
-	"II4hVVWRuQ9oVFBSsGEeWVf/bPhqp26kAztLxezAjlpl7hBHDDeV+f6ihZ7bYS3I0NjWlptTr96LGePm",
-	"xPWmhqUBjtIQrDrksc/5HgcvTqrioL/+sLeOpx/sWH/wAgSiAq8/t9z37LycV7KQ9tTgyY9XbTZKb31L",
-	"HwCx3wdq73sXlAA26OcpdK2+VMp4wvB3Nd00YKb5+byWIcnjuxpBMQFQhKkqpgwoKv1p0mofZMP5bh9C",
-	"WrreZUBmbQ8MuTnqKoyfiXh6w3pZHrHLKfH09Dmc4mTf7Gh7C0dS2BS5uGsDSaxq7VXvNLrjpu7p/YBR",
-	"hyXuLQ10hiFJjnScr0V4KyS+hRkJMau3lTTpbUrRikiNRGLuvjOzisnO9QpLPBIAjAYpG2Zrt4xnLSIt",
-	"gqXQ+SvW49BHBCY5u3+Hnt278jxqccX1IkSZ5HHqs49MLRR0LdDZIrYRSCpUFDdeGLJlSR74wzmkvsxK",
-	"vQHxNAYe1Kzud15D6li6qKY561TO6oQRjO2tfkaZg1F2RLktSPSUQHX9SJKQUyNNDPlE5n9A0Gcm21zi",
-	"TbJPqwdk8lyRa1cv6wOEABNWdtFXKekgyuaQLkLg89NnizR4k1yLwv7xrrQI0wOoRyDZ17e9kZKEt4hO",
-	"xCjsaKMSQpLdniolJJ6x2pzHJkrmkNBMcbLkO3NJ+8Mjtmuc69pzXmPfWa3CQEOh7IZQSk95SiDeYS4T",
-	"jlP2EhZ8sHT4jbVOsblyxJarq7L4zbXKUrBcW6k3Fl5q1bPSHWDspPFMLw0lTVnc2pC+3aEWC7VfcFkk",
-	"T0SwgwzuSP4xcjKa+GhHP77he03KzA+FHl2gL68UZpW1418m3b0peBgIyeukgpRttEf6xesB6c69cMHN",
-	"B/ky6fZpQL2rhjlkLRoAxaZRKbHxNtbpYcbZayTOGH67f+nPXt+HiC1hAcIClbfbssEj+k1Y0SZ6Wrcj",
-	"+5+X/608SneYRjCkQFinkxBL40mISysOD6EskXFaYvhwj2hSTT2BCFmFMwZz68IUe9CHLD7FJqwkUxhw",
-	"1s8Q6SRSuvsei8yhifPwqK1HzA5na1opO7qL/s3IOgOoHRhbRl1TT6ek01rvLXOp3p26S6Q9G5ZxhL6j",
-	"C8AUB97bqTQAm179eEh+zX9mEvoG6X1m1RwP2JpxpHxyHGML+N1M6bjN0KX95y7b/o59Us+tHRycHuqj",
-	"dcVdC8V1VG3gCFclicQCOLMRbrWE4bsMPXd+BQW0TnQGYCeVOajGDkrsjLb5+EFIJBLteh08jVSeXUD7",
-	"Ju5kPNmgyZuvCdpshdoH6szL1EuWWAOLBgmMlhXVOSvSAIX0QJ1HV0fetUeAKouOS1I1bMSYK2AWgg+U",
-	"G2T3Du5uldil/f3dPUgWUHNJvdnB3d4mjwFp8kJxaXllNZ3CWCiug0phf14fchDnIHkl+zh4GMAiertK",
-	"9ZGY2yprggxJHga70+TjuvTpfsNPTSSbaPUfY7VhrFRYgEKyJJ1e+YNODB1U+TDOIgc1mU2dpR+fcJJt",
-	"j8OQd4QuVJtPru+UBDKHnTIpyyMJw47Uu1dujtECum5yjzEKCQ4oq6PyX5ZhB21aiE6AkLo5GQblENq4",
-	"1lATUxZiFpTYuQZleAuJFq4S4aNGt9VQ+pb6TCXCytaCFlJPSdSEdqu9976wvr66urq6vr6+nr74xeXU",
-	"vV/x3X6tpdJf/p8X87mNMzfUv+jM2dyNL/1FJo9WSx7EFwz1aDAcl3RMwWGFy4b+s0B1Pj8KqrajiDB5",
-	"btq8/7lRkjuRLEq6CoRhqjMntUocDC8hsVJ1B+S5VrAgQzMkYw9nEqaNm1I6qiY/GKpmaudmQDMMwDLu",
-	"4G4ZEhHN0YMxzEz2EpMChbRJpUCVLqJSkLDmoyaPCFLDVGXYMw3fw7q2p8100GASD2i8JXa6Q09m2jDE",
-	"WKfzqDTRhO5m0kbjz8xFI3U1K8MRp0txTp/d2Eqqi+A5hrh3qjgfVbnRfNWDIQdtgpp7HSqrjWz9r8qZ",
-	"MBBopvtWquMWmP2mSWXfjsnYo56hVzJdc4H0Q0kMBLwMCXwk6NcjCzPMSEPWKKagYl1tZPvLRyTJ4etb",
-	"qnBGyVys/oiOXxEGSBrTOM2UBb+XIBMOdZjFcxq2LVNWq0ywNY+KGcYHPxMvtF+ZizPeuTmmPr2ddW/G",
-	"YYap8xubF+4B7EXc4Wsip4uGzHA83elJQ9F9P/nv0W+C01D/eWLPnMlpyvaeqe1tkoBiB7dKxvX/HZ1m",
-	"22YmiXSUH7JBaL2Rwa0uwe/VGlo22WKCRSwPwZswWzkL4oTvsYHxFR1NNvEV6FqmnvUhaBFQ0Qpxd8sN",
-	"f1j90CSSgso2bPS1Y99rZ7mOr0OeHWZdyCFTnxPuOKYfpuKAEEQxDhaIAMEZlutEAo2WtViewKGsuESH",
-	"BjKzgDKQjWmPcSkT26MNDk49XkxAvmdp3SVec1CZl9JheYPU+XyiKE+d3HXlALJwTF7TgDJTRTjanQ5H",
-	"UU/5vpVF13fxhzvP1ffK7iMxyhR4KsFEiXNqtDc/rtB0rdqV1VE6QGoeWfucRAMnDhQxm0ucHSqCgFxm",
-	"FGXfhPB5LRUnjHNAgLzsBrRtplh/DDGL7EdgfVGdSdY3pQtZ8xAQfo10/sRYmogrSobMpJgZvNSRATPD",
-	"wWc1TXCAJdv4eOghhuxm0kL0N+Zhjg3cnnGUDudUxlY5rtkI1SS6hlPBl6kh4UMscbQzXK5qDmasdAt8",
-	"rT4Xw9plo2CNLX4BFQtmcm18MYhlFijRCLGmVKEK5aOAEoQSFbwGfBp8LVSdeBeS3Yd9fh0+H8lGgAdA",
-	"KgW4qz4MD8FnTUdmycM+0K9RilY1IliOKOiH5URunvFkuGKFpWPfq8c5Y+PdVJNj1hMg9b0GFoNjVtcb",
-	"BPLHHbQKZmMGJgPHmuJbCMjdYCthsz5TEV7pOn2O+7EY3LXlTdz+q1TQLEDJS7yDeE2arUxi96mmDJMA",
-	"/xSGKLEmmjWDBqs0QQjGjKYIUBpjUzO+x1pj0B3aoIDRkMeENAOsnUgcDBU72bAuEJTUunYfrIsao85z",
-	"6pc5cUBbOQ0wi8OcSUyN+WA8lw2l2dPqQbZ2D7deHakAbJR4f7wRmIGt7AjHftzbzdZRM3RhoQBUkUQc",
-	"/nJ9NR10GN81CzRgHVPxstIXK0XSLpMYJFR0dGIgmA0483RZvskr09iQE8oSGhiGGitpmt6dlLFeYmft",
-	"MMQVtWeaVPq0tsk5eVoZXsnnxxplfIauzD6jCdbavbLJ8PSRA9bnlqLrq7FujDHkHG6rj9otRSrr6Mv0",
-	"aYQFJMMNXm5Cg5Nfzy2kPgqQCNrabeKA2IIncwX7gYicYF5h5JYcD7gsU6XZZKpej0yN7stdmliJFiSa",
-	"U07t1G67+Cwm0p+tx3fSA0yhp4ohPtqJwGSVGgGCGDzZWI6SOqP0PSpTM5tMaC8nceHBuhmNnUyxJx6L",
-	"AzFUy1odB55M548KrKUElcJsObg11I8p9LGhXqtB+pXxF8+uYu0RwoaeQUq38q07Rv0knWb/JiyDTc2A",
-	"5ND616R+ionPbyVTV0iQcWOw3ISKUstJTj/r8vTF47K3mB6hgNZhmRClUXabiBv/JJzZSb+wKVdOcsWL",
-	"+dzGjZurx5kJFb3ZzpNe5Va7EtIqOiBddObqxXNobaWw5iP1X+v5JSCInhsd1gfc5rDOIyobTUuxgtYZ",
-	"trqMlcsXgvN7257vXdgrrqwOjcPDBYwO+wfbkQJV29EhSX22uLJS2PB8bzc36sOKdRwMuhXlAxrEnkSg",
-	"TQfsukGqB2LUlTiQAzSjA6qR2A6Im51w5cu7ajvOjZOROzgpQ9C6m+QraH3o95TZfzRglqQbMxlt81Q5",
-	"jwLKsNRevQoWZHVZe6iHmuPd7KPTedapr/a4S0YUxfWlFh/A1Vb7rinGByLVO6bW2X+Bj31PkGo7orK7",
-	"pwSoiTRBavR2Wzv59U8XLdN59vq+lyW/y05iczku2KIshjwG0b5l0K9qPEKFFcvULJZgqolotcEF0Wme",
-	"HQorABkP0kTnbsfLaUjZAnzHVHvCAeF2aKoI87u0YpTIBjRzvCRl6woLuz7aw02yRyX5q8v4yEd7aoeU",
-	"ZAOAsD3P96j6mv6SjTtsenUsSYO3Bflr29kucdq2KBRgqP2mrMZtUw+Dbmo+oKb3jP0IZLJJTJmuU4Qw",
-	"kLcY8KpY9I6z9r8WcSZRwLl1Q+JWa1NDoiXAXJgFMfKocbjrX+E47ij8ElO/q0POAKGR2qYzTV6hIUEd",
-	"Ujmr9wyQ0770pW2NLrDwpS+hbSS0LqpIt3yzBBpXydu8WVJ6Y8nb/J+X/80vgfZY8jbzx8dlS/DlpqiX",
-	"YwXCQvhp66HE1B4uoG2GSBTxaNDHS16pnc8vVSU5kvBfpOQlo+m/xaXJ+gE9A6Vvlk1lctm9gSVGhdN1",
-	"X0MHGgQ5jKAcdAEAHQA2Tkgs2wJJYpFUZdRWhp/ayrKaRVmbnOQIV2XYLbEUXPwWqkSYVRuKyPTTPiCs",
-	"6q1ZQPvkSGoMmHMNqixW/eELrB5S0dCzLrHyNgDE5C6buteyLXRFVC4gCEskAIkhFSby5CQWQgcAe2VR",
-	"W9mSJVY+ysHW5+DB8gK6xqALAGqSGLUrAUVWk6R1xiMSwKm1zcOA5WHBKABgocSwwUoxYB6ADaIPBGrl",
-	"y3qVWOl8MbJFT7aTAShTJh4JBdHnt5HPbxgCvWqx9wIg0gtQWmvWp9iIQOWv5cxDuZ3z5QW0HS9F51oq",
-	"tqsMyg4JQ2gsRQLFmUvsTEERxeoyColSUYRvdBwflRfKPir/tfonVz6LDghp6TP4SptLyFztKJ0QwMHE",
-	"gaUpu+9m5tc1NrMycCmrq8nvRrwe4abJzO+rURpeIqX3Ut1qXGIWF0xv9u6VvX20CKxiET61aFTT8gJ6",
-	"WqceATR4il+mspQ0LzQTh5ZjercVyRkNU48PMTo1ko+auIsCpdyiZrva0IlOnQYNyRYq97RcK/slVs7o",
-	"oqazgss9bdHK6IypYToLVxYqm2AIAT06F5DaWmWfgBhqcnPXY0EFQDp6a9yucGZ5+1EXoG3qmDLN99L0",
-	"AkSFGSr3YKKUYcUGac5A66jxi8uowduKfCRXrLcL6Z2mssGZFRZxTCDlhvVjsOYKURMLwATr0CrRKc0h",
-	"rRKmdSYjaLZbuNogueJCPpYsSoKKzcXFTqezgOHPCzyqL5p3xeLlnXMXnt+7AO8c+56kErT0WFx5vndI",
-	"ImG6Qi3k9WPKlMEt6m16Swv5hSWtzTdAx1hcgPsEvGHxpc6BWLDtrOrZ+fS9JZSJln7WgJthaeEYSaST",
-	"pxQvA2XVoP4md6XSLTHZIE1BwkMi1KVXij8V2gwAo8xQY4bv2xbDKcXeFqhQqU+szSQNS0xHIGxLJ7hr",
-	"Day4P8CnLKCyaFfKmnHGn5Ous99XumxQdm/ZU0ro7oNWFK9QZ7A3CI5S6Nw6VZgFW+73bUcNV/HCEjW5",
-	"kJpSYuGwEyh9hkhT7QptNlpcEYI6mWI+P7cO/GaEjNZiRgfvac15DigXMNx5OLiQEZplS/MFe++g+a7b",
-	"+KzXtacmsVzcGDTneBMWezFfjn1vRW/K8PcshgwoIint29t88YbviXazCU1XvGe09qXnr/0pDvlqVcAh",
-	"P6Vq4rroTUpMCW5v80ULc7QEfwt1N0svIliX/Cw2VhZBFg28hntKhTEVYIo3tVqIioUs0tlW39nV1Twj",
-	"qEepbIsN2QzHJxv48ACiaZmEibFOUn1o2tNU745/oldaFkodpL2t3TOn1liZ8rwaXDvIM4/LQNrr5N1N",
-	"JNsRAyECMC19jeYV+4pIQCNdDsdjeAwrX0CthW8tlNi2zUpOIPGVsgyheMDadv2hjqamWKiu8THKpxp7",
-	"M85MNtYHNFakQvsVodJBcU14i+leFpv9c9X2pvrKAH52iTeJockYiUb3Hh2dP80BaBCVTd1tOeWt2n7h",
-	"G8HXLvF27fwztXMvFdaf6bbIS53tZ75yePEbhYPt7aOV6OuH15uFg2/kydILlWLz6/Ib6+2vV9bEV2tf",
-	"aS0za1N+o00AyMAIapN1PYxn3XhU12spvzT6iuwRcgUCTuo+jnunnsaB7cv0iK6xenNpzMm2RVe/sDbe",
-	"C+dNFQ2Af/UwjJu9HowXbxz7N4+z+UicdjCSjRQMG+mBuFsdzFVCW7o5QBkDdA+lSlSseQAyqqqm1InL",
-	"9wyvyLqJkI7wRDxkHGvCxGYSD77X4lmNzS7zutY0He6dyfhd2KLIafcCR6+tl7jtXYkpswRs+QV0kUdN",
-	"HVrPxkbP4s2iXWnSHqKA7X6aB90hymZ2t+d0T9ykPChdy21yNVKFnmP3xU3XOB+nPbEyapPjHrp+aOwy",
-	"XxjvtTSUJLw5JsuDNV/kUYUGAWH61eXxXk1jW6o3C+PyWRcNEV5cGe/FTHTFKe5/DHT5GZQrKU5z2TQ9",
-	"sFkREzAci9a6FGO0rlkA1mI+S8Ik0KkpFlV1WmU5IsdYHtmM64LFpLFaq4lNGT72lDCqpI8i0oTmZol6",
-	"6WezOFh5iYHCOBvb0v12Z73wY5KGC/P6REHqU5AUfSv9Awgcj03YayM1pE5EJYnpVSQpI9kEayqEqgdJ",
-	"zY21P8qJ99F4l6yyZGtARQybbDxCZriFErs6RFJrO6zOCfhr+8wiRGuOEZfdlF7bX6a7mWvDZV4AKGzd",
-	"i+Nd85PatrR1dtNqbJmeLtZ9rGT6lJzhMyNcP8s8Kc18iOy7y7313OA6S0q6xxO5axOI1zSjSorEs/nU",
-	"RR6ZcHF/HpttLbUZR+5Mft5gUFbDdUoMKp5M640BQHZZLEWnITlgn1N5nx1OYrMGdV5lPs6KdDABV/MO",
-	"Th/EQjYXFwvFtYX8Qn6hsLmez+etr+3/6O38q9nZ0vHYjKkPsXSAaXvt6uWxTQAXOf4hu73HvKj6kvbK",
-	"fzc35cUbx31Oc4x0jaOpCZzYUbLac88GXiyCQ9n45mAfibkv0JiI1ZEJ27UiDm58iGI7TRk0INQWkrxd",
-	"bZB018JMB8olGP8BXQ6PH3jjk+d5jZLRR5LbIT0kQ7nltjhAHae8J4HRwfCuG9VQf8k6sxtwHCbSODyI",
-	"uG/rMG2DX12qvdfB9TqJ0LUdMBNqWhcKjU8LAKYYh0bAmSdhGwo/K4wK9IBCZXE/5AG3v5r8fVRcyfQy",
-	"UU87CfmT7nUXa5/cwL2O+yjLHmAfCoUKah9N7oY5iPNftr/nkRi62V9XY0+02Xa2k202dIme+4abptLj",
-	"bjiI4MGs5io0f3QwoqCRs9FYDCJQFSLaLEBNWodtX0Dbvak0QvJWSzEdDVNQYjBuElzHOk+sgkPMquo9",
-	"CCfhDkRXwYqhEmyPBXSFEdSBSLWyViAjDJ6z8ESbJUalRbAaBF3l62B68okKrh4MiOwkwEwPSl1IAME0",
-	"kJZB7LJIWhOI8170pwzy0kcK2MfRIZlJZI7JcC1q1GiaVKJR06WQWNLqIlSZL95kuEmOR8rDGKZFY4ho",
-	"sdjVGeG2xZqiTVtinO7+ChlpkJKrkTYELzGNwqGj/AeEtBQV6u6HXYKjBXRVv6rxA5nNCE9Eb4dHg6jK",
-	"9pIZQVF6A+q0Nj5/eVpDlh9bGIHFl1qkPsPrLTbL2x1SaU3xenZ8Ja69dtI2TGLi1QEFhTZ7G2iiPDTe",
-	"6Y9KAbHf0vn8Pmrioxyuk79aKqwsrebzeR/RZrMtcSUko0a6sI8zcvyfx03tXBSWiBW1lXdquec5I7nn",
-	"sKw2TGLaTk0vuTwy7aSYX31CVOb1ZjuUtIUjuai2N4ppZi7UabrgyF4Ug7I+qKTh7RMCnoiAl3QIaAhI",
-	"UpW3Yqxn09TAVjqMHUNK9+wCT1VxQPWYmrtdij3TuGkf1++uZoWaWyGmPWp534KHMD7TdF43uQTi3ULl",
-	"c3oMs5kmR1TXBn2TeI9P2tllqAhweLhVBxIkmV51oGja5GVEojUsi75HgzUCQPROEKn8VLoR0Ge/JaC+",
-	"OEw4Dz4dTYBP5NN08mk41QPGFOABxFiMT9jpo2WnfR/IbsJ7Rt3is3NiqBOwRof19bzV25cWnVHs5azD",
-	"83oyUwf04HWsHPWFwtmR9pGt8JkzExyZcJiAFWrbJk4etzoLlDtDh6kJ+jZBWmELg6vQZBUabJB0bGtc",
-	"4zVpOXV8fEMZgdpoWwTkj8GxUAD/hXqZjaSL9Jl012sfWl77AHmEKl1TfQZX6qyPVvLoOfq0jkmEWybE",
-	"EDe4iosGIeOfx5WDBh57AV2ApFH1rlH/mhDcPyAtaFPPOCNQzVVi8fTqRMJRxD0p3X5aW04/wadEgv4o",
-	"ks86MJALJbadVRHSg53VafDQmsE+ZFYRY55DzYi1fiF1F4pHJW2ShRLbdbuEm0JmydXn4P0DZpK3aKQI",
-	"yIaJq5ipu1shqN4mYkCKg55M3DS1h4qzKCV5ZDHdqNTTyaqDIsSJ2g+RYeuHmYAsLRDc6Mjt3LxCCTDh",
-	"iwPiRiknyYjreiMBFXwxBnxdXi8WlnqAWl37LgFWXSvmNcyBly9s4I1gpZpbrxRqubVguZhbx4VKbpms",
-	"B8XqUmWltppPGMLp69+/9963773683vffc2wjfaQSNgkK4rBQgv59fzxjQm8ZClEvuEqtymHALzEscPs",
-	"T+PA0suUIbNxPHLTROR7OhePG493uh+DVC2OaU5d1flNj3UUcMxQvdtXeVTk0M/KJUopA/ocXCCq0YqA",
-	"Ddeb3uUDWo8P7DquI/qDYo66QtPiA2VL2j2iBIoLuMGVLqNbiSg5w5kSEVGLCy3wunB5kqr8uDbMxuxt",
-	"TAzLEmtyIdEKkhElYiuBrQVcPSV6K8TRDS0Kn4n1IwflJ+7pL0kYlpjrktY4aVQ44IRQeAmdy7Vqrb3B",
-	"OXiy7KNyQEIiidGxyVGLR7KsWYKBGNH5DDnKTD08Z2F3U32rxNIfsylTcfsV3X2Fu7V5AGllJTYoGaL/",
-	"CZjy9YYamh8IJNqiRauUt4VTCQM+6nPbu/vnLm2jM4V8oXjWgYBIdBqlNQMYAlOHB6U3SRuhKm+HATJy",
-	"HNarvlQ4q+aShJHbrczsLcIC01h+vMStDMGYlUXte4bAQP01rG/cuFtA4synY3/yZO8HOZ2Hp1Y4uSlL",
-	"gEVHjqROVJlAgqrJ7xE2ImlE91KCfEHFLjq4O4kInTTzfCoZiluy2sBX7daPK0enymobnNE2hjy9SuqU",
-	"s+e53FOWwsQiFVjcA5anSj5QVr+IaagnOJZgHZ6T2ydZs9JyDh18JmTaPFl5Clx5pDhdV/9s+IV8Ia/+",
-	"UX8oFGfJOtfytL/WqRWRKpaJZTwikun0boUwtgGt6MFGQLbWwhZtVwgkBlGmbDLhKymorLK4oioiGl8D",
-	"PteK+BElkJm3CdIJOjS2BUmjN8BaygtI0x+irMRc7Iwm4N8yU7JezuXUYUM/MejcWAbBuOUAaShbM4Hs",
-	"WMkSIqGpBpmktjKFhRr7ClNoxIMasWWVSVr0sOk8GnGXn2HNMkfOMlValDnJBId1ynkm3RkfetGnm2Ku",
-	"E0DT1J327u4RmUswmLLGNA/blGvzsC7Af0CSZ7p6J6h1erp77epl10waJ1TVX+qUH0P8PAdIOMqUC0Pe",
-	"mVyETFyl9BCsskkrkxz0qXRrbLfL7FOgqpydRIiMW7W00l/6kRIdg0orzwEsXqqXLdROYkdd1/2pmHYO",
-	"ljW7NihHqQTrNFxJiVl7Y3t3xwewJbcvd3YjEQueFKdq88yG436JDcrNLjEAvtH4k9qj3oqFWDyUjLo6",
-	"+sNRB1Ntfyyf3VKzhL4+BnQdojAwSSgl0dj9psykgd2cc7VWEI1nCut5FOAuYAchjel91rf7CTjuNgBB",
-	"GG/XGzD2ylm/xARlVWWSRhFVm1qnh2mpIyyuJozPSGdTPyNTPJ9zOMCykDiS2xoSKRbUIcG2ygx6+OpM",
-	"d1QhDcpMrh14vTEyaEt6RzX8dEcjEBHTOglpEzbQdq9pBFXpwqZARh4bKHqv6SqC6Q24B1Eee65H1Xos",
-	"anbTk3p4xpzb8X3TI91nG5VnqvQKffbiCxeu7n9lb0fsNGXrhXM7qzsvbR9duX5h5YXzX31ph+UXSPfZ",
-	"bwbXd+gVutN5bj9sXLn+lcLXu89uLFSLIas0L+aDrz0bpjrHb27kH0EtQ0aD+s3iykYxryaTbl80qJ5L",
-	"/d+ocS5Hq52vVYvBBZxPtc7ftM38k3b9DiSyV8wXV3OFQq6Y38+vba5sbObzL/Rg4xtFzO350OdKX8NF",
-	"klurLhVyG7U8zi0Fa9VCpYiXyUrN6+mxkBpyfTOfN0MmiObevXc+PH39I+ufMGTd0wHgeAJj321wn6HE",
-	"XY7xnx9PFWt27erx9AjAlthGpV8wRW5i3WzZKmiFJaugFVZmri2PLeOpystdNcxPbGcqUx3VDABj3Klb",
-	"mTMWEwU3SYnF1fZQfwKCe8GAUUIzZ11kLnRgOtbEdJR3gOjnbRnL/n6xNeIkweT9nJWKPQhfVlZl+Zhg",
-	"axnFZENryjWdDkHz6nM8gSYZV3yk8A2VnUGFaIOCmV1Jo1Hdh5DQ7JrP50UKjx2zThpgDHCkgH7yRa/R",
-	"jGm3oyFu3eYU40iMoTWaMfwRzmy5bZoaWRBDgrQBiJtEZNjhdqYLaNugHSfAw7ozlpDKrgVs1hKjwkdl",
-	"1g7DcgxCYnFBMUOk2ZJdJJXNTIVOEcIi/YcFVLYdd8raFoQKcgB/xcrw5CF0d7WJf8Ob7AD+su6+hJpt",
-	"ASFCnE57j4+igUWJ2QIcdAYQ/CApMDspKMCS9HKQKQ1QaNbkeW4/JcWB8rl8MVfc8JK2R7aFkduTSBpE",
-	"+ABHB+meQd7Jr98+/eFb3kSX17a8epjm4cj1j8FFe7foEXDVyU7l4XFb3xSPBQ81rDldLcPDN2G+qKqc",
-	"vui2JN+0rZsgHJlK+J0IkcOqeYu4Kukh1U1SMvW9y4DQD7aC8FENIrbmR13NaERZYqloqA0nIxzQVv1E",
-	"lhksdo3x4zavgiJMZapAOfYC2gWc9xoPQ97RoO06nbbSRWVd7FvONEuokNt2XWMEAiGfiBxC/aZpj6fl",
-	"rxtbg6zGjIia3lyXWwSkhqH7mHqlr4V3Ex/RZrvpbRbyeej6Zn7q68yZEQu8wsKunWgMCK5btGyhMiNH",
-	"Mm6WA6GKuMV2EiEck9lmrTT+WrLU4d2pxgkRTpuaApsA56koGHZHh9B99QuupJDp3hY3PfNi/6P67RAh",
-	"YvuBGTFx771vn373e6fv3/EmEVjq9OKp2XDt1LNzpGw8uwmmQ7yJsl7t5Rku18wZPESB9nkwPfYIQamu",
-	"KzZtz3DOySTASBMkxewhvjMcLg6CRRMED03Wo86rBB0+MaV4G9hq1DWdYbB0kjlJhIVtW4DD0Mmihmjf",
-	"GoTc0Jkk5LblxKGcdgisxEysSrjbmCUX9FznZDBkB4cmSItjNaqYp9r3h5rUB/ue1qHXHPY3AZs4b8hp",
-	"OJuwIckODUNl++kJPCS2cSXqDwc88dE/xiox0BSZliHGvnvI1bMO/Jnd9k2yqBO658g4TYZ4VtoFemFn",
-	"F2q5NkusbAwDwJQq+6hsnb3xL6wGH/9C1wXoH+NoQMxeKbNPLCrleUfGhV26tQ8V0K94C7qLhUlX2Sp0",
-	"HqjZ6knCAttqpoWrB2ryAneR4FmMV6/188h4v0knQJfYjqoNDUaWySjtqff0mjFF++epaHFBrfgeUP1r",
-	"PzCivcwTxvuE8WbBFuq6VM7IUwKwux4D3ptc99Gsl4dBkjdlOZ/Je/Jt20mhlwmOBG1LCaWp9oentGdj",
-	"N50xOxXLYqSTOEK9Ko8iUpWowSNBUAU6Cyszm4fB7my8zb6u/UoTcLdx47RP2EZSD8KbTc5SE/3C8g7X",
-	"j5lcl7E5R8I0INliY35MQ62OjNTaBitp8Hq5h3W4TAMNziDV6bIhZ3XfKSlsYvXYIbEJmR1GorjLogH5",
-	"NwmkWZoUTGgeLEmbhUmD8/FY1Fy6lUB7zKkSMh+DST8GHPWLns0GR/E5qhcfO6FtD0rYoCrYKjnGYJy0",
-	"ki1OdNNq2opmu/PJcTPXbbS21lPe3OFuD2iA4kwYcao+ehPKx3uLpH3dD9n8uqU4JYMSBO2bTCt8QuLu",
-	"8KYSRvtzirrmwmer2gg+1/PrHh61sbGxMQGPUi9/dnU+/c7GOCoXq4W0Kj+PxuTnN7Dt1LtMwqKKsU1p",
-	"zMmZGZMOwg3mTOcgw0WpgxDH0MgI7vR9lDRU7iskBs2xxtss0BVHgJCg37YutKRo03a0iB1/sGBrsrK4",
-	"Ib5J7GoLXAnJQomd7y2jlTE3hcc1P4GpQ+BFTyBbkdRzMd64B4ioNCGDfCBFN1qviazTb3bN82HM8mHF",
-	"hObTZ8GN/7mEzgLAZAl1VSXjnamlyudDQriH/EVUYq2JYdjsVCJBa60j/AT+Rr6QH0cuxOnzIBFCIsmA",
-	"wgxl/MfN7U2eDZB8xeDExswei4MMvFjCAmjCtWcHfFI08ZCLJpx0BMCXeABFFP6wNDoHnsmO56cpR2kR",
-	"4AMC0E3dpzwzwW0EEc2eKJBcixdvDkhTGpQT7ORSGXsnATGZQ2qVzgXeI2RIKvBE+U52L4cnMsQb8iR9",
-	"Sd0fU/eeVTYx4V0amrZkv7V4kwbHI1m0mlRP7ZxOv9bV8k3oEjMmr04aSo7MIDVDPiUQDfy4Sb97TctT",
-	"Z2GmYXPpcOiWKRMyHzNfwPI4CFKwr6nM9S+8dFM0bTjs2JcxRrYqrE9eJwhlfoum/nSwZZ0C2cc6e9x2",
-	"QzaNZvvqWDd1Gx0ngmv8eGEA6+zw6EDoGMtS3tSoCt26qafbnXkdRCvjEsSr00+KWThIDWDCJQq50C0l",
-	"S8wEdnhbOmW3cQVtP5Symk5xGTV4OxILaJt1UYil7p+rWAJmdv4l5rbK6nDUUH+gckv/hvQWAp8p5Atr",
-	"A0JCDrLBo7TkHwzEwthCHMa9akhxGhv/8Zr/nKz/ueA27McoO2qODzTle4cBCOxV9yzGjXpt64TB8xTc",
-	"ZY9zCCt97a6SL5wXwBbgAlW5NeOTCa4CCK61MSJX/d6AyL1qGlR/sHqXtCiEgpu4p2QHZA1Uq9Yi3owx",
-	"yxeBlZqV9LdK1C4Q33jFbH4BPzAOZp2AleS/Gt1PO0gyIALhVsbu4zjIpeVbRFI6uvmWY8z0fq4HcdpM",
-	"DsO3m44mquGnsxELL61ABZIzKY3yIxIQMI0yAZAUFmoC+j8nIzRWBnw97mJpOzaCaB7cwtWoGrq3YLwB",
-	"0Frw+Mbx/w0AAP//",
+	"7L17cyPHdTf8VbrmTZV2nQEJgHeyUk9xb1pKKy1Ncr22hH2DBqYBtDjohqYbBGEtqyTHsuRYlziRFVuR",
+	"k9hlxYqdWHbi15LXF32XvCJ39Ve+wlN9unumBxjcsauVtKnUWiRnpm+nz/38zgtelTdbnBEmhbf5gtcg",
+	"OCAR/Od2GPKO+o+AiGpEW5Jy5m16Bw2CmkQ2eCCQbGCJZIMK1MKygSQ+JMLzPVFtkCZWr8pui3ibnpAR",
+	"ZXXv5MT3rvEq1l/q/fDNBokIkhzVOWLkWI740B6W5BptUgn/9H/uKu+gJmZdFJHn20RIgZq4i6q8SRCW",
+	"iLMqyRqAMknqJEqPsEeamDI18OBReA3JBmkiHBEUkpqc4OOCZEx/uyZJhBr284JUOQsEwmGYGqqCq4cj",
+	"hyIy6sL3xh5GciSjLsJ1TFnq803KaLPd9DYLftZQ+0QIytlFzg8pyaYdoR9Rq8AMXV1BLVwnI8765s2b",
+	"223ZIEzSKpYZH97HXUONGFUIjkiEJD8kDFGBsDgkAarxaOggJ77XwhFuEmnIfycgzRaXhFW7T5Juxs4h",
+	"hptEfVffAENm9k4QVA0pYRI11aVA7ZaPKurPGEWYBbyJbtzYubSAYEfUd+zrHSobJSbtrw9JV60h4IwA",
+	"zSLMAoSZ6JCIBCh+TM2iuIwavB2JhZI6MnKMm61QLXGlVqiu4TzJFYKVSm65tkpyG5XVQi5fW60tVQu1",
+	"dbxS9HyPqkXp6+/5nlqbt+luQk7tgruDLSwlidRb/++zpdJxsZArlY7XyK0X1v1Ccf3kLzw/a5MjIlqc",
+	"CaJZTLXK20xeogJXQhKoX1U5k4TBhcCtVkg1t1h8TmiWES/rBS/AEus3AuJtFvLFvO81Rd3b9O799t9O",
+	"3/zw9MP/uvfTX56+9O7dt94HKkqm/hcRqXmb3v+zmDC/Rf1XsXg5ini0R0Q7lHrG6WNX42zCxmM9eTge",
+	"u4AT37uAgz19lrMtJ19QQ0tMQ+FtPvuCV6MkDLxNb7HV4ExdmIhg+Ip3+vHLpz/5pXdyy67/9OX3Tt/8",
+	"1qc//uez//7BPFeeL+iVW1qlAjEu0REOabCFyma2ZX0xOnAPOKrRY7MtN1ohxzMdcnHwrtAmrpPFvLsv",
+	"n3z0t5/88V9P/+nPd7/7yicfvX7vb/70yUd37v77HWenBj8y311jXF3RJtxuhBHMGpVhzuUtVIRnMGrR",
+	"qmxHRO0rabZkF/6yvIkk55o9mwcEbCgPugecX8NRncyypxv5/Hp8cT748Ow33/rkT/9w7+NXTn/28/nt",
+	"ghpE006FB8DRQjVvxToxQ6vL6El6ARbVFt0ZF1O0izl79/XTv/3J6Y/ev/v7l04//tH//vG1ex98ePf9",
+	"10//7o3T77x+74MfzHV5Rb08QaIjEqkFVtqii3gENyQiOOhuJSIVYRC7ZZDMOZDBZc93lS/nL4PmZp5e",
+	"dMQ7TO0ibslqAysmRKNZmWqh6NDG6cuvnv7qtbNX/+6TO3fO3r3z6S9eu/fBS/O8KoXiJhI8PCKwlxe3",
+	"dw8uXt0GkScICxCVwsg+hEOuJIrvXeTNJme7WIgOj2Zd7MYA5sJIJx7BZbwffOfuv7507+NXPrnzxulH",
+	"H937+UuayM5e/+knH734yUe/cHny6GfnuI8bmhoZ6aCWmbiiScVIqrBheutYLaTVWeVUTCF333r/7FUl",
+	"ds/++/3T77xmLtw//fbsjffu/ugPp3+arywyFw6kIQL9q06FBLUIh+bChbyOKEOUCUkwSOeLERfiekTr",
+	"lM247LWYz3zv7+/+4cf3Pnz/7i9/pBnoXNe5piRDJeIdQSJ1DYzBZSRJFTRtVIt4E2HGZUM9RCVRa72E",
+	"Ja5gQa60w3BGproak/F//vD0W+/f/fc7n/7jb5XA/N1/z5WLrsKhahHIOIo4b4I1pU5RnXZglrSl2GqD",
+	"sjrqYIEOSUvCgpViNMNCYwWSH06wKhg1Yzk70mruam5pc2KPtMVsrHkjX0j03Q/eQz2aOjr98L/uvvW+",
+	"YjYv/+6TP7w9b8JUw+sL2DtwhSjWDCakJUijL8I2KJXnaS6v8DabVRVciYnS6m+KOt+do7KvBklTpGhX",
+	"G1YNi9ezR2qzHmcR7ti4mm2y4F+9dvaD3569+rbiuq//y+mP33RFzrCn5rhFqz26a7UtEa/VlPITYDX5",
+	"ABTZNfexBhauWntMQlBqd5gyKXEIg87Iswp9iuDpd17+9G/e//StH9374IO5sq2CUluaxHAkxaM7EWd1",
+	"xJmjFG6B/qJEEiy+QVAVtwVBbRaAIuzYVYHeCzCs9kgtIqJxwA/JjCKrEHNxLY5PP/yv05/95uwHr2pJ",
+	"/ekrr5+9/ev5S+rCqrUaYSGJY6bNDhnvMB8IgYeBryhG7ZF1Eal9IixQ9FPIF9Y2EZXA7yPSCnGVBKhC",
+	"ajwiPhLc7LN+r2Pf88DhWKfsQvfG3rU5XNMH52VQ10WtKaTsMIunKiGvtmWENwJWP5eFF1bSC//0Bx+f",
+	"vfsvZ+/+QlOMpqHTv3vt7B9/d+/P/3D68nta4/3fP7529urbmrZO//ji6c+/N1faWlG2NdiUilhCXq+T",
+	"QCkLNR4htWe+dpghtQowGoj1WhDG2/XGGFv4FDi7n+YSHOKzSu1Ean3y0etnb31w9tpL9z54T4vns7d/",
+	"P1ePzQaIL7VY4ECB1qKoQE0ekC2kmE959/r+AVpsC2VJhopYegzROAowzATVD8EM1D4xkIozisPiBOLw",
+	"zV/onURP7F5+/P9/8aXdp9W/j+9cQad//xq6SSq7SAtDVzpO8NIchWVxE/w/oVUo1OA+2n36cR+poXkE",
+	"I2+hjZgDWI8J46jZDiVt4UiCN8nT230NiH5nVntmNW3o3weLbRX8YCDU1F0jQhhZwCPLumOTzUYeHEq8",
+	"efNmrjcKMIwoe4MGljztfl2PbiohPR/XgaOMAtubt5JRsJpoyp4HLUOxsIF7+yA2dC+2vGfcw6UeT8Kv",
+	"3zl79xeuM+H05Vf1j3Pd2KUeT4L22MVrOvG9XVwnE/n1p5ma70lyLBcbshmO/wk1s+HOevA7u576eEGT",
+	"OZA/8yUlPmS7pGwfMqxtPD/yw7CmTMfxg/IVq3lN5hJ7GCh7zSGDAaqxJYQJfWAPA0HM5gNTH57Uin4Y",
+	"Vj2WCW0XCFbNFR5VaBCQLxDVjmGN7Gr/2UQy92FY/XhC9oDzpzDrXsE0hDjn52JtBTdEq6nWKmkCFPkl",
+	"5+82G2kyDm+ThXJxstNQLp9OjXKzjXKpXKaxPpK80fMhk7c05kfU0zYZaXphZQjEaGLic8LcHhHA3Ajg",
+	"BhPtVotHkgRPkYDiA0gx+lxQQb89b6149dKkxujDwNQHmaT6nOuUs6e53Aff04zOx9jrevbOt1zH2ek/",
+	"/en0V787e/Xt03d/ffranbvvfPvsu987e/fO6ZsfztXPaIQyb5EIS/BXsACOUM1Q50s2qEAgsiPI+4hg",
+	"/XYnhIxgsfNxxQ7KU2h9npIUILOpQdARiWjNrF77aV3PRmEJ3P5UILVvqN1Se2sCBvD3jX4aTNIclPid",
+	"LlAJ/Go+pxW7NXTCzN1/fSkz8nLvjQ9P33z787bDHmT9kutq//qTZB/nSoHHEpVt3nd5C+E4UGOyF6q8",
+	"SYRO6UEdMH2UkqisGt4ijARpWehmkA+THvFzMEOZS5KSh72VzmA+0UnNLKCsrpTSmWmh0E8Lb37/0xdf",
+	"Ov3Zb+799j03R+3TV+abo6YG1wcJFFDl7TAALbxCIK0ENNXP1Blhtn4e2QGFfGE9Hey896s/n/7sfuQI",
+	"qKH0rrUFiSAMZfMEDJkDAUoe4foXIhVHZ7yTOBk12w9hFPWLSjzO6BZe778zr76j/h9uzr2PX7mfqZ0F",
+	"8DqaAKJaIKRgheBgb2CGMGpS1pYE4ToHT/yGo+tr5QC8GVZDAAPY1/+NgyBSH0pKCOpUy6xMi+GRSdDP",
+	"MyZ3GAzjGctZQZyz//jJ2Q9+DRnR7/RT2tmrb3/yp4/vvvV+TJxzZS1DXQsdTCUkTbQFMST6iHgmJ54J",
+	"nAnDGPNSOotea9Gf/vT7d3//0n3OPX/kXpgLOUzpWhhGE2vZhtpF/cUcjODaanfe+uSjO6h3FD/1m+Nc",
+	"p9PJ1XjUzLWjkDA1WJCqaXHM4++8fPqr39/9zR9O//l7cyU515ehVB7FfWBNSHZbRBfBGS+vxIeEIaVK",
+	"qPPRRUDzKFwpOlfO1PHAauddu1JMnNdG49FFnk7wcSWPnqIXIMwehugcZojD26ZU0+jT59X6wc1zERYw",
+	"k1K03KcU3YeUg5ntRx9hcQgaI4ZiBJMM/cVIvHAGMdWMkh5RCYFnHARUfQGHuxFvkUhSpZzUcCiI31f3",
+	"jCVq4BaYutobYYM/nu+1nNdf8MiRLdTuL6xlpEOENMZ0jUZCvU4laYpRW2Anfll9XZ2PqdvEUYS7nu8d",
+	"53gUKH5aOPE9KM3um0BZp2KWLcWrp6CydwvhCqjMJpAXYpiXYl9Yepteu02DvkpRZ8iiLhq1tUzP2i24",
+	"Fb/DK8+RKkzbruOSoZH7dAhVc3txGF6vAV8ftrn7bUjHgSuvmLSzMkO5434ppq/UZwq9G6S+6etJDtsk",
+	"fdiT7dJ+HKGVE+wXrg4q+He+4fkeYe2mWoANC3q+BxmJ9n9zNe2BgR95G0rstYWd09m+vgc5T7lIV1f4",
+	"nr2yuWoDs3r6VxFoDL4HBpn7QMRrNHR/E5CQqCnnjG5FtH9VSB7peR9rpUE9aiO1ajX2v2gz/rsyoHMV",
+	"0qAscA4ni+p9tW08yto1jgIaICqdLWsL2C4cNHW9vo6WDxthSY2g7c9sdmKNUy3KJapCnXnEm1u6ONV4",
+	"6hwfAVQlDxxwWQ0oM2EfmPq+QwgxcwiwJDlJm0M/vAo8+4hWBwAO6L+NWgeN9RVISh824MqJ79EgezDg",
+	"To8JRAN07saNnUtHa+cn4XZ9lxkeNxfIkkRycPHCYWuH3XYj4Ca77kAGut4Sys06E1x6K6fHYWjAr3tX",
+	"Dh/IXFJUbdAjkoXI8MzOLuTWulteoQxH3X4wAt+7oP+SeY6VriQCMCriap+xvqnY/G47anFBBjA8HGtQ",
+	"dc4tLsUQ1mf5lOZHOVv9D0yJxNyn/66byTg5i72TodVGos1hJi37c0WdriUesBSnSPcxgfSfY3AK35id",
+	"hXyh6PleEx9fI6wuG97mcn5jNWO2emWjgpENo0K2kk0e9rx7Hr0UZrfSfiqL2NT7+5MLym29sdYM4gzq",
+	"WjqgTfVodMctGhGxkyEfr/AsZJYGfA8OTadzOnRJmVxd9vqQWXoEi9LNssYbhAVj1TkdN8AMVUgKVGWC",
+	"4fv4m5mL7+zDsGOYQrMb/yg+K70uprGZ9Dr7lVk5vWLrcSWattxgzGkYfOrYxmbwFzmrUUVSmVrjgWuK",
+	"xdPzEaEQwuU11AHO1or4ERGo0+AGBIgqc5XXUIXLhp8KhDFwj2YTw7Dlfc2xizUdJPrl6KwK89zJSfYW",
+	"yAhXhxyjjNoZpwgFx9V2k4BEHvjZg0wbLvU6ogx9Y/upa2OKvYgEhEmKQzFAVlDtCIJwuy5J8NNWdXyU",
+	"W3BCRi1LpGVSszW3sxqkNcbCDSJ6VRyGmgvq57dAGeJttSbf1OgJqSjLWCMCiQbv6FduCBLltuv6PBJM",
+	"ptNfv3n2wzfibJW0fFxdzpKOE9PVpBJVSBzJbajRzNgSCzegrlpIsLpaifaHtEmjaEZfvjFq8jQuVuIW",
+	"itdc4TwkmA0Q11kM45Ix0KZgeoQFBolsoMslwoIE24Msl55UXf20j9oMQoRK1AARhbwu1B5oN8l4Nk6f",
+	"58POZNgeTCEhx9uHz0o6xoc7k3S0X5mLdLQOgalkYuqgxpaJFtpiulnrk9XJaxQccWDIiThyT0IB0Isi",
+	"Qy0aa1GckckXNKuf7gHQaI8uGXZwV6AyPyxPZMWPIE5wQduYwJD1+ggiLazdrOjIg0SMHCkRBbahZjdN",
+	"ghll9QVUOD4+hkgFrihhBSW+PirCb9VvSszGM3y0Ef/WiVcslFiJ3dYC+Da6enCwi26jex/89uyHb6Db",
+	"dhx0Wz2Ty+VQxr/qT4V8voBuo+V8Ht1GLjIdug3oh1lgcvGbRXhzA91GI8GF4HM2wcLukdL8NBiQU2zg",
+	"o1ZIsCC2NNIOtgSDLSeDDa4/HDRYuqoBdYmMB7O/1q75eFA13HJRrbMnkGO2Z3DsJf7ECsxbbbIbAjHv",
+	"90Ut4tdW49fcil90G+2mdic93TV4Se1UP+wRuo1sKF0DEiWFLTpkFul0yvhj67D2DXftIzN70G203ZOM",
+	"g1GTg8qK6zze7g6m6i8hlTIk8YgbGSPCWMOTPNRe9ub0RI4RHI+axNxDrM7ajFvIx6c8fv6yOgmHvIQO",
+	"rWQlGcPmOmX+dlR1titwWGNmGxqayU4QzFikHagYU8UglLiErMAu08yry9uaQaEWiQTvobXCUv/VGJI4",
+	"a69kYi+AskkizVLi2fcFJOPxlmPimCX9x6WVnoydNHGm8nbiSawkWzkbzAa6jZ7O0sLBrEpUcTOjOjWg",
+	"ezG/kJxDbhGYBQhr7BY7y4R3jISSsecC/sxhB+MWqscDrfUO9Mp/3vvgpXs//eWnr7x++rPX9d7/7x9f",
+	"++SjO6e/+u7py+/f+/8+vPdzRSefvvji6St34jlsmwloxAHFO4AVyQ6tWgCZeJIxfoxSiRT141pyQOuJ",
+	"lMhKLNVXKI0XZdOd7Sc2YsIemXAfC5rM5Ot476oNzhUtmTx2M1Ax30NMLliN/XJGnaF+v+gK7kFAqYZj",
+	"tCGrgwR9EKbxp4BFAHWPD7yBbqPrLOz2YmQo6xGeSuVj4GqVtKQzeWAfwET6s0NS07Z7Chkd8evLztpf",
+	"PPuPn+iP3H3n23pumiG4lz2eDWXAVszH7fdWYrrpgSvLohi7jfbl1YRiBoN6WYk/DIkr/uJazxdPf33n",
+	"9IOPUrszBKtLf2ZDU8gK7FImyha6jfYHVPXytlINLOfb0BSipdVI5FYzwXSa+nAhvGEIAvj7OBl67tHa",
+	"pLqRQyzHh3zvww9O//ztAYes9yOFnW+/oMlkBcguGx8oYQmygQJOtNZpUtcMvg9AFsXfXIWdVSfenzNu",
+	"t1Lnp6vp1dphGL+6Fl/bQWllidx18r9oalIkmcp6fCl7sIZ7rAFbJNdzLzeMCgdnqeTcm98/e/8np398",
+	"UzGVN947ffMfz3783r1XfnH27n+cvau0qVgzvUSOSMhboCc2lcDlirNo+1gkPQJAb9V7iKsNyuJxHRVu",
+	"bLhFuzXjVx6p0ZJwIICAA8IqgKNA1hdkPAFcD2CQQnq8Umx9KJKDChNA7YW6I0hpBuguQH9T8tSH0gio",
+	"IQMwM4DUBrglyKdTjM8HbEVAJFSMwgcsPUBWhixXReY+AFlBNcKGeWRd/bPhq526lY4JLRWzY0Jqlbkj",
+	"HDHcVOb7sxbxboe1ILljW1tuTql7L9yMm07Xm1WWxkZKI7/qaMkB5/scvDipYoX+0sXeEqB+jGX9wcsQ",
+	"wwq8/rR037Pzcl7JAvhTgyc/7tlElt7SmD7cY78PS9/3LisBbEDXU8BcfVmY8YTh72q6aZxO8/MlLUOS",
+	"x3c1cGOC2whTVUwZAFj6M6zVPsiG890+cLV0qcyApNwe9HNz1FUYPxNo9Zb1snzGLqfE09PncIrzhLMD",
+	"9S0cSWGz6+JmESSxqrVXvdPojpv1p/cDRh2W87c00BmGJDnWIcIW4a2Q+BahJMSs3lbSpLcXRisiNRKJ",
+	"ufvOzComO9frLPFIAKYaZHuYrd0ynrWItAiWQqe+WI9DHxGYvO7+HXpi//rTqMUV14sQZZLHWdM+MmVU",
+	"0CxBJ5rY/iOpUFHc72HIliUp5A/mkPqSMvUGxNMYeFCzut95Dalj6aKa5qxTOasTRjC2t/pxZQ5G2cHo",
+	"tiDRYwLV9SNJLk+NNDGkIpn/AUGfmadzlTfJAa0eksnTTG7sXdMHCAEmrOyir1HSQZTNIdOEwOenTzRp",
+	"8Ca5EYX9411vEaYHUI9AnrBvWzIluXIRnYhR2NFG5ZIkuz1VNkk8Y7U5D02UzCGhmeJkyXfmkjGIR2zX",
+	"ONe157zGvrNahYE+Rtl9qJSe8phAvMNcJhxn+yUs+HDp6Pm1TrG5csyWq6uy+M21ylKwXFupNxaea9Wz",
+	"8iFg7KTfTS8NJb1g3LKSvt2hFka1X3BZEFBEsANI7kj+MZI2mvh4Rz++4XtNyswPhR5doC8lFWaVteNP",
+	"ku7+FDwMhORNUkHKNton/eL1kHTnXvPg5oM8Sbp9GlDvqmEOWYsGLLJpVEpsvI11epRx9hrEM0b97l/6",
+	"EzcPIGJLWICwQOXttmzwiH4TVrSJLuguaP/z4r+VR+kO0wiGFH7rdBJiaTwJcXXF4SGUJTJOSwwf7hFN",
+	"CrEnECGrcMZgbl2eYg/6AM2n2ISVZAoDzvpxIp0cTHffY5E5NOceHrWljNnhbE0rZUd30b8ZWaIAZQdj",
+	"y6gb6umUdFrrvWUu1btTd4m0Z8MyjtB3dAGY4sB7O5UGYDOzHw7Jr/nPTELfgMTPrJrjAVszjpRPjmNs",
+	"Ab+bKR23Gbp68NQ121ayT+q5ZYeDM0t9tK64a6G4jqoNHOGqJJFYAGc2wq2WMHyXoacuraCA1onOAOyk",
+	"MgfV2EGJndM2Hz8MiUSiXa+Dp5HK8wvowMSdjCcbNHnzNUGbrVD7QJ15mVLLEmtg0SCB0bKiOmdFGqCQ",
+	"Hqrz6OrIu/YIUGXRcUmqho0YcwXMQvCBcgMK38HdrRK7enCwuw/JAmouqTc7uNvbWzIgTV4oLi2vrKZT",
+	"GAvFdVAp7M/rQw7iIiSvZB8HDwNYRG8zqz4Sczt0TZAhycNgd5qEXZc+3W/4qYlkE63+Y6w2jJUrCyhK",
+	"lqTTK7/fiaGDiibGWeSg3raps/TjE04S9XEY8o7QNW7zyfWdkkDmsFMme34kYdiRevfKzTFaQDdN7jFG",
+	"IcEBZXVU/ssy7KBNC9EJEFL3RMOgHEL32BpqYspCzIISu9igDG8h0cJVInzU6LYaSt9Sn6lEWNla0Lnq",
+	"MYma0OW1994X1tdXV1dX19fX19MXv7icuvcrvtsmtlT6y//zbD63ce6W+hedO5+79ZW/yOTRasmD+IKh",
+	"Ho2j45KOqVWE7HH4s0B1Pj8KqrajiDB5cdrCgLlRkjuRLEraA8IwhZ2TWiUO/JeQWKm6A/JcK1iQoRmS",
+	"sYczCdPGvTAdVZMfDlUztXMzoBkGYBl3cLcMiYjm6MEYZklVBwppk0qBKl1EpSBhzUdNHhGkhqnKsGca",
+	"vod1WVCb6aDBJB7QeEvsdIeezLRhiLFO57PSRBO6m0kbjT8zF43U1awMR5wuxTl9dmMrqS745xji3ikA",
+	"/azqkearHgw5aBPU3O9QWW1k639VzoRBTzNNv1KNvsDsN70x+3ZMxh71DL2S6ZoLpB9KYiDgZUiQJ0G/",
+	"HlmYYUYaskYxBRXraiPb1j4iSQ5f31KFM0rmYvVHdPyKMADhmMZppiz4/QTUcKjDLJ7TsG2Zslplgq35",
+	"rJhhfPAz8UL7lbk4452bY0rb21n3ZhxmmDq/sXnhPiBmxM3BJnK6aLQNx9OdnjTU6/eT/z79JjgN9Z8n",
+	"9syZnKZs75na3iYJKHYgr2QMHdDRabZtZpJIR/khG4TWGxnc6ir8Xq2hZZMtJljE8hCoCrOVs4BV+B4b",
+	"GF/R0WQTX4GGZ+pZH4IWARWtEHe33PCH1Q9NIimobMNGXzvxvXaW6/imLhxlXcghU58T7jimDafigBBE",
+	"MQ4WiADBGZbrRAKNlrVYnsChrLhEhwYys4AykI1pj3EpExakDQ5OPV5MQL5nad0lXnNQmZfSYXmD1Pl8",
+	"oihPndx1/RCycExe04AyU0U42p0OR1FP+b6VRdd38Yc7z9X3yu4jMUAVeCrBRIlzarQ3P67QdK3aldVR",
+	"OkBqHln7nEQDJw4UMZtLnB0qgoBcZhTlwITweS0VJ4xzQIC87Aa0baZYfwwxi+xHwIRRnUnWN6XLWfMQ",
+	"EH6NdP7EWJqIK0qGzKSYGbzUkQEzw8FnNU1wgCXb+HDoIYbsZtJC9DfmYY4N3J5xlA7nVMZWOW7YCNUk",
+	"uoZTwZepIeEjLHG0M1yuag5mrHSLma0+FyPiZQNojS1+AVALZnJjfDGIZRae0QixplShCuWjgBKEEhW8",
+	"BnwafC1UnXgXkt2HfX4dPh/JRoAHoDEFuAvIHeoh+KxpBC152IcXNkrRqkYEyxEF/bCcyM0zngySrLB0",
+	"4nv1OGdsvJtqcsx6AqS+18BicMzqZoNA/riDVsFszMBk4FhTfAsBuRtYJmzWZyrCK12nRXI/FoO7tryJ",
+	"23+NCpqFRXmVdxCvSbOVSew+1c9hEsygwhAl1kSzZtBglSYIwZjRFAFKY2xqxvdYawy6uRsUMBrymJBm",
+	"gLUTiYOhYicb9wWCklrX7sN9UWPUeU79MicOaSunsWlxmDOJqTEfjOeyoTR7Wj3M1u7h1qsjFYCNEu+P",
+	"NwJusJUd4TiI28LZOmqGLi8UgCqSiMNfrq+mgw7ju2aBBqxjKl5W+mKlSNplEoOEio5ODES7AWeeLss3",
+	"eWUaVnJCWUIDw1BjJU3Tu5My1kvsrB2GuKL2TJNKn9Y2OSdPK8Mr+fxYo4zP0JXZZzTBWrtXNhmePnLA",
+	"+txSdH011q0xhpzDbfVRu6VIZR09SS8gLCAZbvByExqc/HpuIfVRgETQ1m4TB8QWPJkr2A9E5ATzCiO3",
+	"5GTAZZkqzSZT9frM1Oi+3KWJlWhBojnl1E7ttovPYiL92Xp8Jz3AFPCqGOKjnQiHVqkRIIjBk43lKKkz",
+	"St+jMjWzyYT2chIXHqyb0djJFHvisTgUQ7Ws1XHgyXT+qMBaSlApzJaDW0P9mEIfG+q1GqRfGX/x7CrW",
+	"PiFs6BmkdCvfumPUT9LmmfLIhmWwqRmQHLoGm9RPMfH5rWTqCgmoboyzm1BRajnJ6Wddnr54XPYW02MU",
+	"0DosE6I0ym4Tcc+ghDM76Rc25cpJrng2n9u49cLqSWZCRW+286RXudWuhLSKDkkXndu7chGtrRTWfKT+",
+	"az2/BATRc6PD+oDbHNZ5RGWjaSlW0DrDVpexcvlycGl/2/O9y/vFldWhcXi4gNFR/2A7UqBqOzoiqc8W",
+	"V1YKG57v7eZGfVixjsNBt6J8SIPYkwi06eBkN0j1UIy6EodygGZ0SDUS2yFxsxOuP7mrtuPiOBm5g5My",
+	"BK27Sb6C1od+T5n9xwNmSboxk9E2T5XzKKAMS+3Vq2BBVpe1h3qoOd7NPjqdZ536ao+7ZERRXF9q8SFc",
+	"bbXvmmJ8IFK9Y2qd/Rf4xPcEqbYjKrv7SoCaSBOkRm+3tZNf/3TFMp0nbh54WfK77CQ2l+OCLcpitGQQ",
+	"7VsG/arGI1RYsUzNYgmm+o9WG1wQnebZobACkPEgTXTudrychpQtwHdMdTYcEG6Hfowwv6srRolsQB/I",
+	"q1K2rrOw66N93CT7VJK/uoaPfbSvdkhJNgAI2/d8j6qv6S/ZuMOmV8eSNHhbkL+2TfESp22LQgGG2m/K",
+	"atz2AzHwp+YDanqP249AJpvElOk6RQgDeYsBr4pF7yRr/2sRZxIFnFs3JG61NjUkWgLMhVkQQ5Mah7v+",
+	"FY7jjsIvMfW7OuQMEBqpbTrX5BUaEtQhlfN6zwA57Stf2dboAgtf+QraRkLroop0yy+UQOMqeZsvlJTe",
+	"WPI2/+fFf/NLoD2WvM38yUnZEny5KerlWIGwEH7aeigxtYcLaJshEkU8GvTxkldq5/NLVUmOJfwXKXnJ",
+	"aPpvcWmyfkDPQOmbZVOZXHZvYIlR4TTs19CBBkEOIygHXQBAB4CNExLLtkCSWCRVGbWV4ae2sqxmUdYm",
+	"JznGVRl2SyyFNL+FKhFm1YYiMv20DwiremsW0AE5lhoD5mKDKotVf/gyq4dUGCDZEitvA0BM7pqpey3b",
+	"QldE5QKCsEQCkBhSYSJPTmIhNA+wVxa1lS1ZYuXjHGx9Dh4sL6AbDBoIoCaJUbsSPGU1SVpnPCIBnFrb",
+	"PAxYHhaMAgAWSgwbrBQD5gHYIPpAoFa+rFeJlc4XI1v0ZDsZgDJl4pFQEH1+G/n8hiHQPYu9FwCRXobS",
+	"WrM+xUYEKn89Zx7K7VwqL6DteCk611KxXWVQdkgYQk8qEijOXGLnCoooVpdRSJSKInyj4/iovFD2Ufmv",
+	"1T+58nl0SEhLn8FX21xC5mpH6YQADiYOLU3ZfTczv6lhnZWBS1ldTX434vUIN01mfl+N0vASKb2X6lbj",
+	"ErO4YHqzd6/vH6BFYBWL8KlFo5qWF9AFnXoEqOIpfpnKUtK80EwcupXp3VYkZzRMPT7E6NRIPmriLgqU",
+	"coua7WpDJzp1GjQkW6jc062t7JdYOaMBm84KLvd0VCujc6aG6TxcWahsgiEEtPdcQGprlX0CYqjJzV2P",
+	"BRUA6eitcRvK6dtePs5BymW5D3LUVhRoYwjSM5Ueb1nlQdQFSJw6pkzzyzSdATFihso9WCpl2CmDUGcg",
+	"edS8i8uowduK7CRXLLsLaaGmIsJZDRZxLCHlvvVjkOcKURMLwHTr0CrRqdAhrRKmdS0joLZbuNogueJC",
+	"PpZISvKKzcXFTqezgOHPCzyqL5p3xeK1nYuXn96/DO+c+J6kErT7WMx5vndEImEaUS3k9WPKBMIt6m16",
+	"Swv5hSVtBTRAN1lcgHsIPGXxuc6hWLAdtOrZefi9pZeJdn/egKJhaWEcSaSTrhQPBCXXoAUnd6zSLTHZ",
+	"IE1BwiMiFLNQBgMV2nwAY85QcYbP3BbRKYPAFrZQqU+szSQNS0xHLmwXKbijDaykBsCuLKCyaFc05SWf",
+	"k26QwFc6cFB2b+djiiNRIcow9aQq2Fg8N/auKcpWyla8AToxvkFwlAL91hnILNhyh7c9PkpsMoVuIYUJ",
+	"VlYCvYxwBPlEGLZVEKlJMb5jO4FStIg0ZbjQOqTFFaWpoy/m85N1WtNVt88aYy62ycDackwpMJK8fGED",
+	"bwQr1dxqrZDPrVWWl3PrQXElt1LNk1W8VtkIlgpG/d401gyYKmCEgJnhXbuJL7QOVg8e/+sNtrP6TCe4",
+	"thM+eSFYufb80oWvrTUqSzfXWq0bdLV1tO2d3Bq7v5vZjYzWbsaQ6WmNehGuMSDl83BwNSg0K5fmC5YJ",
+	"QfNjd2K9/lE1ieXixqA5xwe22Aucc+J7K/oAh79ngXhAm0uZMN7ms7d8T7SbTWh64z2uVVg9f+2Ucu6y",
+	"1qecu6j0dVwXvZmdKe3H23zWYkUtwd9C3U3UiwjWdVOLjZVFEOgDedK+0gNNGZ1i1K0WomIhi8y31Xd2",
+	"dUnUCEpXeu9iQzbhPMcjG/jwAKJpmayTsU5SfWja01Tvjn+i11sWjx5UJlsAaU6tsTLleTW4jjJkHpfp",
+	"C6AzoDeRbEcMJCpg3fQ1+le8PCIBjXRNIY8xRqywBdsAvrVQYts2tTvpK6AsDshnAMBy16nsqLtKnuhC",
+	"KaPBq7E34/RuY8JBY0sqUvqIeYvpXiKb/XPVRrv6ygDee5U3iaHJGM5Hc9HRSegc0BpR2RQvl1Muv+1n",
+	"ng++fpW3a5cer118rrD+eLdFnutsP/7VoyvPFw63t49Xom8c3WwWDp/Pk6VnKsXmN+Tz6+1vVNbE12pf",
+	"bS0za5g/3yaABmG0FpO6Poxn3fqsrtdSfmn0Fdkn5DpE7dR9HPdOXcCB7Yv1GV1j9ebSmJNti65+YW28",
+	"Fy6ZUiRAUOthGC/0uoGevXXiv3CSzUfi3I2RbKRg2EgPTuDqYK4S2vrXAZopQKQoTb5ibSyQUVU1pU5c",
+	"A2l4RdZNhJyOR+Ih41gTJjaTePC9Fs9qLHeN17Vu63DvTMbvYj9FTs8cOHptysVtB0tM2WjgEFlAV3jU",
+	"1PkJ2QDzWbxZtCtN2kMUsN0XeNAdohhnd9tOa8pJjVW6IN4kvKSqZcfWW9OF4idpd7aM2uSkh64fGLvM",
+	"F8Z7LY3HCW+OyfJgzVd4VKFBQJh+dXm8V9MAoerNwrh81oWUhBdXxnsxE6Jyivsfo4V+DuVKitNcM50j",
+	"bGrJBAzHQt4uxUC3axbFtpjPkjAJ/myKRVWdhmSOyDGWRzbjumyBfazWagJ8ho89Jowq6aOINKG5XKJe",
+	"+tksDlZeYqAwzsa2dL/jWS/8mKThYuU+UpD6FCRF30r/AALHYxP22kgNqRNRSWJ6FUneTTbBmjKr6mFS",
+	"uGTtj3LiwjWuNqss2UJaEWNPG/eYGW6hxPaGSGpth9U5Aad3n1mEaM0x4pRpBfiq7RaAAXCOeBho+8u0",
+	"iHNtuMwLANXB+3HQcH5S29YHz25ajS3T0xXPD5VMn5IzfG6E6+eZJ6WZD5F9d7m3KB5cZ0ld/Hgid20C",
+	"8ZpmVEmlfTafusIjE3PvTwa0/bk24/CnSXIcjGxruE6JQdmY6V8yAA0wi6XoXC4HMXVWT7lNvdTJqfk4",
+	"tdQBVlzNO2CHEBjaXFwsFNcW8gv5hcLmej6ft762/6O3869mZ0snYzOmPtjXAabtjb1rY5sALvz+A3Z7",
+	"j3lR9SXtlf9ugs+zt076nOYY6UJRU1g5saNkteeeDbxYBIey8c3BPhJzX6C7E6sjE8NsRRzc+BDJcjpb",
+	"aFStLSR5u9og6daPmQ6UqzD+fbocHj/0xifPSxpqpI8kt0N6RIZyy21xiDpOjVSCRYThXTeqof6SdWa3",
+	"4DhM2HV4RPXAFrPaNsq63n2/g+t1EqEbO2Am1LQuFBqfFqB0MQ7tljNPwrZtfkIYFWji8xhvm+Ou0wNu",
+	"fzX5+6i4kmkIo552qhom3esu1j65gXsdd6uWPehIFKo91D6aBBhzEJeetL/nkRi62d9QY0+02Xa2k202",
+	"9OKe+4ab1t3jbjiI4MGsZg86aDpAW9AN22gsBlapCuF9FqAmrcO2L6Dt3nwkIXmrpZiOxnooMRg3yTTA",
+	"OtmugkPMquo9CCfhDkRXwYqhEmyPBXSdEdSBmLmyViCtDp6zGE+bJUalhQEbhP/l68yC5BMVXD0cENlJ",
+	"0K3ul7qQoKppNDIDe2bhyCYQ570QWhnkpY8UAKSjIzKTyByT4VrordE0qUSjpkshsaTVRSjVX3yB4SY5",
+	"GSkPY6wbDcSixWJXp9XbPnWKNm2ddrqFLqT1QV6zhisRvMQ0lImO8h8S0lJUqFtIdgmOFtCeflWDMDKb",
+	"Vp+I3g6PBlGVbcgzgqL0BtRpbXz+ckHjvp9YLIbF51qkPsPrLTbL2x1SaU3xenZ8JS5gd9I2THbn3oCq",
+	"TJsCDzRRHhrv9EelgNhv6RQhHzXxcQ7XyV8tFVaWVvP5vI9os9mWuBKSUSNdPsAZhRJP46Z2LgpLxIra",
+	"yju13NOckdxTWFYbJrtvp6aXXB6ZdlLMrz4iKvN6sx1K2sKRXFTbG8U0MxfqNK2EZC8URFkfVNI1+BEB",
+	"T0TASzoENARpqspbMWC26Qxhy0XGjiGlG5+Bp6o4oARPzd0uxZ5p3PmQ63dXs0LNrRDTHrW8b8FDGJ/p",
+	"3K87hQLxbqHyRT2G2UyTMKsLrL5JvIcn7ewalFU4PNyqAwkcT686UDS9BjMi0RrbRt+jwRoBwKInsF5+",
+	"Kt0I6LPfElBfHCacB5+OJsBH8mk6+TSc6gGoC0AVYkDLR+z0s2WnfR/I7mR8Tt3i83NiqBOwRof19bzV",
+	"29wXnVPs5bzD83oyUwc0MnasHPWFwvmR9pEtk5ozExyZcJggPmrbJs6ktzoL1IxDm64Jml9BWmELg6vQ",
+	"ZBUagJV0bGtc4zXp23UCad6L2mhbBPiUwbFQQFCGoqONpBX3uXTrcB/6hvuAG4UqXVPCB1fqvI9W8ugp",
+	"ekHHJMItE2KIu4TFifpQ/sDjbH2DMb6ALkPSqHrXqH9NCO4fkhb0+mec6az+EounVycSjiJu7Ok2Jdty",
+	"mjI+JhIITZF81sHSXCix7azymB4Ask6Dh9YM9iGzihjzHAporPULqbtQgStpkyyU2K7bat3URkiuPgfv",
+	"HzKTvEUjRUA2TFzFTN3dCkH1NhEDUhz0ZOLOsz1UnEUpySOL6W6vnk5WHRQhTtR+iAxbP8wEZGnR9EZH",
+	"bufmFUrQHZ8dEDdKOUlGXNdbCTLjszFq7vJ6sbDUg3br2ncJOu1aMa+xIpKCj/VKoZZbC5aLuXVcqOSW",
+	"yXpQrC5VVmqr+YQhnL36/bvvfPvuyz+/+91XDNtoD4mETbKiGHG1kF/Pn9yawEuWgjUcrnKbcggAnRw7",
+	"zH4BB5ZepgyZjeORmyYi39P+edx4vNNCGqRqcUxzak/nNz3UUcAxQ/Vuc+pRkUM/K5copQzoc3DRvEYr",
+	"AjZcbxrAD+jfPrB1u47oD4o56jJXC7KULWn3iRIoLmoJV7qM7sei5AxnSkRELW7K2LpweRJog7gQzsbs",
+	"bUwMyxJrciHRCpIRJWIrwf4FcEIleivE0Q0tlKGJ9SMHKingOsYJRecl5rqkNdgcFQ7CI1ShQvt3rVpr",
+	"b3AOniz7qByQkEhidGxy3OKRLGuWYHBadD5DjjIDKsBZ2N3UhX/pj9mUqbiHjW5hw91CRcAFsxIblAzR",
+	"/4QW+Kn6yzhDXgCOYx012wKkb7L38RftCQnIyjoH9TSKqs7DVtxsqCXxQ4FEW7RolfK2cCpswPd9cXv3",
+	"4OLVbXSukC8Uzzv4HImupLRxKGxkiiigpCfp8VTl7TBARj+AfVRfKpxXa0zC0+1WZlYYYYHp+j9eQliG",
+	"wM3KzvY9sy2gVhuWOm48LyBxRtWJP3kS+f2czoNTV5yclyUACiTHUifATCCZ1eT3CRuRjKIbXUEeomJD",
+	"HdydRDRPmtE+lWzGLVlt4D279ePK56my5QZnyo0hp/dInXL2NJf7ygKZWFQD67zPclrJHcrqVzAN9QTH",
+	"EtjDc337JHZWus+RA56FTA8uK6eB248U0+vqnw2/kC/k1T/qD4XiLNnsWk7311C1IlLFMrG4R0RInca6",
+	"EB43iCI9wBXI1nDY0vcKAelCmbL1hK+kq7L24kqtiGjwE/hcK+LHlEDG3yZIPWif2RYkDa0BaykvIE1/",
+	"iLISc4FNmgBOzAwuQDmXU4cNzd6grWYZBO6Wg3KibNgET2UlS4iEpspkkprNFFBt7INMQUUP6pKXVX5p",
+	"od2m85TELZiGdTIdOctUyVLmJBOQ3CnnmbTOfODFpG7quk4sTVN32mu8T2QuAcjKGtM8bFO5zcO6sP8+",
+	"SZ7p6qighupC98beNdf8GicE1l9ClR9D/DwFMEXKRAxD3plchExc/fQArL1JK54caLB033K3BfBjoKqc",
+	"n0SIjFsNtdJfUpISHYNKNi8CZmGq0TDUZGJHXdfNw5h2OpY1uzYQVKnE7bRNUmLW6tje3fEBCcttmp7d",
+	"5cUiW8Up4DyzG7xfYoNyvksMUIk0OKj21LdiIRYPJaOujipx1MFU2x/L57fULKHpkkHEh+gOTBJKVHRj",
+	"BVO+0sBuLrtaK4jGc4X1PApwF4CdkAZcP+/b/QSQfRvYIIy36w0Ye+W8X2KCsqoydaOIqk2t06O01BEW",
+	"9BTGZ6SzqZ+RKZ7PORxgWUgcyW2NVxUL6pBgW70GDZZ1Bj2qkAZlJocPvOkYGSgsvaMaG7yj4aGI6WuF",
+	"tGkcaHvadOmqdGFTINOPDRS9N3R1wvQG3P0ou73Yo2o9FLXA6Uk9OGPObce/6ZHuE43K41V6nT5x5ZnL",
+	"ewdf3d8RO03ZeubizurOc9vH129eXnnm0tee22H5BdJ94pvBzR16ne50njoIG9dvfrXwje4TGwvVYsgq",
+	"zSv54OtPhKm2/psb+c+gRsK3jZsuJxMprmwU82oy6d5Sg+rE1P+NGudatNr5erUYXMZ5xffVB42b/YJF",
+	"62ybTjUOXrVXzBdXc4VCrpg/yK9trmxs5vPP9DQuMIqY25Cjz0W/hoskt1ZdKuQ2anmcWwrWqoVKES+T",
+	"lZrX0wAjNeT6Zj5vhkzg5r27b71/9uqH1j9hyLqnPcPJBMY+jD3Y0r8Wg3M/nCrW7NrVw+kRgC2xXWS/",
+	"ZIrcxLrZslXQCktWQSuszFyzHlvGU5Wtu2qYn9jOVKba3Rl0zLiNujJnLNYKbpISi6v4oa4FBPeCQQqF",
+	"Ttu6eF3ogHesieno8QDRz9sylv39YmvESYLJ+wUrQbsfvqysivUxQdwyitSG1qprOh2CEtbneAJNMq4k",
+	"SQUxlJ1BhWiDgpldoaMh94eQ0OyazxdFCo8dC0+6kwxwpIB+8mWv/Yxpt6Pxh93OIeNIjKG1nzGsEs7s",
+	"h246TllwRIK0AYibRGTY4XamC2jbQFEnqNC6bZmQyq4FANwSo8JHZdYOw3IMbmLBVzFDpNmSXSSVzUyF",
+	"Tj3CIv2HBVS27ZDK2haEynRA2MXK8OQhtN61CYXDOyABOLZujRUHMXE6nT4+igYWJWYLe0wkE5INs5ON",
+	"AixJLweZ0gCFTlqe5za7Uhwon8sXc8UNL+lJZftLuQ2jpIHrD3B0mG7o5J3++s2zH77hTXR5bT+yB2ke",
+	"jlz/GFy0d4s+A6462ak8OG7rm6K04IGGNaerkXjwJsyXVZXTF92W+pueghOEI1OJxBMhfVg1bxFXJT2i",
+	"uoNNpr53DdongK0gfFSDiK35UVdJGlGWWCoawsPJNAcUVz+RZQYoX2MHuZ3FoLhTmSpQ5r2AdgGEv8bD",
+	"kHc0or7Od6l0UVkXEZczzRIq5LZd1xiBQMhTIkdQF2p6F2r568bWIFsyI6KmN9flFgGpYWgNp17p66/e",
+	"xMe02W56m4V8HlrymZ/62qZmxAKvs7BrJxqjruv+OVuozMixjDsZQagi7n+eRAjHZLZZK42/lix1eOuw",
+	"cUKE06amwCZoSPOq2R0dQvfVL7iSQqa1XtyRzov9j+q3Q4SIbdZmxMTdd7599t3vnb17x5tEYKnTi6dm",
+	"w7VTz86RsvHsJpgO8SbKprWXZ7hcM2fwAAXaF8H02CcEpVri2HRAwzknkwAjTZAUs4f4znAYOggWTRA8",
+	"NNmUOl8TdPjElOJtYKtR17TtwdJJEiURFrY3BA5DJzsbon1rEHJD55KQ25YTh3J6TrASM7Eq4W5jllzQ",
+	"c52TwZAdHJogLY7VqGKeat8faFIf7Htah15z2N8EbOKSIafhbMKGJDs0DJXtpyfwgNjG9ag/HPDIR/8Q",
+	"q8RAU2Rahhj77iFXzzrwZ3bbN8miThSfI+M0medZaRfomZ1dqBHbLLGyMQwAq6rso7J19sa/sBp8/Atd",
+	"b6B/jKMBMXulzD6xqJTnHRkXjOn+SVRAM+ktaP0WJi1/q9DRoGarMgkLbD+fFq4eqskL3EWCZzFevdYv",
+	"IuP9Jp0AtWI7qjY0yFkmo7Sn3tPDxoABXKKixQW14ntAVbH9wIi2NY8Y7yPGmwWHqOtdOSOPCcAEewh4",
+	"b3LdR7NeHgZJ3pTlfCbvybc9QYVeJjgStC0llKa6gJykKM3koPdh2fFils8jYRPcdKuzpLdgRASR8YOZ",
+	"WKXgKdlNZ+BOxQIZ6SSOVa/Ko4hUJWrwSBBUgTbSymznYbA7G6+0r2s/1QTccty47yM2lNSX8GaTs9RE",
+	"v7S8yPWLJtdlbE6UMCFI3tiYHxNahFs+ihUNVvrg9XIPK0oxocEZqTr9NuSs7julj02sHjsiNsGzw0gU",
+	"t8Y0zQhMQupWOoUUmcCb6WtgYnkd3DVAGJnJnikuNwsL02Zp0v1+PJY2ly4s0Dt1qoTQh2DSDwEH/rJn",
+	"08FRfIHq4MdOqNuHEjqodrZKljFYJ62kixPttJq4otn0fHLszHUbrS32lG13uNsgHCBGE8adqvveBLWv",
+	"t/jb182yza9bilMyUBAX0A7o1DGUDDXdr3ynH7syniGjfwFtOzJBSNwd3lTDaJVO8dlc+HFVG+sXe37d",
+	"w8s2NjY2JuBl6uXPry6p39kYR5VjtZBW5RfR6P3iBuCdupxJWFkxtn2N2TszA9PBwsEc7CJk4ig1E+xV",
+	"jeDgTt9HSXftvoJn0Ehr0HwaKqMAyUG/bV19SXGp7egROyhhwda0ZibPOCAmAa0tcCUkCyV2qbfcV8Zc",
+	"Fx7X/ASmDgEiPYFshVPPxXgN7yOi1IQM8r4UB2n9J7LOydk11AcxywcVu5pPnwk3TukSOgsAkybU1Z+M",
+	"d6aWKl8MCeEe8pdR2bWmiGGzU4kErd2O8D/4G/lCfhy5EKf5g0QIiSQDCkhwGNoCkjgvC0i+YnByY2aP",
+	"xWEGXi5hATQh27cDPirueMDFHU7aBOBg3IdiD39Yup8DT2XH8xGWOlOu4AMQboqQtJuLMI1Bqtu2Z+bl",
+	"jaCp2fMbklvy7AsDsqsGpTI7KWDG/EmwV+aQEaZTmPcJGZLBPFGalt3L4fkX8YY8yrpS18mU62dVe0x4",
+	"tYZmW9lvLb5Ag5ORHFtNqqfkT2eN6yL/JjTNGZN1J/01Rya+miEfE4gGPvAdXkNl95qWp04eTaMI0+GI",
+	"M1PmkT5kroHlcYCvYF9TCfdfemGnaNpw2LEvYwzIVVifvLwRqhMXTdnsYEM71XMA60CJbQ5t+u72ld9u",
+	"6q5CTuBZp0byMNDBYh4dCh3KWcqb0lqhO1n1NP8zr4NoZVxC812nvRaz6Jgad4VLFCrhHPK6KDETP+Jt",
+	"6VQLx4W//cjSajrFZdTg7UgsoG3WRSGWup2wYgmY2fmXmNs5rMNRQ/2Byi39G9Jbv3yukC+snc827GHX",
+	"BnKrB2ja3x9siLHFOIy7Z4hxGqP/4Zr/I0iTR5AmXx5Ik4MYgErt2n2ththhgP275x77uAHZbZ1Le4mC",
+	"h/Zhjq6mGfse+dI5nmxtOlCVC6cwmXJUAOVobYygar8DKnKZue5jMdiESLqCQi1a3Ma1A/oMFHLXIt6M",
+	"2wQsgrA2K+nvTqq9br5xxNpUGX5oYho6NzFJDTe3XvvkMtAz4VbGEYs4rqp1qIik7EDzLcdg7v1cD8i7",
+	"mRyGbzcda0cjvmeDeV5dgeI8Z1JaWogEH0+HiQGtxaKwQMv1ZITGyoCvx41jbZNUUP8Gd0026qxu5xlv",
+	"AHTzPLl18n8DAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -29,9 +29,9 @@ func (s *server) once(ctx context.Context, key *string, asked ...string) *idempo
 // jsonAnswer is the body of an answer that may be repeated.
 type jsonAnswer []byte
 
-func (a jsonAnswer) VisitRegisterUserResponse(w http.ResponseWriter) error { return a.write(w) }
-func (a jsonAnswer) VisitRefreshTokenResponse(w http.ResponseWriter) error { return a.write(w) }
-func (a jsonAnswer) VisitUploadImagesResponse(w http.ResponseWriter) error { return a.write(w) }
+func (a jsonAnswer) VisitRegisterUserResponse(w http.ResponseWriter) error   { return a.write(w) }
+func (a jsonAnswer) VisitRefreshSessionResponse(w http.ResponseWriter) error { return a.write(w) }
+func (a jsonAnswer) VisitUploadImagesResponse(w http.ResponseWriter) error   { return a.write(w) }
 
 func (a jsonAnswer) write(w http.ResponseWriter) error {
 	w.Header().Set("Content-Type", "application/json")

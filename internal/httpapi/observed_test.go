@@ -145,9 +145,13 @@ func errorCodes(spec *openapi3.Operation) []apperr.Code {
 	return codes
 }
 
+var uuidShape = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+
 // shapes are of the members that differ from answer to answer.
 var shapes = map[string]*regexp.Regexp{
-	"id":           regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`),
+	"id":           uuidShape,
+	"kid":          uuidShape,
+	"x":            regexp.MustCompile(`^[\w-]{43}$`),
 	"accessToken":  regexp.MustCompile(`^eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+$`),
 	"refreshToken": regexp.MustCompile(`^[\w-]{70}$`),
 	"homeUrl":      regexp.MustCompile(`^http://127\.0\.0\.1:8000/h5/home\?ticket=[\w-]{64}$`),

@@ -25,7 +25,7 @@ func (s *testServer) goodRequests(t testing.TB, u user) map[string]func() *http.
 		"sendCode":         func() *http.Request { return codeRequest("18866668888", "register") },
 		"loginUser":        func() *http.Request { return credentials(u.phone, password) },
 		"loginForHomePage": func() *http.Request { return get("/users/login?phone=" + u.phone + "&password=open+" + marker + "+8") },
-		"refreshToken":     func() *http.Request { return refresh(u.refreshToken) },
+		"refreshSession":   func() *http.Request { return refresh(u.refreshToken) },
 		"logoutUser":       func() *http.Request { return post("/users/logout", "", "", token) },
 		"listSessions":     func() *http.Request { return get("/users/sessions", token) },
 		"endOtherSessions": func() *http.Request { return newRequest(http.MethodDelete, "/users/sessions", "", nil, token) },

@@ -13,7 +13,7 @@ import (
 	"gatehouse/internal/session"
 )
 
-func (s *server) RefreshToken(ctx context.Context, request api.RefreshTokenRequestObject) (api.RefreshTokenResponseObject, error) {
+func (s *server) RefreshSession(ctx context.Context, request api.RefreshSessionRequestObject) (api.RefreshSessionResponseObject, error) {
 	body := cmp.Or(request.JSONBody, request.FormdataBody)
 	once := s.once(ctx, request.Params.IdempotencyKey, body.RefreshToken)
 	answer, err := once.Do(ctx, func() (answer []byte, err error) {

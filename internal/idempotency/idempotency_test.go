@@ -143,7 +143,7 @@ func TestRequestsAreToldApart(t *testing.T) {
 		name   string
 		change func(r *idempotency.Request)
 	}{
-		{"operation", func(r *idempotency.Request) { r.Operation = "refreshToken" }},
+		{"operation", func(r *idempotency.Request) { r.Operation = "refreshSession" }},
 		{"caller", func(r *idempotency.Request) { r.Caller = "0198d5c0-0000-7000-8000-000000000001" }},
 		{"key", func(r *idempotency.Request) { r.Key += "x" }},
 		{"where a part ends", func(r *idempotency.Request) { r.Operation, r.Caller = "register", "User" }},
