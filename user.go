@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/term"
 
 	"gatehouse/internal/account"
@@ -128,7 +130,7 @@ func (a *app) showUser(ctx context.Context, phone string, stdout io.Writer) erro
 	}
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "id\t%s\nphone\t%s\nnickname\t%s\nregistered\t%s\nlast login\t%s\npassword\t%s\nstate\t%s\n",
-		user.ID, user.Phone, user.Nickname, formatTime(&user.CreatedAt), formatTime(user.LastLoginAt), password, state(user))
+		user.ID, phoneOf(user), user.Nickname, formatTime(&user.CreatedAt), formatTime(user.LastLoginAt), password, state(user))
 	if err := table.Flush(); err != nil || len(logins) == 0 {
 		return err
 	}
@@ -149,7 +151,7 @@ func (a *app) changeUser(ctx context.Context, phone string, change func(ctx cont
 	if err := change(ctx, user.ID); err != nil {
 		return plain(err)
 	}
-	_, err = fmt.Fprintf(stdout, "%s is %s\n", user.Phone, done)
+	_, err = fmt.Fprintf(stdout, "%s is %s\n", nameOf(user), done)
 	return err
 }
 
@@ -166,7 +168,7 @@ func (a *app) deleteUser(ctx context.Context, phone string, stdout io.Writer) er
 	if !erasedAt.After(time.Now()) {
 		what = "erased within a minute by the server, or when one starts."
 	}
-	_, err = fmt.Fprintf(stdout, "%s is logged out everywhere, and will be %s\n", user.Phone, what)
+	_, err = fmt.Fprintf(stdout, "%s is logged out everywhere, and will be %s\n", nameOf(user), what)
 	return err
 }
 
@@ -180,17 +182,21 @@ func (a *app) setPassword(ctx context.Context, phone string, stdin *os.File, std
 		return err
 	}
 	set := func(ctx context.Context, id string) error { return a.accounts.SetPassword(ctx, id, password) }
-	return a.changeUser(ctx, user.Phone, set, stdout, "given the new password, and logged out everywhere.")
+	return a.changeUser(ctx, user.ID, set, stdout, "given the new password, and logged out everywhere.")
 }
 
-// findUser returns the user of a phone number, however it is written.
-func (a *app) findUser(ctx context.Context, phone string) (account.User, error) {
-	user, err := a.accounts.FindByPhone(ctx, phone)
+// findUser returns the user of a phone number, however it is written, or of an id.
+func (a *app) findUser(ctx context.Context, phoneOrID string) (account.User, error) {
+	find, what := a.accounts.FindByPhone, "phone"
+	if uuid.Validate(phoneOrID) == nil {
+		find, what = a.accounts.FindByID, "id"
+	}
+	user, err := find(ctx, phoneOrID)
 	switch {
 	case apperr.Is(err, apperr.NotRegistered):
-		return account.User{}, fmt.Errorf("no user has the phone %s", phone)
+		return account.User{}, fmt.Errorf("no user has the %s %s", what, phoneOrID)
 	case apperr.Is(err, apperr.InvalidInput):
-		return account.User{}, fmt.Errorf("%q is not a valid phone number", phone)
+		return account.User{}, fmt.Errorf("%q is not a valid phone number", phoneOrID)
 	}
 	return user, err
 }
@@ -261,6 +267,11 @@ func checkPassword(password string) (string, error) {
 		return "", fmt.Errorf("a password has %d to %d characters", minPassword, maxPassword)
 	}
 	return password, nil
+}
+
+// nameOf is what the administrator calls a user: the phone, or the id of one who was left behind.
+func nameOf(user account.User) string {
+	return cmp.Or(user.Phone, user.ID)
 }
 
 func phoneOf(user account.User) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -93,6 +94,7 @@ func TestUserCommandsRefuse(t *testing.T) {
 		want  string
 	}{
 		{"unknown phone", "", []string{"show", "18866668889"}, "gatehouse: no user has the phone 18866668889\n"},
+		{"unknown id", "", []string{"show", "01a1f96e-ba71-7790-b0c5-00c8f778386a"}, "gatehouse: no user has the id 01a1f96e-ba71-7790-b0c5-00c8f778386a\n"},
 		{"no phone", "", []string{"disable", "nonsense"}, "gatehouse: \"nonsense\" is not a valid phone number\n"},
 		{"no password", "", []string{"set-password", userPhone}, "gatehouse: a password has 8 to 128 characters\n"},
 		{"common password", "password123\n", []string{"set-password", userPhone}, "gatehouse: "},
@@ -110,6 +112,24 @@ func TestUserCommandsRefuse(t *testing.T) {
 	if code != 1 || !strings.Contains(stderr, "there is no database in "+elsewhere) {
 		t.Errorf("code %d, stderr %q; want code 1 and that there is no database", code, stderr)
 	}
+}
+
+// TestUserWithoutPhone erases a user whose phone went to somebody else, and who is known by the id only.
+func TestUserWithoutPhone(t *testing.T) {
+	args, dataDir := databaseArgs(t, "")
+	app := newClient(t, start(t, args...))
+	messageOf[string](t, app.postJSON("/users/regist", registration))
+	pool, err := sql.Open("sqlite", filepath.Join(dataDir, "gatehouse.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	var id string
+	if err := pool.QueryRowContext(t.Context(), "UPDATE users SET phone = NULL RETURNING id").Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	wantCommand(t, `(?m)^phone +-$`, "", append([]string{"user", "show", id}, args...)...)
+	wantCommand(t, `^`+id+` is logged out everywhere, and will be erased`, "", append([]string{"user", "delete", "--now", id}, args...)...)
 }
 
 func TestUserListTellsOfMore(t *testing.T) {

@@ -36,6 +36,15 @@ func (s *Service) FindByPhone(ctx context.Context, rawPhone string) (User, error
 	return userFromRow(row)
 }
 
+// FindByID is FindByPhone for a user who may have no phone any more. It returns NotRegistered.
+func (s *Service) FindByID(ctx context.Context, id string) (User, error) {
+	row, err := anyUser(ctx, s.options.Database.Queries(), id)
+	if err != nil {
+		return User{}, err
+	}
+	return userFromRow(row)
+}
+
 // List returns up to limit users in the order of their ids, from the one after afterID (empty: the first).
 func (s *Service) List(ctx context.Context, afterID string, limit int) ([]User, error) {
 	rows, err := s.options.Database.Queries().ListUsers(ctx, db.ListUsersParams{ID: afterID, Limit: int32(limit)})

@@ -52,7 +52,7 @@ type User struct {
 
 // UserPhone names a user.
 type UserPhone struct {
-	Phone string `arg:"" help:"The user's phone number."`
+	Phone string `arg:"" help:"The user's phone number, or id."`
 }
 
 // Import is what the commands for imports take.
