@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	stdimage "image"
-	"image/png"
 	"io"
 	"io/fs"
 	"path/filepath"
@@ -78,11 +76,7 @@ func addUser(t *testing.T, a *app, phone string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var picture bytes.Buffer
-	if err := png.Encode(&picture, stdimage.NewGray(stdimage.Rect(0, 0, 8, 8))); err != nil {
-		t.Fatal(err)
-	}
-	pictures := []*image.Upload{{Name: "a.png", Content: &picture}}
+	pictures := []*image.Upload{{Name: "a.png", Content: bytes.NewReader(pngPicture(t))}}
 	next := func() (*image.Upload, error) {
 		if len(pictures) == 0 {
 			return nil, io.EOF
