@@ -48,6 +48,28 @@ func (n *nodes) clients(t *testing.T) (a, b *client) {
 	return newPublicClient(t, n.a), newPublicClient(t, n.b)
 }
 
+// inParallel sends many requests at once, to both nodes in turn.
+func (n *nodes) inParallel(t *testing.T, requests int, send func(app *client, i int) answer) []answer {
+	t.Helper()
+	a, b := n.clients(t)
+	answers := make([]answer, requests)
+	var all sync.WaitGroup
+	for i := range requests {
+		all.Go(func() { answers[i] = send([]*client{a, b}[i%2], i) })
+	}
+	all.Wait()
+	return answers
+}
+
+// codesOf counts the codes of answers.
+func codesOf(answers []answer) map[int]int {
+	counts := make(map[int]int)
+	for _, answer := range answers {
+		counts[answer.code()]++
+	}
+	return counts
+}
+
 // withAndWithoutRedis runs a test once for each way in which two nodes may share what they know.
 func withAndWithoutRedis(t *testing.T, test func(t *testing.T, args ...string)) {
 	t.Helper()
@@ -116,6 +138,18 @@ func (r *smsReceiver) ask(t *testing.T, app *client, who someone, purpose string
 type tokens struct{ AccessToken, RefreshToken string }
 
 func (k tokens) bearer() []string { return []string{"Authorization", "Bearer " + k.AccessToken} }
+
+// use does what needs a session and nothing else: no read of the user stands in for what is known of the session.
+func (k tokens) use(app *client) answer {
+	app.t.Helper()
+	return app.do(http.MethodPost, "/h5/ticket", nil, k.bearer()...)
+}
+
+// refresh asks for the next tokens.
+func (k tokens) refresh(app *client, headers ...string) answer {
+	app.t.Helper()
+	return app.postJSON("/users/token/refresh", jsonObject("refreshToken", k.RefreshToken), headers...)
+}
 
 // someone is a user with the password demo123456.
 type someone struct{ phone string }
@@ -187,7 +221,7 @@ var endings = []ending{
 	{"refresh token stolen", func(t *testing.T, _ *nodes, app *client, _ someone, ended, _ tokens) {
 		second := refresh(t, app, ended)
 		refresh(t, app, second)
-		app.postJSON("/users/token/refresh", jsonObject("refreshToken", ended.RefreshToken)).wantError(t, http.StatusUnauthorized, 1017)
+		ended.refresh(app).wantError(t, http.StatusUnauthorized, 1017)
 	}, true},
 	{"user disable", byCommand("", "disable"), false},
 	{"user logout", byCommand("", "logout"), false},
@@ -219,7 +253,7 @@ func currentSession(t *testing.T, app *client, k tokens) (id string) {
 
 func refresh(t *testing.T, app *client, k tokens) tokens {
 	t.Helper()
-	return messageOf[tokens](t, app.postJSON("/users/token/refresh", jsonObject("refreshToken", k.RefreshToken)))
+	return messageOf[tokens](t, k.refresh(app))
 }
 
 // TestNodesRefuseEndedSessions ends sessions on one node. The other one refuses them within a second.
@@ -237,7 +271,7 @@ func TestNodesRefuseEndedSessions(t *testing.T) {
 				ending.end(t, n, a, who, ended, other)
 				at := time.Now()
 				wantRefusedWithinASecond(t, b, ended, at)
-				b.postJSON("/users/token/refresh", jsonObject("refreshToken", ended.RefreshToken)).wantError(t, http.StatusUnauthorized, 1016)
+				ended.refresh(b).wantError(t, http.StatusUnauthorized, 1016)
 				if ending.kept {
 					wantAccepted(t, b, other)
 				} else {
@@ -251,8 +285,8 @@ func TestNodesRefuseEndedSessions(t *testing.T) {
 func wantAccepted(t *testing.T, app *client, accepted ...tokens) {
 	t.Helper()
 	for _, k := range accepted {
-		if me := app.get("/users/me", k.bearer()...); me.status != http.StatusOK {
-			t.Fatalf("a session that goes on: %d %s", me.status, me.body)
+		if used := k.use(app); used.status != http.StatusOK {
+			t.Fatalf("a session that goes on: %d %s", used.status, used.body)
 		}
 	}
 }
@@ -263,9 +297,8 @@ func wantRefusedWithinASecond(t *testing.T, app *client, ended tokens, at time.T
 	t.Helper()
 	for {
 		sent := time.Since(at)
-		me := app.get("/users/me", ended.bearer()...)
-		if me.status != http.StatusOK {
-			me.wantError(t, http.StatusUnauthorized, 1006)
+		if used := ended.use(app); used.status != http.StatusOK {
+			used.wantError(t, http.StatusUnauthorized, 1006)
 			return
 		}
 		if sent >= time.Second {
@@ -297,17 +330,17 @@ func TestNodesWithoutDatabase(t *testing.T) {
 	time.Sleep(time.Second) // from now on, what the node knows is too old
 	var both sync.WaitGroup
 	both.Go(func() {
-		if me := b.get("/users/me", ended.bearer()...); me.code() != 9002 && me.code() != 1006 { // which it may know already
-			t.Errorf("the ended session: %d %s, want a refusal", me.status, me.body)
+		if used := ended.use(b); used.code() != 9002 && used.code() != 1006 { // which it may know already
+			t.Errorf("the ended session: %d %s, want a refusal", used.status, used.body)
 		}
 	})
-	both.Go(func() { b.get("/users/me", other.bearer()...).wantError(t, http.StatusServiceUnavailable, 9002) })
+	both.Go(func() { other.use(b).wantError(t, http.StatusServiceUnavailable, 9002) })
 	both.Wait()
 	if err := server.Resume(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the node answers again", func() bool {
-		return b.get("/users/me", other.bearer()...).status == http.StatusOK
+		return other.use(b).status == http.StatusOK
 	})
 	wantRefusedWithinASecond(t, b, ended, at)
 }
