@@ -109,7 +109,7 @@ func (a *app) budgets() verify.Budgets {
 	}
 	o := a.options.Codes
 	return verify.Budgets{
-		Phone: orUnlimited(o.SMSBudgetPhone), Address: orUnlimited(o.SMSBudgetAddress), Prefix: orUnlimited(o.SMSBudgetRange),
+		Phone: orUnlimited(o.SMSBudgetPhone), Address: orUnlimited(o.SMSBudgetAddress), Range: orUnlimited(o.SMSBudgetRange),
 		Server: orUnlimited(o.SMSBudgetDay), Breaker: verify.DefaultBudgets().Breaker,
 	}
 }

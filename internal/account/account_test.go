@@ -87,7 +87,7 @@ func newBench(t *testing.T, d *database.Database, changes ...func(*Options)) ben
 	const many = math.MaxInt32
 	codes := verify.New(verify.Options{
 		Database: d, Sender: b.outbox, Logger: log, Now: b.clock.Now, Key: bytes.Repeat([]byte{4}, 32), Prefixes: []string{"+86"},
-		Budgets: verify.Budgets{Phone: many, Address: many, Prefix: many, Server: many, Breaker: many},
+		Budgets: verify.Budgets{Phone: many, Address: many, Range: many, Server: many, Breaker: many},
 	})
 	options := Options{
 		Database: d, Hasher: NewHasher(cheap), Codes: codes, Sessions: sessions, Logger: log, Now: b.clock.Now,

@@ -13,6 +13,7 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
+	"gatehouse/internal/network"
 )
 
 const (
@@ -139,18 +140,13 @@ func phoneName(phone string) string {
 	return "phone:" + phone
 }
 
-// addressName is what failures of an address are counted under: an IPv4 address, or a network of IPv6,
-// since one customer has 2^64 addresses or more there. It is empty where there is no address.
+// addressName is what failures of an address are counted under. It is empty where there is no address.
 func addressName(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
 		return ""
 	}
-	if ip = ip.Unmap(); ip.Is4() {
-		return "address:" + ip.String()
-	}
-	network := netip.PrefixFrom(ip.WithZone(""), 64).Masked()
-	return "address:" + network.String()
+	return "address:" + network.Of(ip)
 }
 
 // forgive lets the failures of a phone count no longer and takes a right guess back, in the transaction of

@@ -80,7 +80,7 @@ func newOperation(route *routers.Route, options Options) *operation {
 	}
 	o.optional = o.optional || options.Booklet && o.isBooklet
 	o.limitClass, _ = spec.Extensions["x-limit"].(string)
-	o.addressRate, o.userRate = options.Limits[o.limitClass], options.Limits[o.limitClass+userSuffix]
+	o.addressRate, o.userRate = options.Limits[o.limitClass], options.Limits[o.limitClass+limit.UserSuffix]
 	if spec.RequestBody != nil {
 		for mediaType := range spec.RequestBody.Value.Content {
 			o.mediaTypes = append(o.mediaTypes, mediaType)

@@ -9,17 +9,15 @@ import (
 
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/limit"
+	"gatehouse/internal/network"
 )
-
-// userSuffix is what the class of a limit by user has behind that by address.
-const userSuffix = "-user"
 
 // limitAddress bounds how much comes from one address, before anything costly is done for it.
 func (s *server) limitAddress(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callFrom(r.Context())
 		if rate := c.operation.addressRate; rate.Count > 0 {
-			if err := s.take(r.Context(), w, c.operation.limitClass, rate, limit.Network(c.client)); err != nil {
+			if err := s.take(r.Context(), w, c.operation.limitClass, rate, network.Of(c.client)); err != nil {
 				s.writeError(w, r, err)
 				return
 			}
@@ -33,7 +31,7 @@ func (s *server) limitUser(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callFrom(r.Context())
 		if rate := c.operation.userRate; rate.Count > 0 && c.session.UserID != "" {
-			if err := s.take(r.Context(), w, c.operation.limitClass+userSuffix, rate, c.session.UserID); err != nil {
+			if err := s.take(r.Context(), w, c.operation.limitClass+limit.UserSuffix, rate, c.session.UserID); err != nil {
 				s.writeError(w, r, err)
 				return
 			}

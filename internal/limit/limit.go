@@ -7,7 +7,6 @@ import (
 	_ "embed"
 	"fmt"
 	"math"
-	"net/netip"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -60,7 +59,7 @@ type Result struct {
 	RetryAfter time.Duration // until the next request is allowed, if this one is not
 }
 
-// Take counts a request of a class by who, which is a Network or the id of a user. When Redis does
+// Take counts a request of a class by who, which is a network or the id of a user. When Redis does
 // not answer within 50 ms, this node counts alone and allows a quarter of the rate. It fails only
 // for a rate that is not valid.
 func (l *Limiter) Take(ctx context.Context, class string, rate Rate, who string) (Result, error) {
@@ -122,14 +121,4 @@ func (l *Limiter) takeShared(ctx context.Context, key string, rate Rate) (Result
 		result.Remaining = int((burst - reset) / interval)
 	}
 	return result, nil
-}
-
-// Network names who is counted at an address: the address of IPv4, and the /64 network of IPv6,
-// since each subscriber has at least one.
-func Network(address netip.Addr) string {
-	address = address.Unmap()
-	if !address.Is6() {
-		return address.String()
-	}
-	return netip.PrefixFrom(address.WithZone(""), 64).Masked().String()
 }

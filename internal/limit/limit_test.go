@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -336,21 +335,6 @@ func TestInvalidRate(t *testing.T) {
 	for _, rate := range []Rate{{}, {0, time.Second}, {-1, time.Second}, {1, 0}, {1, -time.Second}, {10, time.Microsecond}} {
 		if r, err := l.Take(t.Context(), Read, rate, "who"); err == nil {
 			t.Errorf("%+v: %+v, want an error", rate, r)
-		}
-	}
-}
-
-func TestNetwork(t *testing.T) {
-	for address, want := range map[string]string{
-		"192.0.2.1":            "192.0.2.1",
-		"::ffff:192.0.2.1":     "192.0.2.1",
-		"2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64",
-		"2001:db8:1:2::":       "2001:db8:1:2::/64",
-		"fe80::1%eth0":         "fe80::/64",
-		"::1":                  "::/64",
-	} {
-		if got := Network(netip.MustParseAddr(address)); got != want {
-			t.Errorf("Network(%s) = %s, want %s", address, got, want)
 		}
 	}
 }

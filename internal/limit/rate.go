@@ -50,7 +50,7 @@ func (r Rate) interval() time.Duration {
 	return (r.Period / time.Duration(r.Count)).Truncate(time.Microsecond)
 }
 
-// The classes of routes, which are counted by Network.
+// The classes of routes, which are counted by network.
 const (
 	Credentials = "credentials" // register, log in, codes, passwords: what costs a hash or a message
 	Refresh     = "refresh"     // new tokens for old

@@ -12,6 +12,7 @@ import (
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
+	"gatehouse/internal/network"
 )
 
 // Unlimited is a budget without an end.
@@ -21,7 +22,7 @@ const Unlimited = -1
 type Budgets struct {
 	Phone   int // to one phone
 	Address int // asked for by one IPv4 address, or one IPv6 network of /64
-	Prefix  int // to one range of numbers: a country code and five digits
+	Range   int // to one range of numbers: a country code and five digits
 	Server  int // in all
 
 	// Breaker is how many codes a range of numbers may be sent in the current hour and the one before
@@ -32,12 +33,12 @@ type Budgets struct {
 
 // DefaultBudgets returns the budgets of a server that nobody has said anything about.
 func DefaultBudgets() Budgets {
-	return Budgets{Phone: 10, Address: 20, Prefix: 500, Server: 10_000, Breaker: 30}
+	return Budgets{Phone: 10, Address: 20, Range: 500, Server: 10_000, Breaker: 30}
 }
 
 // NoBudgets returns budgets that never refuse a code.
 func NoBudgets() Budgets {
-	return Budgets{Phone: Unlimited, Address: Unlimited, Prefix: Unlimited, Server: Unlimited, Breaker: Unlimited}
+	return Budgets{Phone: Unlimited, Address: Unlimited, Range: Unlimited, Server: Unlimited, Breaker: Unlimited}
 }
 
 const (
@@ -67,8 +68,8 @@ func (s *Service) budgets(phone string, client netip.Addr, now time.Time) []budg
 	}
 	all := []budget{
 		{cause: causePhone, name: "phone:" + hex.EncodeToString(s.hash("budget", phone)[:16]), window: day, most: limits.Phone, free: limits.Phone/2 + 1},
-		{cause: causeAddress, name: "address:" + network(client), window: day, most: limits.Address, free: limits.Address/2 + 1},
-		{cause: causePrefix, name: "prefix:" + numbers, window: day, most: limits.Prefix, free: limits.Prefix},
+		{cause: causeAddress, name: "address:" + network.Of(client), window: day, most: limits.Address, free: limits.Address/2 + 1},
+		{cause: causeRange, name: "range:" + numbers, window: day, most: limits.Range, free: limits.Range},
 		{cause: causeBreaker, name: breakerName(numbers), window: time.Hour, most: hourly, free: hourly},
 		{cause: causeServer, name: "server", window: day, most: limits.Server, free: limits.Server*2/3 + 1},
 	}
@@ -82,16 +83,6 @@ func (s *Service) budgets(phone string, client netip.Addr, now time.Time) []budg
 }
 
 func breakerName(numbers string) string { return "breaker:" + numbers }
-
-// network returns what a client is known by: its IPv4 address, or the IPv6 network that is one
-// customer's. Clients without an address share one.
-func network(client netip.Addr) string {
-	client = client.Unmap().WithZone("")
-	if !client.Is6() {
-		return client.String()
-	}
-	return netip.PrefixFrom(client, 64).Masked().String()
-}
 
 func (b budget) endsAt() time.Time { return b.startsAt.Add(b.window) }
 

@@ -53,10 +53,10 @@ func TestBudgets(t *testing.T) {
 		{"no address", func(b *verify.Budgets) { b.Address = 3 }, func(i int) verify.Request {
 			return verify.Request{Phone: number(i, i), Purpose: verify.Login}
 		}, "budget-address"},
-		{"prefix", func(b *verify.Budgets) { b.Prefix = 3 }, func(i int) verify.Request {
+		{"prefix", func(b *verify.Budgets) { b.Range = 3 }, func(i int) verify.Request {
 			return verify.Request{Phone: number(1, i*1000), Purpose: verify.Login, Client: address(i)}
-		}, "budget-prefix"},
-		{"other prefixes", func(b *verify.Budgets) { b.Prefix = 3 }, func(i int) verify.Request {
+		}, "budget-range"},
+		{"other prefixes", func(b *verify.Budgets) { b.Range = 3 }, func(i int) verify.Request {
 			return verify.Request{Phone: number(i, 1), Purpose: verify.Login, Client: address(i)}
 		}, ""},
 		{"server", func(b *verify.Budgets) { b.Server = 3 }, func(i int) verify.Request {
@@ -104,7 +104,7 @@ func TestBudgetsAreExact(t *testing.T) {
 		"address": {func(b *verify.Budgets) { b.Address = 10 }, func(i int) verify.Request {
 			return verify.Request{Phone: number(i, 1), Purpose: verify.Login, Client: home}
 		}},
-		"prefix": {func(b *verify.Budgets) { b.Prefix, b.Breaker = 10, verify.Unlimited }, func(i int) verify.Request {
+		"prefix": {func(b *verify.Budgets) { b.Range, b.Breaker = 10, verify.Unlimited }, func(i int) verify.Request {
 			return verify.Request{Phone: number(1, i), Purpose: verify.Login, Client: address(i)}
 		}},
 		"server": {func(b *verify.Budgets) { b.Server = 10 }, func(i int) verify.Request {

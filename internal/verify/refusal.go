@@ -14,7 +14,7 @@ import (
 const (
 	causePhone   = "budget-phone"
 	causeAddress = "budget-address"
-	causePrefix  = "budget-prefix"
+	causeRange   = "budget-range"
 	causeServer  = "budget-day"
 	causeBreaker = "breaker"
 	causeRegion  = "region"
@@ -46,7 +46,7 @@ func (s *Service) note(ctx context.Context, r Request, err error) {
 	s.counts.add(refused.cause)
 	level := slog.LevelInfo
 	switch refused.cause {
-	case causePrefix, causeServer, causeBreaker, causeSender:
+	case causeRange, causeServer, causeBreaker, causeSender:
 		level = slog.LevelWarn
 	}
 	attrs := []slog.Attr{
@@ -69,7 +69,7 @@ type counts struct {
 func newCounts() *counts {
 	byName := map[string]int64{}
 	for _, name := range []string{
-		causePhone, causeAddress, causePrefix, causeServer, causeBreaker, causeRegion, causeTooSoon,
+		causePhone, causeAddress, causeRange, causeServer, causeBreaker, causeRegion, causeTooSoon,
 		causeCaptcha, causeSender, countSent, countVerified,
 	} {
 		byName[name] = 0
@@ -85,7 +85,7 @@ func (c *counts) add(name string) {
 
 // Counts returns how many codes this node has sent ("sent"), how many right ones it was given
 // ("verified"), and how many it refused to send, by cause: budget-phone, budget-address,
-// budget-prefix, budget-day, breaker, region, too-soon, captcha, sender.
+// budget-range, budget-day, breaker, region, too-soon, captcha, sender.
 func (s *Service) Counts() map[string]int64 {
 	s.counts.mu.Lock()
 	defer s.counts.mu.Unlock()

@@ -115,7 +115,7 @@ func TestFailedSending(t *testing.T) {
 		{"phone cannot be reached", fmt.Errorf("refused: %w", sms.ErrPhone), apperr.InvalidInput, 0},
 		{"provider's limit", fmt.Errorf("refused: %w", sms.ErrLimited), apperr.TooManyCodes, time.Minute},
 	}
-	tight := withBudgets(func(b *verify.Budgets) { *b = verify.Budgets{Phone: 2, Address: 2, Prefix: 2, Server: 2, Breaker: 2} })
+	tight := withBudgets(func(b *verify.Budgets) { *b = verify.Budgets{Phone: 2, Address: 2, Range: 2, Server: 2, Breaker: 2} })
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			dbtest.Run(t, func(t *testing.T, d *database.Database) {
