@@ -76,3 +76,15 @@ func TestNodesShareFailures(t *testing.T) {
 	messageOf[tokens](t, b.postJSON("/users/login", who.form("code", code)))
 	who.logIn(t, a)
 }
+
+// TestNodesRegisterOnce registers one phone on both nodes at once.
+func TestNodesRegisterOnce(t *testing.T) {
+	const requests = 100
+	n := startNodes(t, dbtest.MySQL(t), "--sms", "none", "--limits", "off", "--password-wait", "30s")
+	got := codesOf(n.inParallel(t, requests, func(app *client, _ int) answer {
+		return app.postJSON("/users/regist", registration)
+	}))
+	if want := map[int]int{0: 1, 1002: requests - 1}; !maps.Equal(got, want) {
+		t.Errorf("answers by code: %v, want %v", got, want)
+	}
+}
