@@ -31,7 +31,7 @@ func (b bench) due(t *testing.T) []string {
 	return ids
 }
 
-func TestConfirm(t *testing.T) {
+func TestConfirmExport(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		b := newBench(t, d)
 		user, _ := b.registered(t)
@@ -51,11 +51,11 @@ func TestConfirm(t *testing.T) {
 		}
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
-				wantCode(t, b.Confirm(t.Context(), user.ID, test.Confirmation, verify.Export, from), test.want)
+				wantCode(t, b.ConfirmExport(t.Context(), user.ID, test.Confirmation, from), test.want)
 			})
 		}
 		b.wantActions(t, user.ID, audit.Register, audit.Login, audit.LoginFailed, audit.Exported, audit.Exported)
-		wantCode(t, b.Confirm(t.Context(), newID(), Confirmation{Password: password}, verify.Export, from), apperr.NotLoggedIn)
+		wantCode(t, b.ConfirmExport(t.Context(), newID(), Confirmation{Password: password}, from), apperr.NotLoggedIn)
 	})
 }
 

@@ -10,12 +10,11 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/export"
 	"gatehouse/internal/image"
-	"gatehouse/internal/verify"
 )
 
 func (s *server) ExportCurrentUser(ctx context.Context, request api.ExportCurrentUserRequestObject) (api.ExportCurrentUserResponseObject, error) {
 	userID := callFrom(ctx).session.UserID
-	if err := s.Accounts.Confirm(ctx, userID, confirmationFromAPI(*request.Body), verify.Export, originOf(ctx, "")); err != nil {
+	if err := s.Accounts.ConfirmExport(ctx, userID, confirmationFromAPI(*request.Body), originOf(ctx)); err != nil {
 		return nil, err
 	}
 	contents, err := s.exportOf(ctx, userID)

@@ -139,7 +139,7 @@ func (s *server) SubmitLogout(ctx context.Context, _ api.SubmitLogoutRequestObje
 
 // loginOnPage logs a browser in by the user's password.
 func (s *server) loginOnPage(ctx context.Context, phone, password string) (session.Session, error) {
-	_, opened, err := s.Accounts.Login(ctx, account.Credentials{Phone: phone, Password: password}, originOf(ctx, ""))
+	_, opened, err := s.Accounts.Login(ctx, account.Credentials{Phone: phone, Password: password}, originOf(ctx))
 	return opened, err
 }
 

@@ -58,11 +58,11 @@ func (s *server) LogoutUser(ctx context.Context, _ api.LogoutUserRequestObject) 
 	if err := s.logout(ctx, callFrom(ctx).session); err != nil {
 		return nil, err
 	}
-	return api.LogoutUser200JSONResponse{DoneJSONResponse: api.DoneJSONResponse(done())}, nil
+	return api.LogoutUser200JSONResponse{DoneJSONResponse: done()}, nil
 }
 
 func (s *server) logout(ctx context.Context, current session.Session) error {
-	return s.Sessions.Logout(ctx, current, originOf(ctx, ""))
+	return s.Sessions.Logout(ctx, current, originOf(ctx))
 }
 
 func (s *server) ListSessions(ctx context.Context, _ api.ListSessionsRequestObject) (api.ListSessionsResponseObject, error) {
@@ -76,17 +76,17 @@ func (s *server) ListSessions(ctx context.Context, _ api.ListSessionsRequestObje
 }
 
 func (s *server) EndOtherSessions(ctx context.Context, _ api.EndOtherSessionsRequestObject) (api.EndOtherSessionsResponseObject, error) {
-	if err := s.Sessions.EndOthers(ctx, callFrom(ctx).session, originOf(ctx, "")); err != nil {
+	if err := s.Sessions.EndOthers(ctx, callFrom(ctx).session, originOf(ctx)); err != nil {
 		return nil, err
 	}
-	return api.EndOtherSessions200JSONResponse{DoneJSONResponse: api.DoneJSONResponse(done())}, nil
+	return api.EndOtherSessions200JSONResponse{DoneJSONResponse: done()}, nil
 }
 
 func (s *server) EndSession(ctx context.Context, request api.EndSessionRequestObject) (api.EndSessionResponseObject, error) {
-	if err := s.Sessions.End(ctx, callFrom(ctx).session.UserID, request.ID.String(), originOf(ctx, "")); err != nil {
+	if err := s.Sessions.End(ctx, callFrom(ctx).session.UserID, request.ID.String(), originOf(ctx)); err != nil {
 		return nil, err
 	}
-	return api.EndSession200JSONResponse{DoneJSONResponse: api.DoneJSONResponse(done())}, nil
+	return api.EndSession200JSONResponse{DoneJSONResponse: done()}, nil
 }
 
 // keySetMaxAge is how long other services may keep the keys; a new one is published longer before it is used.
@@ -101,10 +101,10 @@ func (s *server) GetKeySet(context.Context, api.GetKeySetRequestObject) (api.Get
 	return api.GetKeySet200JSONResponse{Body: set, Headers: api.GetKeySet200ResponseHeaders{CacheControl: &maxAge}}, nil
 }
 
-// originOf is where a request comes from; device is what the client calls itself.
-func originOf(ctx context.Context, device string) audit.Origin {
+// originOf is where a request comes from.
+func originOf(ctx context.Context) audit.Origin {
 	c := callFrom(ctx)
-	return audit.Origin{Address: c.client.String(), Device: cmp.Or(device, c.request.UserAgent())}
+	return audit.Origin{Address: c.client.String(), Device: c.request.UserAgent()}
 }
 
 func userSessionsFromLogins(logins []session.Login, current string) []api.UserSession {

@@ -25,16 +25,18 @@ func (s *server) RegisterUser(ctx context.Context, request api.RegisterUserReque
 			return nil, err
 		}
 		registration := account.Registration{Phone: body.Phone, Password: body.Password, Code: body.Code}
-		return answer, s.Accounts.Register(ctx, registration, originOf(ctx, ""), once.Commit(ctx, answer))
+		return answer, s.Accounts.Register(ctx, registration, originOf(ctx), once.Commit(ctx, answer))
 	})
 	return jsonAnswer(answer), err
 }
 
 func (s *server) LoginUser(ctx context.Context, request api.LoginUserRequestObject) (api.LoginUserResponseObject, error) {
 	body := cmp.Or(request.JSONBody, request.FormdataBody)
+	from := originOf(ctx)
+	from.Device = cmp.Or(value(body.Device), from.Device)
 	user, opened, err := s.Accounts.Login(ctx, account.Credentials{
 		Phone: body.Phone, Password: value(body.Password), Code: value(body.Code), StartAfresh: value(body.StartAfresh),
-	}, originOf(ctx, value(body.Device)))
+	}, from)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +84,7 @@ func (s *server) UpdateCurrentUser(ctx context.Context, request api.UpdateCurren
 	if err != nil {
 		return nil, err
 	}
-	user, err := s.Accounts.Update(ctx, c.session.UserID, changes, originOf(ctx, ""))
+	user, err := s.Accounts.Update(ctx, c.session.UserID, changes, originOf(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -90,32 +92,32 @@ func (s *server) UpdateCurrentUser(ctx context.Context, request api.UpdateCurren
 }
 
 func (s *server) ChangePassword(ctx context.Context, request api.ChangePasswordRequestObject) (api.ChangePasswordResponseObject, error) {
-	err := s.Accounts.ChangePassword(ctx, callFrom(ctx).session, request.Body.OldPassword, request.Body.NewPassword, originOf(ctx, ""))
+	err := s.Accounts.ChangePassword(ctx, callFrom(ctx).session, request.Body.OldPassword, request.Body.NewPassword, originOf(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return api.ChangePassword200JSONResponse{DoneJSONResponse: api.DoneJSONResponse(done())}, nil
+	return api.ChangePassword200JSONResponse{DoneJSONResponse: done()}, nil
 }
 
 func (s *server) ResetPassword(ctx context.Context, request api.ResetPasswordRequestObject) (api.ResetPasswordResponseObject, error) {
 	body := cmp.Or(request.JSONBody, request.FormdataBody)
-	if err := s.Accounts.ResetPassword(ctx, body.Phone, body.Code, body.NewPassword, originOf(ctx, "")); err != nil {
+	if err := s.Accounts.ResetPassword(ctx, body.Phone, body.Code, body.NewPassword, originOf(ctx)); err != nil {
 		return nil, err
 	}
-	return api.ResetPassword200JSONResponse{DoneJSONResponse: api.DoneJSONResponse(done())}, nil
+	return api.ResetPassword200JSONResponse{DoneJSONResponse: done()}, nil
 }
 
 func (s *server) ChangePhone(ctx context.Context, request api.ChangePhoneRequestObject) (api.ChangePhoneResponseObject, error) {
 	body := request.Body
-	err := s.Accounts.ChangePhone(ctx, callFrom(ctx).session, body.Phone, body.Code, body.CurrentCode, originOf(ctx, ""))
+	err := s.Accounts.ChangePhone(ctx, callFrom(ctx).session, body.Phone, body.Code, body.CurrentCode, originOf(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return api.ChangePhone200JSONResponse{DoneJSONResponse: api.DoneJSONResponse(done())}, nil
+	return api.ChangePhone200JSONResponse{DoneJSONResponse: done()}, nil
 }
 
 func (s *server) DeleteCurrentUser(ctx context.Context, request api.DeleteCurrentUserRequestObject) (api.DeleteCurrentUserResponseObject, error) {
-	erasedAt, err := s.Accounts.RequestDeletion(ctx, callFrom(ctx).session.UserID, confirmationFromAPI(*request.Body), originOf(ctx, ""))
+	erasedAt, err := s.Accounts.RequestDeletion(ctx, callFrom(ctx).session.UserID, confirmationFromAPI(*request.Body), originOf(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -181,6 +183,6 @@ func (s *server) userFromAccount(c *call, user account.User) api.User {
 	return out
 }
 
-func done() api.Done {
-	return api.Done{Data: api.DoneData{Msg: "ok"}}
+func done() api.DoneJSONResponse {
+	return api.DoneJSONResponse{Data: api.DoneData{Msg: "ok"}}
 }

@@ -96,11 +96,10 @@ func (s *Service) settle(ctx context.Context, q *db.Queries, c confirmed) error 
 	return s.forgive(ctx, q, *c.row.Phone, c.guess)
 }
 
-// Confirm lets a logged-in user export everything, after a password or a code that was sent for the
-// purpose, which is used up. It returns InvalidInput, WrongPassword, TooManyFailures, WrongCode,
-// CodeExpired, NotLoggedIn and ServerBusy.
-func (s *Service) Confirm(ctx context.Context, userID string, c Confirmation, purpose verify.Purpose, from audit.Origin) error {
-	proved, err := s.confirm(ctx, userID, c, purpose, from)
+// ConfirmExport lets a logged-in user export everything, and uses the confirmation up. It returns InvalidInput,
+// WrongPassword, TooManyFailures, WrongCode, CodeExpired, NotLoggedIn and ServerBusy.
+func (s *Service) ConfirmExport(ctx context.Context, userID string, c Confirmation, from audit.Origin) error {
+	proved, err := s.confirm(ctx, userID, c, verify.Export, from)
 	if err != nil {
 		return err
 	}
@@ -112,7 +111,7 @@ func (s *Service) Confirm(ctx context.Context, userID string, c Confirmation, pu
 	})
 	if err != nil {
 		s.undo(ctx, proved.guess)
-		return fmt.Errorf("confirm the %s of user %s: %w", purpose, userID, err)
+		return fmt.Errorf("confirm the export of user %s: %w", userID, err)
 	}
 	return nil
 }
