@@ -210,9 +210,9 @@ func wantField(t *testing.T, err error, want apperr.Code, field string) {
 // wantHashes checks how many hashes f costs.
 func (b bench) wantHashes(t *testing.T, want int64, f func()) {
 	t.Helper()
-	before := b.options.Hasher.Hashes()
+	before := b.options.Hasher.hashes.Load()
 	f()
-	if got := b.options.Hasher.Hashes() - before; got != want {
+	if got := b.options.Hasher.hashes.Load() - before; got != want {
 		t.Errorf("cost %d hashes, want %d", got, want)
 	}
 }

@@ -205,7 +205,7 @@ func (s *Service) newUserFromImported(ctx context.Context, in Imported) (newUser
 	hash := in.PasswordHash
 	switch {
 	case hash != "":
-		err = checkForeignHash(hash)
+		err = CheckHash(hash)
 	case in.Password != "":
 		hash, err = s.options.Hasher.Hash(ctx, in.Password)
 	}

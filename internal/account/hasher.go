@@ -34,7 +34,7 @@ type Hasher struct {
 	turns  *semaphore.Weighted
 	wait   time.Duration
 	decoy  string
-	hashes atomic.Int64
+	hashes atomic.Int64 // that were computed
 }
 
 // NewHasher returns a hasher, after it tried its parameters on a hash that belongs to nobody.
@@ -85,11 +85,6 @@ func (h *Hasher) Waste(ctx context.Context, password string) error {
 	return err
 }
 
-// Hashes returns how many hashes were computed since the start.
-func (h *Hasher) Hashes() int64 {
-	return h.hashes.Load()
-}
-
 func (h *Hasher) takeTurn(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(ctx, h.wait)
 	defer cancel()
@@ -127,16 +122,17 @@ var errForeignHash = invalid("/passwordHash", "不是可用的 bcrypt 或 argon2
 
 const (
 	maxHashLength        = 255
+	bcryptLength         = 60
 	maxBcryptCost        = 15        // about two seconds
 	maxForeignMemory     = 128 << 10 // KiB
 	maxForeignIterations = 10
 )
 
-// checkForeignHash returns InvalidInput for a hash that can't be checked, or that would take longer than
-// others should wait.
-func checkForeignHash(hash string) error {
+// CheckHash returns InvalidInput for a hash of another system that can't be checked, or that would take longer
+// than others should wait.
+func CheckHash(hash string) error {
 	if isBcrypt(hash) {
-		if cost, err := bcrypt.Cost([]byte(hash)); err != nil || cost > maxBcryptCost {
+		if cost, err := bcrypt.Cost([]byte(hash)); err != nil || cost > maxBcryptCost || len(hash) != bcryptLength {
 			return errForeignHash
 		}
 		return nil

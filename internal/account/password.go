@@ -10,6 +10,13 @@ import (
 	"gatehouse/internal/verify"
 )
 
+// The shortest and the longest password, in characters. The contract holds requests to them; commands must do so
+// themselves.
+const (
+	MinPassword = 8
+	MaxPassword = 128
+)
+
 var errNoOldPassword = invalid("/oldPassword", "尚未设置密码，请用验证码设置", "there is none yet, please set one with a code")
 
 // newPassword is a password to be set.

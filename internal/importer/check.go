@@ -6,9 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/alexedwards/argon2id"
-	"golang.org/x/crypto/bcrypt"
-
+	"gatehouse/internal/account"
 	"gatehouse/internal/verify"
 )
 
@@ -16,19 +14,15 @@ import (
 var (
 	errNoPhone      = errors.New("has no phone number")
 	errTwoPasswords = errors.New("has both a password and a hash of one")
-	errHash         = errors.New("the password hash is neither bcrypt nor argon2id in PHC form")
 	errDeleted      = errors.New("is deleted")
 	errNotUTF8      = errors.New("is not encoded as UTF-8")
 	errTime         = errors.New("a time must look like 2026-01-31 12:00:00 or 2026-01-31T12:00:00Z")
 )
 
-// The shortest and longest passwords that a login takes, in characters.
-const minPassword, maxPassword = 8, 128
-
 // dropUnusable forgets a password that no login takes. It reports whether it did.
 func (u *User) dropUnusable() bool {
 	length := utf8.RuneCountInString(u.Password)
-	if u.Password == "" || minPassword <= length && length <= maxPassword {
+	if u.Password == "" || account.MinPassword <= length && length <= account.MaxPassword {
 		return false
 	}
 	u.Password = ""
@@ -53,21 +47,13 @@ func (u *User) check() error {
 	if u.Password != "" && u.PasswordHash != "" {
 		return errTwoPasswords
 	}
-	if u.PasswordHash != "" && !isHash(u.PasswordHash) {
-		return errHash
+	if u.PasswordHash != "" {
+		if err := account.CheckHash(u.PasswordHash); err != nil {
+			return err
+		}
 	}
 	u.Phone = phone
 	return nil
-}
-
-// isHash reports whether a hash is one that account can check.
-func isHash(hash string) bool {
-	if strings.HasPrefix(hash, "$2") {
-		_, err := bcrypt.Cost([]byte(hash))
-		return err == nil && len(hash) == 60
-	}
-	_, _, _, err := argon2id.DecodeHash(hash)
-	return err == nil
 }
 
 // timeLayouts are those of RFC 3339, PocketBase, PostgreSQL, and without a zone, which is UTC.

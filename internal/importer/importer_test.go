@@ -172,7 +172,7 @@ func TestCSV(t *testing.T) {
 		`line 8: bare " in non-quoted-field`,
 		"line 9: wrong number of fields",
 		"line 10: a time must look like 2026-01-31 12:00:00 or 2026-01-31T12:00:00Z",
-		"line 11: the password hash is neither bcrypt nor argon2id in PHC form",
+		"line 11: passwordHash is no hash of bcrypt or argon2id that this server could check",
 		"line 12: has both a password and a hash of one",
 		"line 13: has no phone number",
 		"line 15: is not encoded as UTF-8",
