@@ -44,17 +44,39 @@ type app struct {
 	stopping    atomic.Bool
 }
 
-// newApp is the only wiring there is.
+// newApp is the only wiring there is: the services, and the server in front of them.
 func newApp(ctx context.Context, options config.Options, logs *logging.Logs) (*app, error) {
+	a, err := openServices(ctx, options, logs)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.buildServer(logs); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+// openServices makes what a server consists of, but for the server.
+func openServices(ctx context.Context, options config.Options, logs *logging.Logs) (*app, error) {
 	a := &app{options: options, log: logs.Module(logging.Server)}
 	err := a.openStores(ctx, logs)
 	if err == nil {
-		err = a.build(ctx, logs)
+		err = a.buildServices(ctx, logs)
 	}
 	if err != nil {
 		return nil, errors.Join(err, a.close())
 	}
 	return a, nil
+}
+
+// openForCommand makes the services for a command that works beside the server. Nothing is logged: who runs a
+// command sees its errors.
+func openForCommand(ctx context.Context, options config.Options) (*app, error) {
+	logs, err := logging.New(logging.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return openServices(ctx, options, logs)
 }
 
 // openStores opens what close closes.
@@ -92,15 +114,8 @@ func (a *app) close() error {
 	return err
 }
 
-// build makes the services and puts the server in front of them.
-func (a *app) build(ctx context.Context, logs *logging.Logs) error {
-	secret, err := a.readSecret()
-	if err != nil {
-		return err
-	}
-	if err := a.buildNouns(ctx, secret, logs); err != nil {
-		return err
-	}
+// buildServer puts the server in front of the services.
+func (a *app) buildServer(logs *logging.Logs) error {
 	limiter, err := limit.New(limit.Options{Redis: a.redis})
 	if err != nil {
 		return err
@@ -124,7 +139,11 @@ func (a *app) build(ctx context.Context, logs *logging.Logs) error {
 	return nil
 }
 
-func (a *app) buildNouns(ctx context.Context, secret secret, logs *logging.Logs) (err error) {
+func (a *app) buildServices(ctx context.Context, logs *logging.Logs) error {
+	secret, err := a.readSecret()
+	if err != nil {
+		return err
+	}
 	if a.sessions, err = a.newSessions(ctx, secret, logs); err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func importUsers(ctx context.Context, command *config.Command, stdout, stderr io
 	}
 	options := command.Options
 	options.PasswordWait = hashPatience
-	a, err := openServices(ctx, options)
+	a, err := openForCommand(ctx, options)
 	if err != nil {
 		return err
 	}

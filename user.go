@@ -20,34 +20,7 @@ import (
 	"gatehouse/internal/account"
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/config"
-	"gatehouse/internal/logging"
 )
-
-// openServices makes what a server consists of, but for the server: for commands that work beside it. Nothing
-// is logged: who runs a command sees its errors.
-func openServices(ctx context.Context, options config.Options) (*app, error) {
-	logs, err := logging.New(logging.Options{})
-	if err != nil {
-		return nil, err
-	}
-	a := &app{options: options, log: logs.Module(logging.Server)}
-	err = a.openStores(ctx, logs)
-	if err == nil {
-		err = a.buildServices(ctx, logs)
-	}
-	if err != nil {
-		return nil, errors.Join(err, a.close())
-	}
-	return a, nil
-}
-
-func (a *app) buildServices(ctx context.Context, logs *logging.Logs) error {
-	secret, err := a.readSecret()
-	if err != nil {
-		return err
-	}
-	return a.buildNouns(ctx, secret, logs)
-}
 
 // manageUsers does one of the commands for users. It works on the database, whose servers follow within a second.
 func manageUsers(ctx context.Context, command *config.Command, stdout, stderr io.Writer) (err error) {
@@ -58,7 +31,7 @@ func manageUsers(ctx context.Context, command *config.Command, stdout, stderr io
 	if err := findDatabase(options); err != nil {
 		return err
 	}
-	a, err := openServices(ctx, options)
+	a, err := openForCommand(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -209,9 +182,6 @@ func plain(err error) error {
 	return err
 }
 
-// The shortest and longest passwords of the contract, in characters.
-const minPassword, maxPassword = 8, 128
-
 // readPassword reads a password twice from a terminal, without showing it, or else a line.
 func readPassword(ctx context.Context, stdin *os.File, prompts io.Writer) (string, error) {
 	if !term.IsTerminal(int(stdin.Fd())) {
@@ -263,8 +233,8 @@ func promptPassword(ctx context.Context, terminal *os.File, prompts io.Writer, p
 }
 
 func checkPassword(password string) (string, error) {
-	if length := len([]rune(password)); length < minPassword || length > maxPassword {
-		return "", fmt.Errorf("a password has %d to %d characters", minPassword, maxPassword)
+	if length := len([]rune(password)); length < account.MinPassword || length > account.MaxPassword {
+		return "", fmt.Errorf("a password has %d to %d characters", account.MinPassword, account.MaxPassword)
 	}
 	return password, nil
 }
