@@ -6,9 +6,7 @@
 // committed, and is then told ErrStored; its transaction is rolled back, and Find has the answer of
 // the first. A request that fails stores nothing, and may be tried again.
 //
-//	if answer, found, err := s.Find(ctx, r); found || err != nil { repeat answer, or fail }
-//	err := database.InTx(ctx, func(q *db.Queries) error { s.Save(ctx, q, r, answer), then the effect })
-//	if errors.Is(err, ErrStored) { Find again }
+// Once does these steps in their order.
 //
 // Answers bear tokens and requests bear passwords, so the answers are sealed, and of a request only
 // keyed hashes are kept.
