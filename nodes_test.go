@@ -36,8 +36,14 @@ func startNodes(t *testing.T, databaseURL string, args ...string) *nodes {
 	return n
 }
 
-func (n *nodes) launch(t *testing.T) *process {
+// launch starts a node, which must log no error until the test ends.
+func (n *nodes) launch(t *testing.T) (p *process) {
 	t.Helper()
+	t.Cleanup(func() { // after it was killed
+		if p != nil && strings.Contains(p.stderr.String(), " ERROR ") {
+			t.Errorf("the node logged errors:\n%s", p.stderr.String())
+		}
+	})
 	return launch(t, slices.Concat(n.args, []string{"--addr", "127.0.0.1:0", "--data-dir", t.TempDir()})...)
 }
 

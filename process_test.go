@@ -78,6 +78,9 @@ func launch(t *testing.T, args ...string) *process {
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill() // it may have ended already
 		<-p.ended
+		if strings.Contains(p.stderr.String(), "WARNING: DATA RACE") {
+			t.Error("the program has a data race")
+		}
 		if t.Failed() {
 			t.Logf("gatehouse %s\n%s%s", strings.Join(args, " "), p.stdout.String(), p.stderr.String())
 		}
