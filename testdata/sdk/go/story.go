@@ -108,7 +108,7 @@ func login(ctx context.Context, client *gatehouse.ClientWithResponses) (accessTo
 	if answer.JSON200 == nil {
 		return "", fmt.Errorf("answered %s: %s", answer.Status(), answer.Body)
 	}
-	refreshed, err := client.RefreshTokenWithResponse(ctx, nil, gatehouse.TokenRefresh{RefreshToken: answer.JSON200.Data.Msg.RefreshToken})
+	refreshed, err := client.RefreshSessionWithResponse(ctx, nil, gatehouse.TokenRefresh{RefreshToken: answer.JSON200.Data.Msg.RefreshToken})
 	if err != nil {
 		return "", err
 	}

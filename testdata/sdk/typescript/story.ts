@@ -2,9 +2,9 @@
 // Its argument is the server's URL.
 import { createClient } from './client/client/index.js';
 import {
-  type ErrorCode as Code, ErrorCode, type ErrorResult, type Login, type StoredImage, SuccessCode,
-  createHomeTicket, getCurrentUser, getImage, listSessions, loginUser, logoutUser, refreshToken, registerUser, updateCurrentUser,
-  uploadImages,
+  CodePurpose, type ErrorCode as Code, ErrorCode, type ErrorResult, type Login, type StoredImage, SuccessCode,
+  createHomeTicket, exportCurrentUser, getCurrentUser, getImage, listActivity, listSessions, loginUser, logoutUser,
+  refreshSession, registerUser, sendCode, updateCurrentUser, uploadImages,
 } from './client/index.js';
 
 declare const process: { argv: string[] };
@@ -48,7 +48,8 @@ async function register() {
 async function logIn(): Promise<Login> {
   const { data, error } = await loginUser({ client: anybody, body: { ...credentials, device: 'TypeScript' } });
   check(data !== undefined, 'log in', error);
-  const refreshed = await refreshToken({ client: anybody, body: { refreshToken: data.data.msg.refreshToken } });
+  const { refreshToken } = data.data.msg;
+  const refreshed = await refreshSession({ client: anybody, body: { refreshToken } });
   check(refreshed.data !== undefined, 'refresh', refreshed.error);
   const login: Login = refreshed.data.data.msg;
   const lifetime: number = login.expiresIn;
@@ -84,6 +85,22 @@ async function openHomePage(client: typeof anybody) {
   check(opened.status === 303 && opened.headers.get('location') !== null, 'open the home page', opened.status);
 }
 
+async function readActivity(client: typeof anybody) {
+  const newest = await listActivity({ client, query: { limit: 1 } });
+  const next = newest.data?.data.msg.next;
+  check(next !== undefined, 'activity', newest.error);
+  const older = await listActivity({ client, query: { before: next } });
+  check(older.data?.data.msg.events.at(-1)?.action === 'register', 'activity', older.error);
+}
+
+async function exportAll(client: typeof anybody) {
+  const sent = await sendCode({ client, body: { phone: credentials.phone, purpose: CodePurpose.EXPORT } });
+  check(sent.data !== undefined && sent.data.data.msg.nextIn > 0, 'code', sent.error);
+  const { data, error } = await exportCurrentUser({ client, body: { code: '123456' } });
+  check(data !== undefined, 'export', error);
+  check(await data.slice(0, 2).text() === 'PK', 'export', data.size);
+}
+
 await register();
 const login = await logIn();
 const client = createClient({ baseUrl, auth: login.accessToken });
@@ -101,6 +118,8 @@ check(devices.data?.data.msg.sessions[0]?.device === 'TypeScript', 'devices', de
 
 await uploadAndLoad(client);
 await openHomePage(client);
+await readActivity(client);
+await exportAll(client);
 
 await logoutUser({ client });
 const gone = await getCurrentUser({ client });
