@@ -161,6 +161,7 @@ func TestImportRefuses(t *testing.T) {
 		"25d55ad283aa400af464c76d713c07ad":           apperr.InvalidInput,
 		"$2a$10$short":                               apperr.InvalidInput,
 		"$2a$31$" + strings.Repeat("a", 53):          apperr.InvalidInput,
+		"$2a$10$" + strings.Repeat("a", 54):          apperr.InvalidInput,
 		argon2("m=99999999,t=1,p=1", salt, key):      apperr.InvalidInput,
 		argon2("m=64,t=99999,p=1", salt, key):        apperr.InvalidInput,
 		argon2("m=64,t=0,p=1", salt, key):            apperr.InvalidInput,
