@@ -99,6 +99,23 @@ func (s *Service) change(ctx context.Context, userID string, fn func(q *db.Queri
 	return s.options.Database.InTx(ctx, fn)
 }
 
+// changeAndEnd is change for what ends the sessions of the user, all but one (empty: none). They end after fn, whose
+// change of the user's row keeps out a login of the same moment.
+func (s *Service) changeAndEnd(ctx context.Context, userID, keep string, fn func(q *db.Queries) error) error {
+	var endings session.Endings
+	err := s.change(ctx, userID, func(q *db.Queries) (err error) {
+		if err := fn(q); err != nil {
+			return err
+		}
+		endings, err = s.options.Sessions.EndAll(ctx, q, userID, keep)
+		return err
+	})
+	if err == nil {
+		s.options.Sessions.Announce(ctx, endings)
+	}
+	return err
+}
+
 // oneRow is the result of a statement that changes a user on conditions: errChanged if there was none to change.
 func oneRow(rows int64, err error) error {
 	if err == nil && rows == 0 {

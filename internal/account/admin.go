@@ -13,7 +13,6 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
-	"gatehouse/internal/session"
 	"gatehouse/internal/verify"
 )
 
@@ -101,11 +100,9 @@ func (s *Service) SetPassword(ctx context.Context, id, password string) error {
 	})
 }
 
-// administer changes a user's row, then ends all sessions, which only the change of the row keeps from being
-// opened at the same time, and records it.
+// administer changes a user's row, ends all sessions and records it.
 func (s *Service) administer(ctx context.Context, id string, action audit.Action, change func(q *db.Queries, row db.User) error) error {
-	var endings session.Endings
-	err := s.change(ctx, id, func(q *db.Queries) error {
+	err := s.changeAndEnd(ctx, id, "", func(q *db.Queries) error {
 		row, err := anyUser(ctx, q, id)
 		if err != nil {
 			return err
@@ -113,15 +110,11 @@ func (s *Service) administer(ctx context.Context, id string, action audit.Action
 		if err := change(q, row); err != nil {
 			return err
 		}
-		if endings, err = s.options.Sessions.EndAll(ctx, q, id, ""); err != nil {
-			return err
-		}
 		return audit.Record(ctx, q, id, action, byAdmin, s.now())
 	})
 	if err != nil {
 		return fmt.Errorf("administer (%s) user %s: %w", action, id, err)
 	}
-	s.options.Sessions.Announce(ctx, endings)
 	s.options.Logger.InfoContext(ctx, "user administered", "user", id, "action", string(action))
 	return nil
 }

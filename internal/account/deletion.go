@@ -8,7 +8,6 @@ import (
 	"gatehouse/internal/audit"
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
-	"gatehouse/internal/session"
 	"gatehouse/internal/verify"
 )
 
@@ -33,8 +32,7 @@ func (s *Service) RequestDeletion(ctx context.Context, userID string, c Confirma
 func (s *Service) scheduleErasure(ctx context.Context, proved confirmed, from audit.Origin) (time.Time, error) {
 	id := proved.row.ID
 	var eraseAt time.Time
-	var endings session.Endings
-	err := s.change(ctx, id, func(q *db.Queries) error {
+	err := s.changeAndEnd(ctx, id, "", func(q *db.Queries) error {
 		now := s.now()
 		eraseAt = now.Add(s.options.Grace)
 		err := oneRow(q.ScheduleErasure(ctx, db.ScheduleErasureParams{
@@ -46,15 +44,11 @@ func (s *Service) scheduleErasure(ctx context.Context, proved confirmed, from au
 		if err := s.settle(ctx, q, proved); err != nil {
 			return err
 		}
-		if endings, err = s.options.Sessions.EndAll(ctx, q, id, ""); err != nil {
-			return err
-		}
 		return audit.Record(ctx, q, id, audit.DeletionRequested, from, now)
 	})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("schedule the erasure of user %s: %w", id, err)
 	}
-	s.options.Sessions.Announce(ctx, endings)
 	s.options.Logger.InfoContext(ctx, "deletion requested", "user", id, "erase_at", eraseAt)
 	return eraseAt, nil
 }

@@ -241,8 +241,7 @@ func (s *Service) startAfresh(ctx context.Context, l login, old db.User) (db.Use
 	id := newID()
 	var row db.User
 	var opened session.Session
-	var endings session.Endings
-	err := s.change(ctx, old.ID, func(q *db.Queries) (err error) {
+	err := s.changeAndEnd(ctx, old.ID, "", func(q *db.Queries) (err error) {
 		if err := use(ctx, q, l.proof); err != nil {
 			return err
 		}
@@ -251,9 +250,6 @@ func (s *Service) startAfresh(ctx context.Context, l login, old db.User) (db.Use
 			ID: old.ID, Phone: old.Phone, AbsentSince: &since, UpdatedAt: s.now(),
 		}))
 		if err != nil {
-			return err
-		}
-		if endings, err = s.options.Sessions.EndAll(ctx, q, old.ID, ""); err != nil {
 			return err
 		}
 		if err := audit.Record(ctx, q, old.ID, audit.LeftBehind, l.from, s.now()); err != nil {
@@ -265,7 +261,6 @@ func (s *Service) startAfresh(ctx context.Context, l login, old db.User) (db.Use
 	if err != nil {
 		return db.User{}, session.Session{}, fmt.Errorf("leave user %s behind: %w", old.ID, err)
 	}
-	s.options.Sessions.Announce(ctx, endings)
 	s.options.Logger.InfoContext(ctx, "user left behind", "user", old.ID, "successor", id)
 	return row, opened, nil
 }

@@ -94,8 +94,7 @@ func (s *Service) setPassword(ctx context.Context, n newPassword, from audit.Ori
 	if err != nil {
 		return err
 	}
-	var endings session.Endings
-	err = s.change(ctx, row.ID, func(q *db.Queries) error {
+	err = s.changeAndEnd(ctx, row.ID, n.keep, func(q *db.Queries) error {
 		now := s.now()
 		err := oneRow(q.SetUserPassword(ctx, db.SetUserPasswordParams{
 			ID: row.ID, Phone: row.Phone, CheckedHash: row.PasswordHash, NewHash: hash, UpdatedAt: now,
@@ -106,15 +105,11 @@ func (s *Service) setPassword(ctx context.Context, n newPassword, from audit.Ori
 		if err := s.settle(ctx, q, n.proved); err != nil {
 			return err
 		}
-		if endings, err = s.options.Sessions.EndAll(ctx, q, row.ID, n.keep); err != nil {
-			return err
-		}
 		return audit.Record(ctx, q, row.ID, n.action, from, now)
 	})
 	if err != nil {
 		return fmt.Errorf("set the password of user %s: %w", row.ID, err)
 	}
-	s.options.Sessions.Announce(ctx, endings)
 	s.options.Logger.InfoContext(ctx, string(n.action), "user", row.ID)
 	return nil
 }
