@@ -17,6 +17,7 @@ import (
 
 const (
 	cleanInterval   = time.Minute
+	reportInterval  = time.Hour
 	shutdownTimeout = 30 * time.Second // for requests under way when the server is told to stop
 )
 
@@ -83,16 +84,19 @@ func (a *app) stop() error {
 
 // clean removes what has expired and what killed processes left behind, until ctx ends.
 func (a *app) clean(ctx context.Context) {
-	tick := time.NewTicker(cleanInterval)
-	defer tick.Stop()
+	clean, report := time.NewTicker(cleanInterval), time.NewTicker(reportInterval)
+	defer clean.Stop()
+	defer report.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-clean.C:
 			a.sweep(ctx)
 			a.deleteExpired(ctx)
 			a.eraseUsers(ctx)
+		case <-report.C:
+			a.log.Info("verification codes since the start", "counts", a.codes.Counts())
 		}
 	}
 }

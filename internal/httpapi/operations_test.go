@@ -5,8 +5,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 
 	"gatehouse/internal/apperr"
+	"gatehouse/internal/database"
 	"gatehouse/internal/dbtest"
 	"gatehouse/internal/limit"
 )
@@ -167,6 +171,36 @@ func TestBodiesOfEveryOperation(t *testing.T) {
 			r.Method, r.Header = template.Method, template.Header
 			s.send(t, r).want(t, apperr.BodyTooLarge)
 		})
+	}
+}
+
+// TestEveryOperationOnOneConnection has a pool of one: a transaction that asked it for a second connection
+// would wait for itself, as some at once would do with any pool.
+func TestEveryOperationOnOneConnection(t *testing.T) {
+	url := dbtest.MySQL(t)
+	s := newServer(t, url, inDevelopment, withOneConnection(t, url))
+	good := s.goodRequests(t, s.newUser(t))
+	for id := range good {
+		t.Run(id, func(t *testing.T) {
+			u := s.newUser(t)
+			s.clock.advance(time.Minute) // nobody remembers the user, nor a code that was sent
+			r := s.goodRequests(t, u)[id]()
+			r.Header.Set("Idempotency-Key", uuid.NewString())
+			if a := s.send(t, r); a.code != apperr.OK && a.code != apperr.AlreadyRegistered {
+				t.Errorf("answer is %d with code %d:\n%s", a.status, a.code, a.body)
+			}
+		})
+	}
+}
+
+func withOneConnection(t testing.TB, url string) func(*setup) {
+	return func(s *setup) {
+		single, err := database.Open(t.Context(), database.Options{URL: url, Connections: 1, Logger: s.sessions.Logger})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { single.Close() })
+		s.sessions.Database, s.accounts.Database, s.codes.Database, s.images.Database = single, single, single, single
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 
 	"gatehouse/internal/api"
 	"gatehouse/internal/apperr"
-	"gatehouse/internal/database"
 	"gatehouse/internal/dbtest"
 	"gatehouse/internal/session"
 )
@@ -226,21 +225,4 @@ func publicKeyOf(t testing.TB, keySet []byte) publishedKey {
 		t.Fatalf("the key is no point of P-256: %v", err)
 	}
 	return publishedKey{key.Kid, key.Kty, public}
-}
-
-// TestRefreshOnOneConnection has a pool of one: a transaction that asked it for a second connection would wait for
-// itself, as some at once would do with any pool.
-func TestRefreshOnOneConnection(t *testing.T) {
-	url := dbtest.MySQL(t)
-	s := newServer(t, url, func(s *setup) {
-		single, err := database.Open(t.Context(), database.Options{URL: url, Connections: 1, Logger: s.sessions.Logger})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { single.Close() })
-		s.sessions.Database, s.accounts.Database = single, single
-	})
-	u := s.newUser(t)
-	s.clock.advance(time.Minute) // nobody remembers the user
-	s.send(t, refresh(u.refreshToken, idempotencyKey(uuid.NewString()))).want(t, apperr.OK)
 }
