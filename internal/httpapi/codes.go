@@ -27,7 +27,7 @@ func (s *server) SendCode(ctx context.Context, request api.SendCodeRequestObject
 		return nil, err
 	}
 	return api.SendCode200JSONResponse{Data: api.CodeSentData{Msg: api.CodeSent{
-		NextIn: int64(wholeSeconds(sent.NextIn)), ExpiresIn: seconds(sent.ExpiresIn),
+		NextIn: int64(secondsToWait(sent.NextIn)), ExpiresIn: secondsLeft(sent.ExpiresIn),
 	}}}, nil
 }
 

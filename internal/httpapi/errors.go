@@ -51,7 +51,7 @@ func (s *server) logFailure(r *http.Request, e *apperr.Error) {
 func (s *server) setErrorHeaders(w http.ResponseWriter, r *http.Request, e *apperr.Error) {
 	header := w.Header()
 	if e.RetryAfter > 0 {
-		header.Set("Retry-After", strconv.Itoa(wholeSeconds(e.RetryAfter)))
+		header.Set("Retry-After", strconv.Itoa(secondsToWait(e.RetryAfter)))
 	}
 	switch e.Code {
 	case apperr.NotLoggedIn:

@@ -20,7 +20,7 @@ const (
 func (s *server) CreateHomeTicket(ctx context.Context, _ api.CreateHomeTicketRequestObject) (api.CreateHomeTicketResponseObject, error) {
 	homeURL, lifetime := s.homeURL(callFrom(ctx), callFrom(ctx).session)
 	return api.CreateHomeTicket200JSONResponse{Data: api.HomeTicketData{
-		Msg: api.HomeTicket{HomeURL: homeURL, ExpiresIn: seconds(lifetime)},
+		Msg: api.HomeTicket{HomeURL: homeURL, ExpiresIn: secondsLeft(lifetime)},
 	}}, nil
 }
 

@@ -49,14 +49,14 @@ func (s *server) take(ctx context.Context, w http.ResponseWriter, class string, 
 	header := w.Header()
 	header.Set("RateLimit-Limit", strconv.Itoa(result.Limit))
 	header.Set("RateLimit-Remaining", strconv.Itoa(result.Remaining))
-	header.Set("RateLimit-Reset", strconv.Itoa(wholeSeconds(result.ResetAfter)))
+	header.Set("RateLimit-Reset", strconv.Itoa(secondsToWait(result.ResetAfter)))
 	if result.Limited {
 		return apperr.Later(apperr.TooManyRequests, result.RetryAfter, nil)
 	}
 	return nil
 }
 
-// wholeSeconds rounds up, so that who waits that long has waited long enough.
-func wholeSeconds(d time.Duration) int {
+// secondsToWait rounds up, so that who waits that long has waited long enough.
+func secondsToWait(d time.Duration) int {
 	return int(math.Ceil(d.Seconds()))
 }

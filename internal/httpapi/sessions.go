@@ -48,8 +48,8 @@ func (s *server) loginResult(c *call, user account.User, current session.Session
 	}
 	homeURL, _ := s.homeURL(c, current)
 	return api.LoginResult{Data: api.LoginData{Msg: api.Login{
-		AccessToken: token, TokenType: api.LoginTokenTypeBearer, ExpiresIn: seconds(lifetime),
-		RefreshToken: current.RefreshToken, RefreshExpiresIn: seconds(current.RefreshExpiresAt.Sub(s.Now())),
+		AccessToken: token, TokenType: api.LoginTokenTypeBearer, ExpiresIn: secondsLeft(lifetime),
+		RefreshToken: current.RefreshToken, RefreshExpiresIn: secondsLeft(current.RefreshExpiresAt.Sub(s.Now())),
 		HomeURL: homeURL, User: s.userFromAccount(c, user),
 	}}}, nil
 }

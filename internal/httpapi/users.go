@@ -148,7 +148,8 @@ func (s *server) homeURL(c *call, current session.Session) (string, time.Duratio
 	return s.baseURL(c) + homePath + "?ticket=" + url.QueryEscape(ticket), lifetime
 }
 
-func seconds(d time.Duration) int64 {
+// secondsLeft rounds down, so that who counts on that time has it.
+func secondsLeft(d time.Duration) int64 {
 	return int64(d / time.Second)
 }
 
