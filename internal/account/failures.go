@@ -24,6 +24,9 @@ const (
 	failuresLast   = 24 * time.Hour // after the last one
 )
 
+// noWait is when who has nothing to wait for may guess: so long ago that a node whose clock is behind agrees.
+var noWait = time.Unix(0, 0).UTC()
+
 // charge is one counted guess: under which name, and until when it makes the next one wait.
 type charge struct {
 	name    string
@@ -100,7 +103,7 @@ func takeCharge(ctx context.Context, q *db.Queries, name string, free int32, now
 	row, err := q.GetLoginFailure(ctx, name)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return charge{name, now}, insertFailure(ctx, q, name, now, expires)
+		return charge{name, noWait}, insertFailure(ctx, q, name, expires)
 	case err != nil:
 		return charge{}, err
 	case counted == 0 && !row.RetryAt.After(now): // it was inserted since
@@ -110,15 +113,15 @@ func takeCharge(ctx context.Context, q *db.Queries, name string, free int32, now
 	}
 	delay := delayAfter(row.Failures, free)
 	if delay == 0 {
-		return charge{name, row.RetryAt}, nil
+		return charge{name, noWait}, nil
 	}
 	retryAt := now.Add(delay)
 	return charge{name, retryAt}, q.DelayLogin(ctx, db.DelayLoginParams{Name: name, RetryAt: retryAt})
 }
 
 // insertFailure counts the first guess under a name. It returns errChanged if another one was first.
-func insertFailure(ctx context.Context, q *db.Queries, name string, now, expires time.Time) error {
-	err := q.InsertLoginFailure(ctx, db.InsertLoginFailureParams{Name: name, RetryAt: now, ExpiresAt: expires})
+func insertFailure(ctx context.Context, q *db.Queries, name string, expires time.Time) error {
+	err := q.InsertLoginFailure(ctx, db.InsertLoginFailureParams{Name: name, RetryAt: noWait, ExpiresAt: expires})
 	if database.IsDuplicate(err) {
 		return errChanged
 	}
@@ -158,14 +161,14 @@ func (s *Service) forgive(ctx context.Context, q *db.Queries, phone string, g gu
 	if err := q.DeleteLoginFailures(ctx, phoneName(phone)); err != nil {
 		return err
 	}
-	return s.takeBack(ctx, q, g.address)
+	return takeBack(ctx, q, g.address)
 }
 
-func (s *Service) takeBack(ctx context.Context, q *db.Queries, c charge) error {
+func takeBack(ctx context.Context, q *db.Queries, c charge) error {
 	if c.name == "" {
 		return nil
 	}
-	return q.TakeLoginFailureBack(ctx, db.TakeLoginFailureBackParams{Name: c.name, Charged: c.retryAt, Now: s.now()})
+	return q.TakeLoginFailureBack(ctx, db.TakeLoginFailureBackParams{Name: c.name, Charged: c.retryAt, NoWait: noWait})
 }
 
 // undo takes back a guess that was right or never checked, where nothing came of it.
@@ -175,7 +178,7 @@ func (s *Service) undo(ctx context.Context, g guess) {
 	}
 	ctx = context.WithoutCancel(ctx)
 	err := s.options.Database.InTx(ctx, func(q *db.Queries) error {
-		return cmp.Or(s.takeBack(ctx, q, g.phone), s.takeBack(ctx, q, g.address))
+		return cmp.Or(takeBack(ctx, q, g.phone), takeBack(ctx, q, g.address))
 	})
 	if err != nil {
 		s.options.Logger.WarnContext(ctx, "take a guess at a password back", "error", err)

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -111,6 +112,28 @@ func TestFailuresOfAnAddressDelayAllPhones(t *testing.T) {
 		wantCode(t, try(phone, password, "2001:db8::3"), apperr.OK) // the delay of a right one is undone
 		wantCode(t, try(phone, "a wrong one", "2001:db8::3"), apperr.WrongPassword)
 		wantCode(t, try(phone, password, "2001:db8::3"), apperr.TooManyFailures)
+	})
+}
+
+// TestClocksOfNodesDiffer logs in on a node whose clock is behind that of the node that counted a guess. A guess
+// that delays nobody must not delay anybody there either, nor may a right one whose delay is undone.
+func TestClocksOfNodesDiffer(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		b := newBench(t, d)
+		behind := b.node(func(o *Options) {
+			o.Now = func() time.Time { return b.clock.Now().Add(-20 * time.Second) }
+		})
+		b.register(t, phone)
+		wantCode(t, b.try(t, phone, "a wrong one"), apperr.WrongPassword)
+		wantCode(t, behind.try(t, phone, password), apperr.OK)
+		for i := range freePerAddress { // one of them is there already
+			if i > 0 {
+				wantCode(t, b.try(t, fmt.Sprintf("188666700%02d", i), password), apperr.NotRegistered)
+			}
+		}
+		b.advance(20*time.Second + firstDelay)
+		wantCode(t, b.try(t, phone, password), apperr.OK)
+		wantCode(t, behind.try(t, phone, password), apperr.OK)
 	})
 }
 

@@ -130,12 +130,12 @@ WHERE name = ? AND failures > 0
 
 type TakeLoginFailureBackParams struct {
 	Charged time.Time
-	Now     time.Time
+	NoWait  time.Time
 	Name    string
 }
 
 // Undoes the delay too, if it is that of the try that is taken back.
 func (q *Queries) TakeLoginFailureBack(ctx context.Context, arg TakeLoginFailureBackParams) error {
-	_, err := q.exec(ctx, q.takeLoginFailureBackStmt, takeLoginFailureBack, arg.Charged, arg.Now, arg.Name)
+	_, err := q.exec(ctx, q.takeLoginFailureBackStmt, takeLoginFailureBack, arg.Charged, arg.NoWait, arg.Name)
 	return err
 }

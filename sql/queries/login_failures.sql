@@ -22,7 +22,7 @@ UPDATE login_failures SET retry_at = ? WHERE name = ?;
 -- name: TakeLoginFailureBack :exec
 -- Undoes the delay too, if it is that of the try that is taken back.
 UPDATE login_failures
-SET failures = failures - 1, retry_at = CASE WHEN retry_at = sqlc.arg(charged) THEN sqlc.arg(now) ELSE retry_at END
+SET failures = failures - 1, retry_at = CASE WHEN retry_at = sqlc.arg(charged) THEN sqlc.arg(no_wait) ELSE retry_at END
 WHERE name = sqlc.arg(name) AND failures > 0;
 
 -- name: DeleteLoginFailures :exec
