@@ -211,7 +211,7 @@ func (s *Service) newUserFromImported(ctx context.Context, in Imported) (newUser
 // importedNickname returns a nickname as users may have it; empty where nothing is left.
 func importedNickname(nickname string) string {
 	nickname = strings.ToValidUTF8(nickname, "")
-	if strings.ContainsFunc(nickname, isControl) {
+	if strings.ContainsFunc(nickname, audit.IsHidden) {
 		return ""
 	}
 	characters := []rune(nickname)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
 	"gatehouse/internal/audit"
 	"gatehouse/internal/db"
@@ -20,7 +19,7 @@ const (
 )
 
 var (
-	errNickname = invalid("/nickname", "不能包含控制字符", "must not contain control characters")
+	errNickname = invalid("/nickname", "不能包含控制字符或隐形字符", "must not contain control or invisible characters")
 	errBirthday = invalid("/birthday", "不是有效的出生日期", "is not a possible day of birth")
 	errMetadata = invalid("/metadata", "超过 8 KiB", "is larger than 8 KiB")
 )
@@ -169,7 +168,7 @@ func (s *Service) profileUpdate(c Changes) (db.UpdateUserProfileParams, error) {
 		NewBirthday: c.Birthday.Value, NewGender: c.Gender.Value, NewBio: c.Bio.Value, UpdatedAt: s.now(),
 	}
 	if nickname := c.Nickname.Value; nickname != nil {
-		if *nickname == "" || strings.ContainsFunc(*nickname, isControl) {
+		if *nickname == "" || strings.ContainsFunc(*nickname, audit.IsHidden) {
 			return update, errNickname
 		}
 		update.NewNickname = *nickname
@@ -188,13 +187,6 @@ func (s *Service) profileUpdate(c Changes) (db.UpdateUserProfileParams, error) {
 		update.NewMetadata = &text
 	}
 	return update, nil
-}
-
-// isControl reports whether a character has no place in a line of text: control characters, ends of lines,
-// and those that turn the direction of what follows, beyond the nickname.
-func isControl(c rune) bool {
-	return unicode.IsControl(c) || unicode.Is(unicode.Zl, c) || unicode.Is(unicode.Zp, c) ||
-		'\u202a' <= c && c <= '\u202e' || '\u2066' <= c && c <= '\u2069'
 }
 
 // isBirthday reports whether somebody may be born on a day. Where it is tomorrow already, today may be that day.

@@ -80,6 +80,10 @@ func TestUpdateRefuses(t *testing.T) {
 	}{
 		{"a nickname of several lines", Changes{Nickname: to("a\nb")}, "/nickname"},
 		{"a nickname that turns what follows", Changes{Nickname: to("a\u202eb")}, "/nickname"},
+		{"a nickname with a direction mark", Changes{Nickname: to("a\u200eb")}, "/nickname"},
+		{"a nickname with an Arabic direction mark", Changes{Nickname: to("a\u061cb")}, "/nickname"},
+		{"a nickname that looks like another", Changes{Nickname: to("小\u200b明")}, "/nickname"},
+		{"a nickname with joiners", Changes{Nickname: to("👩\u200d🚀 می\u200cخواهم")}, ""},
 		{"an empty nickname", Changes{Nickname: to("")}, "/nickname"},
 		{"no such day", Changes{Birthday: to("2001-02-29")}, "/birthday"},
 		{"before 1900", Changes{Birthday: to("1899-12-31")}, "/birthday"},

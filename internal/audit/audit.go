@@ -100,16 +100,26 @@ func Record(ctx context.Context, q *db.Queries, userID string, action Action, fr
 // maxDevice is how many characters of a device's name are kept.
 const maxDevice = 255
 
-// Cut shortens what a client says of its device to what is kept, and blanks what is no text: what
-// controls a terminal, turns the direction of text, or is not UTF-8.
+// Cut shortens what a client says of its device to what is kept, and blanks what is no text: what is
+// hidden, or is not UTF-8.
 func Cut(device string) string {
 	characters := []rune(strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || unicode.In(r, unicode.Cc, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
+		if r == utf8.RuneError || IsHidden(r) {
 			return ' '
 		}
 		return r
 	}, device))
 	return strings.TrimSpace(string(characters[:min(len(characters), maxDevice)]))
+}
+
+// IsHidden reports whether a character has no place in a line of text, since it makes something else of the line than
+// it shows: characters that control a terminal, end the line, turn its direction or take no room. Joiners are
+// allowed, which emoji and some languages need, and so are tags, which make flags of emoji.
+func IsHidden(r rune) bool {
+	if unicode.Is(unicode.Join_Control, r) || '\U000e0020' <= r && r <= '\U000e007f' {
+		return false
+	}
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
 // withoutZone drops the network interface from an IPv6 address. It means nothing elsewhere, and a

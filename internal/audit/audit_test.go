@@ -110,6 +110,10 @@ func TestCut(t *testing.T) {
 		{"controls", "a\x00b\r\nc\x1b[31m\x7fd", "a b  c [31m d"},
 		{"C1 controls", "a\u0085b\u009bc", "a b c"},
 		{"turned direction", "a\u202eb\u2066c", "a b c"},
+		{"direction marks", "a\u200eb\u200fc\u061cd", "a b c d"},
+		{"no room", "a\u200bb\u2060c\ufeffd\u00ade", "a b c d e"},
+		{"flag made of tags", "🏴\U000e0067\U000e0062\U000e007f", "🏴\U000e0067\U000e0062\U000e007f"},
+		{"joiners", "a\u200db\u200cc", "a\u200db\u200cc"},
 		{"line separators", "a\u2028b\u2029c", "a b c"},
 		{"spaces around", " \n a b\t", "a b"},
 	}
