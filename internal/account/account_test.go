@@ -156,6 +156,12 @@ func (b bench) login(t *testing.T, c Credentials) (User, session.Session) {
 // registered registers the phone and logs in.
 func (b bench) registered(t *testing.T) (User, session.Session) {
 	t.Helper()
+	return b.registeredAs(t, phone)
+}
+
+// registeredAs registers a phone and logs in.
+func (b bench) registeredAs(t *testing.T, phone string) (User, session.Session) {
+	t.Helper()
 	b.register(t, phone)
 	return b.login(t, Credentials{Phone: phone, Password: password})
 }

@@ -154,7 +154,7 @@ func (s *Service) update(ctx context.Context, q *db.Queries, update db.UpdateUse
 	if err := oneRow(q.UpdateUserProfile(ctx, update)); err != nil {
 		return db.User{}, err
 	}
-	if err := audit.Record(ctx, q, update.ID, audit.ProfileChanged, from, s.now()); err != nil {
+	if err := audit.RecordSeldom(ctx, q, update.ID, audit.ProfileChanged, from, s.now()); err != nil {
 		return db.User{}, err
 	}
 	return q.GetUser(ctx, update.ID)

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +60,35 @@ func TestUpdate(t *testing.T) {
 			user.Bio != nil || user.Metadata != nil {
 			t.Errorf("user is %+v", user)
 		}
-		b.wantActions(t, id, audit.Register, audit.Login, audit.ProfileChanged, audit.ProfileChanged, audit.ProfileChanged)
+		b.wantActions(t, id, audit.Register, audit.Login, audit.ProfileChanged)
+	})
+}
+
+// TestUpdatesAreRecordedOnceAnHour has two nodes change one profile at once, again and again.
+func TestUpdatesAreRecordedOnceAnHour(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		b := newBench(t, d)
+		other := b.node()
+		id := b.registeredID(t)
+		stranger, _ := b.registeredAs(t, otherPhone)
+		b.update(t, stranger.ID, Changes{Bio: to("somebody else's")})
+		want := []audit.Action{audit.Register, audit.Login}
+		for _, step := range []struct {
+			advance time.Duration
+			noted   int
+		}{{0, 1}, {time.Hour - time.Microsecond, 0}, {time.Microsecond, 1}, {30 * time.Minute, 0}, {24 * time.Hour, 1}} {
+			b.advance(step.advance)
+			each(3, func() {
+				for _, node := range []bench{b, other} {
+					if _, err := node.Update(t.Context(), id, Changes{Bio: to("again")}, from); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			want = append(want, slices.Repeat([]audit.Action{audit.ProfileChanged}, step.noted)...)
+			b.wantActions(t, id, want...)
+		}
+		b.wantActions(t, stranger.ID, audit.Register, audit.Login, audit.ProfileChanged)
 	})
 }
 

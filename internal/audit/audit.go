@@ -3,6 +3,8 @@ package audit
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -95,6 +97,23 @@ func Record(ctx context.Context, q *db.Queries, userID string, action Action, fr
 		return fmt.Errorf("record %s of user %s: %w", action, userID, err)
 	}
 	return nil
+}
+
+// repeatAfter is how long an action is not noted again that may be done all day.
+const repeatAfter = time.Hour
+
+// RecordSeldom is Record for an action that a user may do again and again: within an hour of one that is noted, others
+// are not. The transaction must have changed the user's row before, which keeps out another one of the same moment.
+func RecordSeldom(ctx context.Context, q *db.Queries, userID string, action Action, from Origin, at time.Time) error {
+	last, err := q.GetLastAuditEventTime(ctx, db.GetLastAuditEventTimeParams{UserID: userID, Action: string(action)})
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+	case err != nil:
+		return fmt.Errorf("read when %s of user %s was last recorded: %w", action, userID, err)
+	case at.Sub(last) < repeatAfter:
+		return nil
+	}
+	return Record(ctx, q, userID, action, from, at)
 }
 
 // maxDevice is how many characters of a device's name are kept.

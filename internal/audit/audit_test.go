@@ -236,6 +236,7 @@ func TestDeleteExpired(t *testing.T) {
 func TestIndexes(t *testing.T) {
 	tests := []struct{ query, wantIndex string }{
 		{"SELECT id FROM audit_events WHERE user_id = 'a' AND id < 'b' ORDER BY id DESC LIMIT 21", "audit_events_user_id"},
+		{"SELECT created_at FROM audit_events WHERE user_id = 'a' AND action = 'b' ORDER BY id DESC LIMIT 1", "audit_events_user_id"},
 		{"DELETE FROM audit_events WHERE created_at < '2026-01-01'", "audit_events_created_at"},
 		{"DELETE FROM audit_events WHERE user_id = 'a'", "audit_events_user_id"},
 	}

@@ -34,6 +34,22 @@ func (q *Queries) DeleteOldAuditEvents(ctx context.Context, createdAt time.Time)
 	return result.RowsAffected()
 }
 
+const getLastAuditEventTime = `-- name: GetLastAuditEventTime :one
+SELECT created_at FROM audit_events WHERE user_id = ? AND action = ? ORDER BY id DESC LIMIT 1
+`
+
+type GetLastAuditEventTimeParams struct {
+	UserID string
+	Action string
+}
+
+func (q *Queries) GetLastAuditEventTime(ctx context.Context, arg GetLastAuditEventTimeParams) (time.Time, error) {
+	row := q.queryRow(ctx, q.getLastAuditEventTimeStmt, getLastAuditEventTime, arg.UserID, arg.Action)
+	var created_at time.Time
+	err := row.Scan(&created_at)
+	return created_at, err
+}
+
 const insertAuditEvent = `-- name: InsertAuditEvent :exec
 INSERT INTO audit_events (id, user_id, actor, action, address, device, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?)

@@ -102,6 +102,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getImageOfOwnerStmt, err = db.PrepareContext(ctx, getImageOfOwner); err != nil {
 		return nil, fmt.Errorf("error preparing query GetImageOfOwner: %w", err)
 	}
+	if q.getLastAuditEventTimeStmt, err = db.PrepareContext(ctx, getLastAuditEventTime); err != nil {
+		return nil, fmt.Errorf("error preparing query GetLastAuditEventTime: %w", err)
+	}
 	if q.getLoginDelayStmt, err = db.PrepareContext(ctx, getLoginDelay); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLoginDelay: %w", err)
 	}
@@ -370,6 +373,11 @@ func (q *Queries) Close() error {
 	if q.getImageOfOwnerStmt != nil {
 		if cerr := q.getImageOfOwnerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getImageOfOwnerStmt: %w", cerr)
+		}
+	}
+	if q.getLastAuditEventTimeStmt != nil {
+		if cerr := q.getLastAuditEventTimeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getLastAuditEventTimeStmt: %w", cerr)
 		}
 	}
 	if q.getLoginDelayStmt != nil {
@@ -662,6 +670,7 @@ type Queries struct {
 	forceUserPasswordStmt              *sql.Stmt
 	getIdempotentAnswerStmt            *sql.Stmt
 	getImageOfOwnerStmt                *sql.Stmt
+	getLastAuditEventTimeStmt          *sql.Stmt
 	getLoginDelayStmt                  *sql.Stmt
 	getLoginFailureStmt                *sql.Stmt
 	getSessionStmt                     *sql.Stmt
@@ -739,6 +748,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		forceUserPasswordStmt:              q.forceUserPasswordStmt,
 		getIdempotentAnswerStmt:            q.getIdempotentAnswerStmt,
 		getImageOfOwnerStmt:                q.getImageOfOwnerStmt,
+		getLastAuditEventTimeStmt:          q.getLastAuditEventTimeStmt,
 		getLoginDelayStmt:                  q.getLoginDelayStmt,
 		getLoginFailureStmt:                q.getLoginFailureStmt,
 		getSessionStmt:                     q.getSessionStmt,

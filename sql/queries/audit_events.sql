@@ -9,6 +9,9 @@ WHERE user_id = ? AND id < sqlc.arg(before)
 ORDER BY id DESC
 LIMIT ?;
 
+-- name: GetLastAuditEventTime :one
+SELECT created_at FROM audit_events WHERE user_id = ? AND action = ? ORDER BY id DESC LIMIT 1;
+
 -- name: DeleteAuditEventsOfUser :execrows
 DELETE FROM audit_events WHERE user_id = ?;
 
