@@ -186,6 +186,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listSigningKeysStmt, err = db.PrepareContext(ctx, listSigningKeys); err != nil {
 		return nil, fmt.Errorf("error preparing query ListSigningKeys: %w", err)
 	}
+	if q.listSurplusSessionIDsStmt, err = db.PrepareContext(ctx, listSurplusSessionIDs); err != nil {
+		return nil, fmt.Errorf("error preparing query ListSurplusSessionIDs: %w", err)
+	}
 	if q.listUsersStmt, err = db.PrepareContext(ctx, listUsers); err != nil {
 		return nil, fmt.Errorf("error preparing query ListUsers: %w", err)
 	}
@@ -515,6 +518,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listSigningKeysStmt: %w", cerr)
 		}
 	}
+	if q.listSurplusSessionIDsStmt != nil {
+		if cerr := q.listSurplusSessionIDsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listSurplusSessionIDsStmt: %w", cerr)
+		}
+	}
 	if q.listUsersStmt != nil {
 		if cerr := q.listUsersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listUsersStmt: %w", cerr)
@@ -698,6 +706,7 @@ type Queries struct {
 	listSessionEndingsStmt             *sql.Stmt
 	listSessionsStmt                   *sql.Stmt
 	listSigningKeysStmt                *sql.Stmt
+	listSurplusSessionIDsStmt          *sql.Stmt
 	listUsersStmt                      *sql.Stmt
 	logUserInStmt                      *sql.Stmt
 	refundSMSBudgetStmt                *sql.Stmt
@@ -776,6 +785,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listSessionEndingsStmt:             q.listSessionEndingsStmt,
 		listSessionsStmt:                   q.listSessionsStmt,
 		listSigningKeysStmt:                q.listSigningKeysStmt,
+		listSurplusSessionIDsStmt:          q.listSurplusSessionIDsStmt,
 		listUsersStmt:                      q.listUsersStmt,
 		logUserInStmt:                      q.logUserInStmt,
 		refundSMSBudgetStmt:                q.refundSMSBudgetStmt,

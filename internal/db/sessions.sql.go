@@ -170,6 +170,39 @@ func (q *Queries) ListSessions(ctx context.Context, arg ListSessionsParams) ([]S
 	return items, nil
 }
 
+const listSurplusSessionIDs = `-- name: ListSurplusSessionIDs :many
+SELECT id FROM sessions WHERE user_id = ? ORDER BY COALESCE(last_seen_at, created_at) DESC, id DESC LIMIT ? OFFSET ?
+`
+
+type ListSurplusSessionIDsParams struct {
+	UserID string
+	Limit  int32
+	Offset int32
+}
+
+func (q *Queries) ListSurplusSessionIDs(ctx context.Context, arg ListSurplusSessionIDsParams) ([]string, error) {
+	rows, err := q.query(ctx, q.listSurplusSessionIDsStmt, listSurplusSessionIDs, arg.UserID, arg.Limit, arg.Offset)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const rotateSession = `-- name: RotateSession :execrows
 UPDATE sessions SET generation = ?, token_hash = ?, rotated_at = ?,
     expires_at = ?, device = ?, address = ?,

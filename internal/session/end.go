@@ -57,17 +57,8 @@ func (s *Service) EndAll(ctx context.Context, q *db.Queries, userID, exceptID st
 	if err != nil {
 		return Endings{}, fmt.Errorf("list the sessions of user %s: %w", userID, err)
 	}
-	var endings Endings
-	for _, id := range ids {
-		found, err := s.end(ctx, q, userID, id)
-		if err != nil {
-			return Endings{}, err
-		}
-		if found {
-			endings.ids = append(endings.ids, id)
-		}
-	}
-	return endings, nil
+	ended, err := s.end(ctx, q, userID, ids...)
+	return Endings{ended}, err
 }
 
 // Announce makes endings known on this node at once, and on the others if Redis is there. Without
@@ -84,7 +75,8 @@ func (s *Service) Announce(ctx context.Context, endings Endings) {
 // endOne ends one session and notes why. It reports whether it was there.
 func (s *Service) endOne(ctx context.Context, userID, id string, why audit.Action, from audit.Origin) (found bool, err error) {
 	err = s.options.Database.InTx(ctx, func(q *db.Queries) error {
-		found, err = s.end(ctx, q, userID, id)
+		ended, err := s.end(ctx, q, userID, id)
+		found = len(ended) > 0
 		if err != nil || !found {
 			return err
 		}
@@ -99,18 +91,23 @@ func (s *Service) endOne(ctx context.Context, userID, id string, why audit.Actio
 	return found, nil
 }
 
-// end deletes a session's row, and notes the ending for the nodes that hold it for alive. Who finds
-// no row leaves the note to who deleted it. Cookies and tickets read the row.
-func (s *Service) end(ctx context.Context, q *db.Queries, userID, id string) (bool, error) {
-	rows, err := q.DeleteSession(ctx, db.DeleteSessionParams{ID: id, UserID: userID})
-	if err != nil {
-		return false, fmt.Errorf("delete session %s: %w", id, err)
+// end deletes the rows of sessions, notes the endings for the nodes that hold them for alive, and returns which were
+// there. Who finds no row leaves the note to who deleted it. Cookies and tickets read the row.
+func (s *Service) end(ctx context.Context, q *db.Queries, userID string, ids ...string) (ended []string, err error) {
+	for _, id := range ids {
+		rows, err := q.DeleteSession(ctx, db.DeleteSessionParams{ID: id, UserID: userID})
+		if err != nil {
+			return nil, fmt.Errorf("delete session %s: %w", id, err)
+		}
+		if rows > 0 {
+			ended = append(ended, id)
+		}
 	}
-	if rows == 0 {
-		return false, nil
+	endedAt := s.now() // after the waits for rows, since nodes ask for the endings of the last minute only
+	for _, id := range ended {
+		if err := q.InsertSessionEnding(ctx, db.InsertSessionEndingParams{SessionID: id, EndedAt: endedAt}); err != nil {
+			return nil, fmt.Errorf("note the ending of session %s: %w", id, err)
+		}
 	}
-	if err := q.InsertSessionEnding(ctx, db.InsertSessionEndingParams{SessionID: id, EndedAt: s.now()}); err != nil {
-		return false, fmt.Errorf("note the ending of session %s: %w", id, err)
-	}
-	return true, nil
+	return ended, nil
 }

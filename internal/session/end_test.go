@@ -126,6 +126,26 @@ func TestEndAll(t *testing.T) {
 	})
 }
 
+// TestEndAllNotesOneTime ends sessions while time goes on: what counts is when the last row was gone.
+func TestEndAllNotesOneTime(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		c := newClock()
+		o := options(d, c)
+		o.Now = func() time.Time { c.advance(time.Second); return c.Now() }
+		s := newService(t, o)
+		user := uuid.NewString()
+		first, second := openAs(t, s, user, audit.Origin{}), openAs(t, s, user, audit.Origin{})
+		err := d.InTx(t.Context(), func(q *db.Queries) error {
+			_, err := s.EndAll(t.Context(), q, user, "")
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantEndings(t, d, c.Now(), first.ID, second.ID)
+	})
+}
+
 // TestEndingsAtOnce ends and refreshes one session from all sides: it ends once, and nothing fails.
 func TestEndingsAtOnce(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {

@@ -11,7 +11,10 @@ import (
 	"gatehouse/internal/db"
 )
 
-const MaxGenerations = maxGenerations
+const (
+	MaxGenerations = maxGenerations
+	MaxSessions    = maxSessions
+)
 
 // OpenInTx opens a session in a transaction of its own.
 func (s *Service) OpenInTx(ctx context.Context, userID string, from audit.Origin) (session Session, err error) {

@@ -27,8 +27,9 @@ const (
 	verifiedTokens = 20_000
 	// clockSkew is how far the clocks of two nodes may be apart.
 	clockSkew = 30 * time.Second
-	// maxListed is how many sessions of a user are listed.
-	maxListed = 1000
+	// maxSessions is how many sessions a user has: more than anybody has devices, and few enough to end or list them
+	// all at once. An app that logs in at every start would otherwise fill the database.
+	maxSessions = 200
 
 	defaultSigningKeyLifetime = 90 * 24 * time.Hour
 )
@@ -125,8 +126,12 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-// Open starts a session of a user, in the transaction that found that the user may log in.
+// Open starts a session of a user, in the transaction that found that the user may log in and has changed the user's
+// row, which keeps out a login of the same moment. A user who has 200 loses the one that was not seen for the longest.
 func (s *Service) Open(ctx context.Context, q *db.Queries, userID string, from audit.Origin) (Session, error) {
+	if err := s.makeRoom(ctx, q, userID); err != nil {
+		return Session{}, err
+	}
 	now := s.now()
 	id := uuid.Must(uuid.NewV7())
 	token := newRefreshToken(id)
@@ -139,6 +144,19 @@ func (s *Service) Open(ctx context.Context, q *db.Queries, userID string, from a
 		return Session{}, fmt.Errorf("insert session %s: %w", session.ID, err)
 	}
 	return session, nil
+}
+
+// makeRoom ends the sessions of a user that one more would make too many. Of the many that versions without a bound
+// may have left, each login ends some. All nodes, this one too, find them in the database, as they find other endings.
+func (s *Service) makeRoom(ctx context.Context, q *db.Queries, userID string) error {
+	ids, err := q.ListSurplusSessionIDs(ctx, db.ListSurplusSessionIDsParams{
+		UserID: userID, Offset: maxSessions - 1, Limit: maxSessions,
+	})
+	if err != nil {
+		return fmt.Errorf("list the surplus sessions of user %s: %w", userID, err)
+	}
+	_, err = s.end(ctx, q, userID, ids...)
+	return err
 }
 
 // expiry is when a session ends that logged in and was refreshed at these times.
@@ -173,10 +191,10 @@ func sessionFromRow(row db.Session) Session {
 	return Session{ID: row.ID, UserID: row.UserID, ExpiresAt: row.ExpiresAt}
 }
 
-// List returns the sessions of a user, the one that was seen last first, at most 1,000.
+// List returns the sessions of a user, the one that was seen last first.
 func (s *Service) List(ctx context.Context, userID string) ([]Login, error) {
 	rows, err := s.options.Database.Queries().ListSessions(ctx, db.ListSessionsParams{
-		UserID: userID, ExpiresAt: s.now(), Limit: maxListed,
+		UserID: userID, ExpiresAt: s.now(), Limit: maxSessions,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list the sessions of user %s: %w", userID, database.Refusal(err))

@@ -402,6 +402,81 @@ func TestList(t *testing.T) {
 	})
 }
 
+// TestOpenMakesRoom logs a user in more often than anybody needs.
+func TestOpenMakesRoom(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		c := newClock()
+		s := newService(t, options(d, c))
+		stranger, user := open(t, s), uuid.NewString()
+		opened := make([]session.Session, session.MaxSessions)
+		for i := range opened {
+			opened[i] = openAs(t, s, user, audit.Origin{})
+			c.advance(time.Second)
+		}
+		opened[0] = refresh(t, s, opened[0].RefreshToken) // now it was seen last
+		wantSessions(t, d, user, session.MaxSessions)
+		wantEndings(t, d, c.Now())
+		c.advance(time.Second)
+		newest := openAs(t, s, user, audit.Origin{})
+		wantEndings(t, d, c.Now(), opened[1].ID)
+		wantEnded(t, s, opened[1])
+		for _, alive := range []session.Session{stranger, opened[0], opened[2], newest} {
+			wantAlive(t, s, alive)
+		}
+		if got := list(t, s, user); len(got) != session.MaxSessions || got[0].ID != newest.ID {
+			t.Errorf("%d sessions are listed, the last %s; want %d and %s", len(got), got[0].ID, session.MaxSessions, newest.ID)
+		}
+	})
+}
+
+// TestOpenMakesRoomBitByBit logs in who has very many sessions from before there was a bound, seen only just now by
+// nodes whose clocks are ahead.
+func TestOpenMakesRoomBitByBit(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		c := newClock()
+		s := newService(t, options(d, c))
+		user, seenAt := uuid.NewString(), c.Now().Add(20*time.Second)
+		err := d.InTx(t.Context(), func(q *db.Queries) error {
+			for range 2*session.MaxSessions + 50 {
+				err := q.InsertSession(t.Context(), db.InsertSessionParams{
+					ID: uuid.NewString(), UserID: user, CreatedAt: c.Now(), ExpiresAt: c.Now().Add(refreshIdle), LastSeenAt: &seenAt,
+				})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, left := range []int{session.MaxSessions + 51, session.MaxSessions, session.MaxSessions} {
+			wantAlive(t, s, openAs(t, s, user, audit.Origin{}))
+			wantSessions(t, d, user, left)
+		}
+	})
+}
+
+// wantSessions checks how many sessions a user has.
+func wantSessions(t *testing.T, d *database.Database, userID string, want int) {
+	t.Helper()
+	ids, err := d.Queries().ListOtherSessionIDs(t.Context(), db.ListOtherSessionIDsParams{UserID: userID})
+	if err != nil || len(ids) != want {
+		t.Errorf("the user has %d sessions, %v; want %d", len(ids), err, want)
+	}
+}
+
+// wantEndings checks which sessions were noted as ended since a time.
+func wantEndings(t *testing.T, d *database.Database, since time.Time, want ...string) {
+	t.Helper()
+	got, err := d.Queries().ListSessionEndings(t.Context(), since)
+	slices.Sort(got)
+	slices.Sort(want)
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("ended since %s have %v, %v; want %v", since, got, err, want)
+	}
+}
+
 // TestSessionsOfTheVersionBefore checks sessions that have no refresh token and were never noted as seen.
 func TestSessionsOfTheVersionBefore(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {

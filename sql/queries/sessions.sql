@@ -14,6 +14,9 @@ ORDER BY COALESCE(last_seen_at, created_at) DESC, id DESC LIMIT ?;
 -- name: ListOtherSessionIDs :many
 SELECT id FROM sessions WHERE user_id = ? AND id <> ? ORDER BY id;
 
+-- name: ListSurplusSessionIDs :many
+SELECT id FROM sessions WHERE user_id = ? ORDER BY COALESCE(last_seen_at, created_at) DESC, id DESC LIMIT ? OFFSET ?;
+
 -- name: RotateSession :execrows
 UPDATE sessions SET generation = sqlc.arg(generation), token_hash = sqlc.arg(next_hash), rotated_at = sqlc.arg(rotated_at),
     expires_at = sqlc.arg(expires_at), device = sqlc.arg(device), address = sqlc.arg(address),
