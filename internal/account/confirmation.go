@@ -13,7 +13,7 @@ import (
 // or an id at all. The guess must be forgiven or undone if the password was right. It returns WrongPassword,
 // TooManyFailures and ServerBusy.
 func (s *Service) checkPassword(ctx context.Context, row db.User, password string, from audit.Origin) (g guess, outdated bool, err error) {
-	if g, err = s.takeGuess(ctx, *row.Phone, from); err != nil {
+	if g, err = s.takeGuess(ctx, row, from); err != nil {
 		return guess{}, false, err
 	}
 	matches := false

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"gatehouse/internal/apperr"
@@ -14,14 +15,28 @@ import (
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
 	"gatehouse/internal/network"
+	"gatehouse/internal/session"
 )
 
 const (
 	freePerPhone   = 5  // wrong passwords of a phone without a delay
 	freePerAddress = 50 // more, since a whole office may share one
 	firstDelay     = time.Second
-	maxDelay       = 15 * time.Minute
-	failuresLast   = 24 * time.Hour // after the last one
+)
+
+// guard is how guesses are slowed down: after some free ones, by a delay that doubles.
+type guard struct {
+	free     int32
+	maxDelay time.Duration
+	lasts    time.Duration // the failures count no longer so long after the first one
+	prolong  bool          // or after the last one
+}
+
+var (
+	phoneGuard = guard{free: freePerPhone, maxDelay: 15 * time.Minute, lasts: 24 * time.Hour, prolong: true}
+	// Behind an address may be all of a mobile network, or all the world, where the proxy is not trusted. So its guard
+	// slows down who tries many phones, to some 170 guesses an hour, but wrong passwords of others never add up.
+	addressGuard = guard{free: freePerAddress, maxDelay: 30 * time.Second, lasts: time.Hour}
 )
 
 // noWait is when who has nothing to wait for may guess: so long ago that a node whose clock is behind agrees.
@@ -40,19 +55,20 @@ type guess struct {
 	phone, address charge
 }
 
-// takeGuess counts a guess at the password of a phone. It returns TooManyFailures while the phone or the
-// client's address has to wait.
-func (s *Service) takeGuess(ctx context.Context, phone string, from audit.Origin) (guess, error) {
+// takeGuess counts a guess at the password of a user, who may be nobody but a phone. It returns TooManyFailures while
+// the phone or the client's address has to wait.
+func (s *Service) takeGuess(ctx context.Context, row db.User, from audit.Origin) (guess, error) {
 	if !s.options.Throttle {
 		return guess{}, nil
 	}
-	if err := s.refuseEarly(ctx, phone, from); err != nil {
-		return guess{}, err
-	}
 	var g guess
 	err := decide(func() error {
+		address, err := s.refuseEarly(ctx, row, from)
+		if err != nil {
+			return err
+		}
 		return s.options.Database.InTx(ctx, func(q *db.Queries) (err error) {
-			g, err = s.charge(ctx, q, phone, from)
+			g, err = s.charge(ctx, q, phoneName(*row.Phone), address)
 			return err
 		})
 	})
@@ -62,41 +78,65 @@ func (s *Service) takeGuess(ctx context.Context, phone string, from audit.Origin
 	return g, nil
 }
 
-// refuseEarly refuses guesses that have to wait without a write, however many there are.
-func (s *Service) refuseEarly(ctx context.Context, phone string, from audit.Origin) error {
-	now := s.now()
-	retryAt, err := s.options.Database.Queries().GetLoginDelay(ctx, db.GetLoginDelayParams{
-		Phone: phoneName(phone), Address: addressName(from.Address), Now: now,
+// refuseEarly refuses guesses that have to wait without a write, however many there are. It returns the name that a
+// guess counts under besides the phone's: none where there is no address, or where it has to wait but spares the user.
+func (s *Service) refuseEarly(ctx context.Context, row db.User, from audit.Origin) (string, error) {
+	now, address := s.now(), addressName(from.Address)
+	delays, err := s.options.Database.Queries().ListLoginDelays(ctx, db.ListLoginDelaysParams{
+		Phone: phoneName(*row.Phone), Address: address, Now: now,
 	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
 	if err != nil {
-		return fmt.Errorf("read how long guesses at a password have to wait: %w", database.Refusal(err))
+		return "", fmt.Errorf("read how long guesses at a password have to wait: %w", database.Refusal(err))
 	}
-	return tooManyFailures(retryAt, now)
+	counted := address
+	for _, delay := range delays {
+		if delay.Name == address {
+			spared, err := s.isSpared(ctx, row.ID, address)
+			if err != nil {
+				return "", err
+			}
+			if spared {
+				counted = ""
+				continue
+			}
+		}
+		return "", tooManyFailures(delay.RetryAt, now)
+	}
+	return counted, nil
+}
+
+// isSpared reports whether an address does not make a user wait: one with a session that was last seen there, who
+// shall not suffer from the guesses of others. The phone's own delays go on. An unknown phone costs the same read, and
+// is answered like a registered one that has no session there. That a phone has one can be seen, from that address.
+func (s *Service) isSpared(ctx context.Context, userID, address string) (bool, error) {
+	logins, err := s.options.Sessions.List(ctx, userID)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(logins, func(l session.Login) bool { return addressName(l.Address) == address }), nil
 }
 
 func tooManyFailures(retryAt, now time.Time) error {
 	return apperr.Later(apperr.TooManyFailures, max(retryAt.Sub(now), firstDelay), nil)
 }
 
-func (s *Service) charge(ctx context.Context, q *db.Queries, phone string, from audit.Origin) (g guess, err error) {
+// charge counts a guess under the name of a phone and, unless it is empty, that of an address.
+func (s *Service) charge(ctx context.Context, q *db.Queries, phone, address string) (g guess, err error) {
 	now := s.now()
-	if g.phone, err = takeCharge(ctx, q, phoneName(phone), freePerPhone, now); err != nil {
+	if g.phone, err = phoneGuard.charge(ctx, q, phone, now); err != nil {
 		return guess{}, err
 	}
-	if name := addressName(from.Address); name != "" {
-		g.address, err = takeCharge(ctx, q, name, freePerAddress, now)
+	if address != "" {
+		g.address, err = addressGuard.charge(ctx, q, address, now)
 	}
 	return g, err
 }
 
-// takeCharge counts one guess under a name. The row stays locked until the transaction ends, so that the
-// delay is that of the count.
-func takeCharge(ctx context.Context, q *db.Queries, name string, free int32, now time.Time) (charge, error) {
-	expires := now.Add(failuresLast)
-	counted, err := q.AddLoginFailure(ctx, db.AddLoginFailureParams{Name: name, Now: now, ExpiresAt: expires})
+// charge counts one guess under a name. The row stays locked until the transaction ends, so that the delay is that of
+// the count. It returns errChanged where the name has to wait since it was looked at.
+func (g guard) charge(ctx context.Context, q *db.Queries, name string, now time.Time) (charge, error) {
+	expires := now.Add(g.lasts)
+	counted, err := q.AddLoginFailure(ctx, db.AddLoginFailureParams{Name: name, Now: now, ExpiresAt: expires, Prolong: g.prolong})
 	if err != nil {
 		return charge{}, err
 	}
@@ -106,12 +146,10 @@ func takeCharge(ctx context.Context, q *db.Queries, name string, free int32, now
 		return charge{name, noWait}, insertFailure(ctx, q, name, expires)
 	case err != nil:
 		return charge{}, err
-	case counted == 0 && !row.RetryAt.After(now): // it was inserted since
+	case counted == 0: // or it was inserted since
 		return charge{}, errChanged
-	case counted == 0:
-		return charge{}, tooManyFailures(row.RetryAt, now)
 	}
-	delay := delayAfter(row.Failures, free)
+	delay := g.delayAfter(row.Failures)
 	if delay == 0 {
 		return charge{name, noWait}, nil
 	}
@@ -130,12 +168,12 @@ func insertFailure(ctx context.Context, q *db.Queries, name string, expires time
 
 // delayAfter is how long the next guess waits after so many failures: not at all below the free ones,
 // then twice as long each time.
-func delayAfter(failures, free int32) time.Duration {
-	if failures < free {
+func (g guard) delayAfter(failures int32) time.Duration {
+	if failures < g.free {
 		return 0
 	}
-	doublings := min(failures-free, 10) // more than maxDelay
-	return min(firstDelay<<doublings, maxDelay)
+	doublings := min(failures-g.free, 10) // more than any delay
+	return min(firstDelay<<doublings, g.maxDelay)
 }
 
 // phoneName is what failures of a phone are counted under.

@@ -18,8 +18,12 @@ func TestDelaysGrow(t *testing.T) {
 		15: 15 * time.Minute, 16: 15 * time.Minute, 1 << 30: 15 * time.Minute,
 	}
 	for failures, want := range want {
-		if got := delayAfter(failures, 5); got != want {
+		if got := phoneGuard.delayAfter(failures); got != want {
 			t.Errorf("after %d failures the delay is %v, want %v", failures, got, want)
+		}
+		failures += freePerAddress - freePerPhone
+		if got := addressGuard.delayAfter(failures); got != min(want, 30*time.Second) {
+			t.Errorf("after %d failures the delay of an address is %v, want %v", failures, got, min(want, 30*time.Second))
 		}
 	}
 }
@@ -62,13 +66,13 @@ func TestFailuresDelay(t *testing.T) {
 			wantCode(t, b.try(t, phone, "a wrong one"), apperr.WrongPassword)
 		}
 		wantCode(t, b.try(t, phone, password), apperr.TooManyFailures)
-		b.advance(failuresLast)
+		b.advance(phoneGuard.lasts)
 		for range freePerPhone { // they have expired
 			wantCode(t, b.try(t, phone, "a wrong one"), apperr.WrongPassword)
 		}
 		wantCode(t, b.try(t, phone, password), apperr.TooManyFailures)
 
-		b.advance(failuresLast)
+		b.advance(phoneGuard.lasts)
 		if deleted, err := b.DeleteExpired(t.Context()); err != nil || deleted != 3 {
 			t.Errorf("%d expired failures were deleted, %v; want 3", deleted, err)
 		}
@@ -89,29 +93,135 @@ func TestRightCodeAlwaysGetsIn(t *testing.T) {
 	})
 }
 
+// tryAt logs in with a password from an address.
+func (b bench) tryAt(t *testing.T, phone, password, address string) error {
+	t.Helper()
+	_, _, err := b.Login(t.Context(), Credentials{Phone: phone, Password: password}, audit.Origin{Address: address})
+	return err
+}
+
+// unknownPhone is a phone that nobody registers.
+func unknownPhone(n int) string { return fmt.Sprintf("18877%06d", n) }
+
+// useUpAddress guesses at one phone after the other until an address has no free guess left.
+func (b bench) useUpAddress(t *testing.T, address string) {
+	t.Helper()
+	for i := range freePerAddress {
+		wantCode(t, b.tryAt(t, unknownPhone(i), password, address), apperr.NotRegistered)
+	}
+}
+
 func TestFailuresOfAnAddressDelayAllPhones(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		b := newBench(t, d)
-		b.register(t, phone)
-		try := func(phone, password, address string) error {
-			_, _, err := b.Login(t.Context(), Credentials{Phone: phone, Password: password}, audit.Origin{Address: address})
-			return err
+		newcomers := []string{phone, otherPhone, "18866667777"}
+		for _, newcomer := range newcomers {
+			b.register(t, newcomer)
 		}
-		for i := range freePerAddress {
-			if i%4 == 0 { // right passwords don't count
-				wantCode(t, try(phone, password, "2001:db8::1"), apperr.OK)
-			}
-			unknown := "188666700" + string(rune('0'+i/10)) + string(rune('0'+i%10))
-			wantCode(t, try(unknown, password, "2001:db8::2"), apperr.NotRegistered)
+		for range 2 * freePerAddress { // right passwords don't count
+			wantCode(t, b.tryAt(t, newcomers[0], password, "2001:db8::1"), apperr.OK)
 		}
-		wantCode(t, try(phone, password, "2001:db8::3"), apperr.TooManyFailures)
-		wantCode(t, try(phone, password, "2001:db8:0:1::3"), apperr.OK)
-		wantCode(t, try(phone, password, ""), apperr.OK)
+		b.useUpAddress(t, "2001:db8::2")
+		wantCode(t, b.tryAt(t, newcomers[1], password, "2001:db8::3"), apperr.TooManyFailures)
+		wantCode(t, b.tryAt(t, unknownPhone(0), password, "2001:db8::3"), apperr.TooManyFailures)
+		wantCode(t, b.tryAt(t, newcomers[2], password, "2001:db8:0:1::3"), apperr.OK)
+		wantCode(t, b.tryAt(t, newcomers[2], password, ""), apperr.OK)
 		b.advance(time.Second)
-		wantCode(t, try(phone, password, "2001:db8::3"), apperr.OK)
-		wantCode(t, try(phone, password, "2001:db8::3"), apperr.OK) // the delay of a right one is undone
-		wantCode(t, try(phone, "a wrong one", "2001:db8::3"), apperr.WrongPassword)
-		wantCode(t, try(phone, password, "2001:db8::3"), apperr.TooManyFailures)
+		wantCode(t, b.tryAt(t, newcomers[1], password, "2001:db8::3"), apperr.OK)
+		wantCode(t, b.tryAt(t, newcomers[2], password, "2001:db8::3"), apperr.OK) // the delay of a right one is undone
+		wantCode(t, b.tryAt(t, unknownPhone(0), password, "2001:db8::3"), apperr.NotRegistered)
+		wantCode(t, b.tryAt(t, unknownPhone(1), password, "2001:db8::3"), apperr.TooManyFailures)
+		b.advance(addressGuard.lasts)
+		b.useUpAddress(t, "2001:db8::2") // all is forgotten
+	})
+}
+
+// TestAddressSparesItsUsers logs in at an address that has to wait. Who has a session there need not, but for the
+// guesses at his or her own password.
+func TestAddressSparesItsUsers(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		b := newBench(t, d)
+		b.register(t, phone)
+		b.register(t, otherPhone)
+		wantCode(t, b.tryAt(t, phone, password, "2001:db8::1"), apperr.OK)
+		wantCode(t, b.tryAt(t, otherPhone, password, "2001:db8:0:1::1"), apperr.OK)
+		b.useUpAddress(t, "2001:db8::2")
+		wantCode(t, b.tryAt(t, otherPhone, password, "2001:db8::3"), apperr.TooManyFailures)
+		for range 2 * freePerPhone {
+			wantCode(t, b.tryAt(t, phone, password, "2001:db8::3"), apperr.OK)
+		}
+		for range freePerPhone {
+			wantCode(t, b.tryAt(t, phone, "a wrong one", "2001:db8::3"), apperr.WrongPassword)
+		}
+		wantCode(t, b.tryAt(t, phone, password, "2001:db8::3"), apperr.TooManyFailures)
+
+		b.advance(time.Second) // nobody has to wait, until one of those who come at once is counted
+		wantCode(t, b.tryAt(t, phone, password, "2001:db8::3"), apperr.OK)
+		results := newTally()
+		each(freePerPhone-1, func() { results.add(b.tryAt(t, phone, password, "2001:db8::3")) })
+		if results.counts[apperr.OK] != freePerPhone-1 {
+			t.Errorf("results of right guesses at once are %v, %v", results.counts, results.others)
+		}
+
+		wantCode(t, b.tryAt(t, unknownPhone(0), password, "2001:db8::2"), apperr.NotRegistered)
+		user, err := b.FindByPhone(t.Context(), phone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.LogoutEverywhere(t.Context(), user.ID); err != nil {
+			t.Fatal(err)
+		}
+		wantCode(t, b.tryAt(t, phone, password, "2001:db8::3"), apperr.TooManyFailures)
+	})
+}
+
+// TestWrongPasswordsOfNeighboursNeverAddUp has many behind one address, of whom somebody mistypes a few times an hour.
+func TestWrongPasswordsOfNeighboursNeverAddUp(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		b := newBench(t, d)
+		for _, neighbour := range []string{phone, otherPhone} {
+			b.register(t, neighbour)
+			wantCode(t, b.try(t, neighbour, password), apperr.OK)
+		}
+		for i := range 65 {
+			wantCode(t, b.try(t, unknownPhone(i), password), apperr.NotRegistered)
+			b.advance(17 * time.Hour / 65)
+		}
+		for i := range 24 {
+			wantCode(t, b.try(t, unknownPhone(i), password), apperr.NotRegistered)
+			for _, neighbour := range []string{phone, otherPhone} {
+				wantCode(t, b.try(t, neighbour, password), apperr.OK)
+			}
+			newcomer := fmt.Sprintf("188666600%02d", i)
+			b.register(t, newcomer)
+			wantCode(t, b.try(t, newcomer, password), apperr.OK)
+			b.advance(15 * time.Minute)
+		}
+	})
+}
+
+// TestGuessingAtManyPhonesIsSlow guesses for hours as fast as an address may, at another phone each time.
+func TestGuessingAtManyPhonesIsSlow(t *testing.T) {
+	const hours, mostAnHour = 3, freePerAddress + 5 + 120 // five short delays, then two guesses a minute
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		b := newBench(t, d)
+		guesses := 0
+		for end := b.now().Add(hours * time.Hour); b.now().Before(end); {
+			err := b.try(t, unknownPhone(guesses), password)
+			if apperr.Is(err, apperr.NotRegistered) {
+				guesses++
+				continue
+			}
+			wantCode(t, err, apperr.TooManyFailures)
+			wait := apperr.From(err).RetryAfter
+			if wait < time.Second || wait > 30*time.Second {
+				t.Fatalf("the address has to wait for %v", wait)
+			}
+			b.advance(wait)
+		}
+		if guesses > hours*mostAnHour {
+			t.Errorf("%d guesses in %d hours, want at most %d", guesses, hours, hours*mostAnHour)
+		}
 	})
 }
 

@@ -105,9 +105,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getLastAuditEventTimeStmt, err = db.PrepareContext(ctx, getLastAuditEventTime); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLastAuditEventTime: %w", err)
 	}
-	if q.getLoginDelayStmt, err = db.PrepareContext(ctx, getLoginDelay); err != nil {
-		return nil, fmt.Errorf("error preparing query GetLoginDelay: %w", err)
-	}
 	if q.getLoginFailureStmt, err = db.PrepareContext(ctx, getLoginFailure); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLoginFailure: %w", err)
 	}
@@ -170,6 +167,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listImagesOfOwnerStmt, err = db.PrepareContext(ctx, listImagesOfOwner); err != nil {
 		return nil, fmt.Errorf("error preparing query ListImagesOfOwner: %w", err)
+	}
+	if q.listLoginDelaysStmt, err = db.PrepareContext(ctx, listLoginDelays); err != nil {
+		return nil, fmt.Errorf("error preparing query ListLoginDelays: %w", err)
 	}
 	if q.listOtherSessionIDsStmt, err = db.PrepareContext(ctx, listOtherSessionIDs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListOtherSessionIDs: %w", err)
@@ -383,11 +383,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getLastAuditEventTimeStmt: %w", cerr)
 		}
 	}
-	if q.getLoginDelayStmt != nil {
-		if cerr := q.getLoginDelayStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing getLoginDelayStmt: %w", cerr)
-		}
-	}
 	if q.getLoginFailureStmt != nil {
 		if cerr := q.getLoginFailureStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getLoginFailureStmt: %w", cerr)
@@ -491,6 +486,11 @@ func (q *Queries) Close() error {
 	if q.listImagesOfOwnerStmt != nil {
 		if cerr := q.listImagesOfOwnerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listImagesOfOwnerStmt: %w", cerr)
+		}
+	}
+	if q.listLoginDelaysStmt != nil {
+		if cerr := q.listLoginDelaysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listLoginDelaysStmt: %w", cerr)
 		}
 	}
 	if q.listOtherSessionIDsStmt != nil {
@@ -679,7 +679,6 @@ type Queries struct {
 	getIdempotentAnswerStmt            *sql.Stmt
 	getImageOfOwnerStmt                *sql.Stmt
 	getLastAuditEventTimeStmt          *sql.Stmt
-	getLoginDelayStmt                  *sql.Stmt
 	getLoginFailureStmt                *sql.Stmt
 	getSessionStmt                     *sql.Stmt
 	getUsedTicketStmt                  *sql.Stmt
@@ -701,6 +700,7 @@ type Queries struct {
 	listAuditEventsStmt                *sql.Stmt
 	listErasableStmt                   *sql.Stmt
 	listImagesOfOwnerStmt              *sql.Stmt
+	listLoginDelaysStmt                *sql.Stmt
 	listOtherSessionIDsStmt            *sql.Stmt
 	listSMSBudgetsStmt                 *sql.Stmt
 	listSessionEndingsStmt             *sql.Stmt
@@ -758,7 +758,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getIdempotentAnswerStmt:            q.getIdempotentAnswerStmt,
 		getImageOfOwnerStmt:                q.getImageOfOwnerStmt,
 		getLastAuditEventTimeStmt:          q.getLastAuditEventTimeStmt,
-		getLoginDelayStmt:                  q.getLoginDelayStmt,
 		getLoginFailureStmt:                q.getLoginFailureStmt,
 		getSessionStmt:                     q.getSessionStmt,
 		getUsedTicketStmt:                  q.getUsedTicketStmt,
@@ -780,6 +779,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listAuditEventsStmt:                q.listAuditEventsStmt,
 		listErasableStmt:                   q.listErasableStmt,
 		listImagesOfOwnerStmt:              q.listImagesOfOwnerStmt,
+		listLoginDelaysStmt:                q.listLoginDelaysStmt,
 		listOtherSessionIDsStmt:            q.listOtherSessionIDsStmt,
 		listSMSBudgetsStmt:                 q.listSMSBudgetsStmt,
 		listSessionEndingsStmt:             q.listSessionEndingsStmt,

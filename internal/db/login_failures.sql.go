@@ -12,12 +12,14 @@ import (
 
 const addLoginFailure = `-- name: AddLoginFailure :execrows
 UPDATE login_failures
-SET failures = CASE WHEN expires_at <= ? THEN 1 ELSE failures + 1 END, expires_at = ?
+SET failures = CASE WHEN expires_at <= ? THEN 1 ELSE failures + 1 END,
+    expires_at = CASE WHEN expires_at <= ? OR ? = TRUE THEN ? ELSE expires_at END
 WHERE name = ? AND retry_at <= ?
 `
 
 type AddLoginFailureParams struct {
 	Now       time.Time
+	Prolong   interface{}
 	ExpiresAt time.Time
 	Name      string
 }
@@ -26,6 +28,8 @@ type AddLoginFailureParams struct {
 func (q *Queries) AddLoginFailure(ctx context.Context, arg AddLoginFailureParams) (int64, error) {
 	result, err := q.exec(ctx, q.addLoginFailureStmt, addLoginFailure,
 		arg.Now,
+		arg.Now,
+		arg.Prolong,
 		arg.ExpiresAt,
 		arg.Name,
 		arg.Now,
@@ -71,26 +75,6 @@ func (q *Queries) DeleteLoginFailures(ctx context.Context, name string) error {
 	return err
 }
 
-const getLoginDelay = `-- name: GetLoginDelay :one
-SELECT retry_at FROM login_failures
-WHERE name IN (?, ?) AND retry_at > ?
-ORDER BY retry_at DESC
-LIMIT 1
-`
-
-type GetLoginDelayParams struct {
-	Phone   string
-	Address string
-	Now     time.Time
-}
-
-func (q *Queries) GetLoginDelay(ctx context.Context, arg GetLoginDelayParams) (time.Time, error) {
-	row := q.queryRow(ctx, q.getLoginDelayStmt, getLoginDelay, arg.Phone, arg.Address, arg.Now)
-	var retry_at time.Time
-	err := row.Scan(&retry_at)
-	return retry_at, err
-}
-
 const getLoginFailure = `-- name: GetLoginFailure :one
 SELECT name, failures, retry_at, expires_at FROM login_failures WHERE name = ?
 `
@@ -120,6 +104,46 @@ type InsertLoginFailureParams struct {
 func (q *Queries) InsertLoginFailure(ctx context.Context, arg InsertLoginFailureParams) error {
 	_, err := q.exec(ctx, q.insertLoginFailureStmt, insertLoginFailure, arg.Name, arg.RetryAt, arg.ExpiresAt)
 	return err
+}
+
+const listLoginDelays = `-- name: ListLoginDelays :many
+SELECT name, retry_at FROM login_failures
+WHERE name IN (?, ?) AND retry_at > ?
+ORDER BY retry_at DESC
+`
+
+type ListLoginDelaysParams struct {
+	Phone   string
+	Address string
+	Now     time.Time
+}
+
+type ListLoginDelaysRow struct {
+	Name    string
+	RetryAt time.Time
+}
+
+func (q *Queries) ListLoginDelays(ctx context.Context, arg ListLoginDelaysParams) ([]ListLoginDelaysRow, error) {
+	rows, err := q.query(ctx, q.listLoginDelaysStmt, listLoginDelays, arg.Phone, arg.Address, arg.Now)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListLoginDelaysRow{}
+	for rows.Next() {
+		var i ListLoginDelaysRow
+		if err := rows.Scan(&i.Name, &i.RetryAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const takeLoginFailureBack = `-- name: TakeLoginFailureBack :exec

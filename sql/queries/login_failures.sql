@@ -1,7 +1,8 @@
 -- name: AddLoginFailure :execrows
 -- Counts one more, unless the name has to wait. Failures that have expired don't count any more.
 UPDATE login_failures
-SET failures = CASE WHEN expires_at <= sqlc.arg(now) THEN 1 ELSE failures + 1 END, expires_at = sqlc.arg(expires_at)
+SET failures = CASE WHEN expires_at <= sqlc.arg(now) THEN 1 ELSE failures + 1 END,
+    expires_at = CASE WHEN expires_at <= sqlc.arg(now) OR sqlc.arg(prolong) = TRUE THEN sqlc.arg(expires_at) ELSE expires_at END
 WHERE name = sqlc.arg(name) AND retry_at <= sqlc.arg(now);
 
 -- name: InsertLoginFailure :exec
@@ -10,11 +11,10 @@ INSERT INTO login_failures (name, failures, retry_at, expires_at) VALUES (?, 1, 
 -- name: GetLoginFailure :one
 SELECT name, failures, retry_at, expires_at FROM login_failures WHERE name = ?;
 
--- name: GetLoginDelay :one
-SELECT retry_at FROM login_failures
+-- name: ListLoginDelays :many
+SELECT name, retry_at FROM login_failures
 WHERE name IN (sqlc.arg(phone), sqlc.arg(address)) AND retry_at > sqlc.arg(now)
-ORDER BY retry_at DESC
-LIMIT 1;
+ORDER BY retry_at DESC;
 
 -- name: DelayLogin :exec
 UPDATE login_failures SET retry_at = ? WHERE name = ?;
