@@ -197,15 +197,14 @@ func (a *app) newSessions(ctx context.Context, secret secret, logs *logging.Logs
 	return session.New(ctx, o)
 }
 
-// newHasher also gives the runtime more threads than cores and hashes need together, so that the
-// operating system lets short requests through while all hashers are at work.
+// newHasher gives the runtime, while passwords are hashed, more threads than cores and hashes need
+// together, so that the operating system lets short requests through.
 func newHasher(options config.Options) *account.Hasher {
 	cores := runtime.GOMAXPROCS(0)
 	concurrency := cmp.Or(options.PasswordConcurrency, cores)
-	runtime.GOMAXPROCS(2 * (cores + concurrency))
 	return account.NewHasher(account.HasherOptions{
 		Memory: options.PasswordMemory, Iterations: options.PasswordIterations, Parallelism: options.PasswordParallelism,
-		Concurrency: concurrency, Wait: options.PasswordWait,
+		Concurrency: concurrency, Wait: options.PasswordWait, Threads: 2 * (cores + concurrency),
 	})
 }
 

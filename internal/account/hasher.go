@@ -23,18 +23,20 @@ type HasherOptions struct {
 	Parallelism uint8
 	Concurrency int           // hashes at once; the number of cores is the most that makes sense
 	Wait        time.Duration // how long one waits for its turn before ServerBusy
+	Threads     int           // GOMAXPROCS while passwords are hashed, if it is more than at other times
 }
 
 // Hasher hashes passwords with argon2id in PHC form, never more at once than allowed,
 // so that a flood of logins costs neither memory nor the other requests. It also knows the bcrypt
 // hashes of users who were imported.
 type Hasher struct {
-	params argon2id.Params
-	memory memory
-	turns  *semaphore.Weighted
-	wait   time.Duration
-	decoy  string
-	hashes atomic.Int64 // that were computed
+	params  argon2id.Params
+	memory  memory
+	turns   *semaphore.Weighted
+	threads *threads
+	wait    time.Duration
+	decoy   string
+	hashes  atomic.Int64 // that were computed
 }
 
 // NewHasher returns a hasher, after it tried its parameters on a hash that belongs to nobody.
@@ -44,9 +46,10 @@ func NewHasher(options HasherOptions) *Hasher {
 			Memory: options.Memory, Iterations: options.Iterations, Parallelism: options.Parallelism,
 			SaltLength: 16, KeyLength: 32,
 		},
-		memory: make(memory, options.Concurrency),
-		turns:  semaphore.NewWeighted(int64(options.Concurrency)),
-		wait:   options.Wait,
+		memory:  make(memory, options.Concurrency),
+		turns:   semaphore.NewWeighted(int64(options.Concurrency)),
+		threads: newThreads(options.Threads),
+		wait:    options.Wait,
 	}
 	h.decoy = h.memory.hash("nobody's password", h.params)
 	return h
@@ -57,7 +60,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	if err := h.takeTurn(ctx); err != nil {
 		return "", err
 	}
-	defer h.turns.Release(1)
+	defer h.endTurn()
 	return h.memory.hash(normalize(password), h.params), nil
 }
 
@@ -67,7 +70,7 @@ func (h *Hasher) Matches(ctx context.Context, password, hash string) (matches, o
 	if err := h.takeTurn(ctx); err != nil {
 		return false, false, err
 	}
-	defer h.turns.Release(1)
+	defer h.endTurn()
 	if isBcrypt(hash) {
 		matches, err := matchesBcrypt(password, hash)
 		return matches, true, err
@@ -88,14 +91,22 @@ func (h *Hasher) Waste(ctx context.Context, password string) error {
 func (h *Hasher) takeTurn(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(ctx, h.wait)
 	defer cancel()
+	h.threads.enter()
 	err := h.turns.Acquire(waiting, 1)
+	if err == nil {
+		h.hashes.Add(1)
+		return nil
+	}
+	h.threads.leave()
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return apperr.Later(apperr.ServerBusy, max(h.wait, time.Second), err)
 	}
-	if err == nil {
-		h.hashes.Add(1)
-	}
 	return err
+}
+
+func (h *Hasher) endTurn() {
+	h.turns.Release(1)
+	h.threads.leave()
 }
 
 func isBcrypt(hash string) bool {
