@@ -81,7 +81,7 @@ func newCaptcha(o config.Codes) (captcha.Verifier, error) {
 	case config.CaptchaHCaptcha:
 		return captcha.NewHCaptcha(options)
 	case config.CaptchaGeetest:
-		return captcha.NewGeetest(captcha.GeetestOptions{ID: o.CaptchaID, Key: string(o.CaptchaSecret), URL: string(o.CaptchaEndpoint)})
+		return captcha.NewGeetest(options)
 	case config.CaptchaWebhook:
 		return captcha.NewWebhook(options)
 	default:

@@ -28,8 +28,8 @@ var ErrRefused = errors.New("the CAPTCHA's response is refused")
 
 // Options are the keys that a provider gave us and, where it is not the provider's own, its URL.
 type Options struct {
-	SiteKey string // hCaptcha only; where it is filled in, responses of other sites are refused
-	Secret  string
+	SiteKey string // of hCaptcha, which then refuses responses of other sites, and the id of GeeTest
+	Secret  string // the key of GeeTest
 	URL     string
 }
 

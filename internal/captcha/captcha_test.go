@@ -53,7 +53,7 @@ var (
 		return captcha.NewHCaptcha(captcha.Options{SiteKey: siteKey, Secret: secret, URL: url})
 	}, response}
 	geetest = provider{"geetest", func(url string) (captcha.Verifier, error) {
-		return captcha.NewGeetest(captcha.GeetestOptions{ID: "647f5ed2ed8acb4be36784e01556bb71", Key: secret, URL: url})
+		return captcha.NewGeetest(captcha.Options{SiteKey: "647f5ed2ed8acb4be36784e01556bb71", Secret: secret, URL: url})
 	}, lot}
 	webhook = provider{"webhook", func(url string) (captcha.Verifier, error) {
 		return captcha.NewWebhook(captcha.Options{Secret: webhookSecret, URL: url})
@@ -352,7 +352,7 @@ func TestOptions(t *testing.T) {
 	}{
 		{"turnstile without a secret", func() (captcha.Verifier, error) { return captcha.NewTurnstile(captcha.Options{}) }, "secret"},
 		{"hcaptcha without a secret", func() (captcha.Verifier, error) { return captcha.NewHCaptcha(captcha.Options{SiteKey: siteKey}) }, "secret"},
-		{"geetest without a key", func() (captcha.Verifier, error) { return captcha.NewGeetest(captcha.GeetestOptions{ID: "1"}) }, "key"},
+		{"geetest without a key", func() (captcha.Verifier, error) { return captcha.NewGeetest(captcha.Options{SiteKey: "1"}) }, "key"},
 		{"webhook without a URL", func() (captcha.Verifier, error) { return captcha.NewWebhook(captcha.Options{Secret: webhookSecret}) }, "URL"},
 		{"turnstile", func() (captcha.Verifier, error) { return turnstile.new("example.com") }, "https://challenges.cloudflare.com"},
 		{"hcaptcha", func() (captcha.Verifier, error) { return hCaptcha.new("ftp://example.com") }, "https://api.hcaptcha.com"},

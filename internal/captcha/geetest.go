@@ -31,20 +31,14 @@ var geetestRefused = []string{
 	"50308", // an old payload
 }
 
-// GeetestOptions are the id and the key of a CAPTCHA, which GeeTest's dashboard shows.
-type GeetestOptions struct {
-	ID, Key string
-	URL     string // https://gcaptcha4.geetest.com/validate where empty
-}
-
 // Geetest asks GeeTest, version 4.
 type Geetest struct {
-	options GeetestOptions
+	options Options
 }
 
 // NewGeetest returns a verifier by GeeTest, or an error that says which option to mend.
-func NewGeetest(options GeetestOptions) (*Geetest, error) {
-	if options.ID == "" || options.Key == "" {
+func NewGeetest(options Options) (*Geetest, error) {
+	if options.SiteKey == "" || options.Secret == "" {
 		return nil, errors.New("geetest needs the id and the key that its dashboard shows")
 	}
 	address, err := parseURL(options.URL, "https://gcaptcha4.geetest.com/validate")
@@ -74,7 +68,7 @@ func (g *Geetest) Verify(ctx context.Context, response string, _ netip.Addr) err
 		return fmt.Errorf("%w: it is not what getValidate returns", ErrRefused)
 	}
 	form := url.Values{
-		"captcha_id":     {g.options.ID},
+		"captcha_id":     {g.options.SiteKey},
 		"lot_number":     {r.LotNumber},
 		"captcha_output": {r.Output},
 		"pass_token":     {r.PassToken},
@@ -88,7 +82,7 @@ func (g *Geetest) Verify(ctx context.Context, response string, _ netip.Addr) err
 }
 
 func (g *Geetest) sign(lotNumber string) string {
-	mac := hmac.New(sha256.New, []byte(g.options.Key))
+	mac := hmac.New(sha256.New, []byte(g.options.Secret))
 	mac.Write([]byte(lotNumber))
 	return hex.EncodeToString(mac.Sum(nil))
 }
