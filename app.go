@@ -165,7 +165,8 @@ func (a *app) buildServices(ctx context.Context, logs *logging.Logs) error {
 	a.accounts = account.New(account.Options{
 		Database: a.database, Hasher: newHasher(a.options), Logger: logs.Module(logging.Account), Now: time.Now,
 		Codes: a.codes, Sessions: a.sessions, Grace: a.options.DeletionGrace, AbsentAfter: a.options.AbsentAfter,
-		RegisterAtLogin: a.options.RegisterAtLogin, HideRegistered: a.options.HideRegistered, Throttle: a.options.Mode == config.Production || len(a.options.Limits) > 0,
+		RegisterAtLogin: a.options.RegisterAtLogin, HideRegistered: a.options.HideRegistered,
+		Throttle: a.options.Mode == config.Production || len(a.options.Limits) > 0,
 	})
 	return nil
 }

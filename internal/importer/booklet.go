@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"gatehouse/internal/account"
 )
 
 // bookletPage is how many users are read at once. Between two pages no statement is open: the server would
@@ -101,7 +103,8 @@ func bookletUsersAfter(ctx context.Context, pool *sql.DB, last *int64) ([]User, 
 			return nil, err
 		}
 		users = append(users, User{
-			Where: fmt.Sprintf("user %d", *last), Phone: phone.String, Password: password.String, CreatedAt: createdAt.Time,
+			Where:    fmt.Sprintf("user %d", *last),
+			Imported: account.Imported{Phone: phone.String, Password: password.String, CreatedAt: createdAt.Time},
 		})
 	}
 	return users, rows.Err()

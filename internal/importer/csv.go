@@ -13,6 +13,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"gatehouse/internal/account"
 )
 
 var csvColumns = []string{"phone", "password", "password_hash", "nickname", "created_at"}
@@ -34,10 +36,10 @@ func CSV(path string) (Source, error) {
 
 func userFromCSV(r record) User {
 	createdAt, err := parseTime(r.get("created_at"))
-	return User{
+	return User{Problem: err, Imported: account.Imported{
 		Phone: r.get("phone"), Password: r.get("password"), PasswordHash: r.get("password_hash"),
-		Nickname: r.get("nickname"), CreatedAt: createdAt, Problem: err,
-	}
+		Nickname: r.get("nickname"), CreatedAt: createdAt,
+	}}
 }
 
 // Supabase returns the users of a CSV dump of the table auth.users of Supabase.
@@ -69,10 +71,10 @@ func userFromSupabase(r record) User {
 		Name     string `json:"name"`
 	}
 	_ = json.Unmarshal([]byte(r.get("raw_user_meta_data")), &metadata) // another form of it holds no name
-	return User{
+	return User{Problem: err, Imported: account.Imported{
 		ID: r.get("id"), Phone: phone, PasswordHash: r.get("encrypted_password"), Nickname: cmp.Or(metadata.FullName, metadata.Name),
-		CreatedAt: createdAt, LastSeenAt: seenAt, Problem: err,
-	}
+		CreatedAt: createdAt, LastSeenAt: seenAt,
+	}}
 }
 
 // record is one row of a CSV file.

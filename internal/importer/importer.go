@@ -17,17 +17,11 @@ import (
 	"gatehouse/internal/image"
 )
 
-// User is one user of another server. Where both passwords are empty, the user has none.
+// User is one user of another server.
 type User struct {
-	Where        string // the place in the source, for people: "line 3"
-	ID           string // a UUID; empty: a new one
-	Phone        string
-	Password     string
-	PasswordHash string    // bcrypt, or argon2id in PHC form
-	Nickname     string    // may be empty
-	CreatedAt    time.Time // zero: unknown
-	LastSeenAt   time.Time // zero: unknown
-	Problem      error     // why this user cannot be taken over
+	account.Imported
+	Where   string // the place in the source, for people: "line 3"
+	Problem error  // why this user cannot be taken over
 }
 
 // Source is where users come from.
@@ -129,9 +123,6 @@ func (i *Importer) register(ctx context.Context, user User) error {
 	case i.options.DryRun:
 		return nil
 	}
-	_, err = i.options.Accounts.Import(ctx, account.Imported{
-		ID: user.ID, Phone: user.Phone, Password: user.Password, PasswordHash: user.PasswordHash,
-		Nickname: user.Nickname, CreatedAt: user.CreatedAt, LastSeenAt: user.LastSeenAt,
-	})
+	_, err = i.options.Accounts.Import(ctx, user.Imported)
 	return err
 }

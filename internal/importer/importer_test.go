@@ -363,9 +363,9 @@ func TestUsersEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	h := newHome(t, dbtest.Open(t, ""))
 	source := Source{Total: 2, Users: func(yield func(User, error) bool) {
-		_ = yield(User{Where: "line 1", Phone: "nonsense"}, nil)
+		_ = yield(User{Where: "line 1", Imported: account.Imported{Phone: "nonsense"}}, nil)
 		cancel()
-		_ = yield(User{Where: "line 2", Phone: "18866668801"}, nil)
+		_ = yield(User{Where: "line 2", Imported: account.Imported{Phone: "18866668801"}}, nil)
 	}}
 	got, err := h.Users(ctx, source)
 	if want := (Summary{Refused: 1}); err == nil || got != want {
