@@ -68,12 +68,13 @@ func clientAddress(ctx context.Context, peer netip.Addr) netip.Addr {
 	return peer
 }
 
+// peerAddress is without the zone, which is a name of this machine's own: as chi reads the addresses that proxies name.
 func peerAddress(r *http.Request) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
 	}
-	return peer.Addr().Unmap()
+	return peer.Addr().Unmap().WithZone("")
 }
 
 func (s *server) isTrustedProxy(peer netip.Addr) bool {

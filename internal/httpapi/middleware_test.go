@@ -110,6 +110,16 @@ func TestErrorsForBrowsersAndPrograms(t *testing.T) {
 	}
 }
 
+func TestPeerAddress(t *testing.T) {
+	for remote, want := range map[string]string{
+		"203.0.113.7:1234": "203.0.113.7", "[::ffff:203.0.113.7]:1234": "203.0.113.7", "[fe80::1%eth0]:1234": "fe80::1", "@": "invalid IP",
+	} {
+		if got := peerAddress(&http.Request{RemoteAddr: remote}).String(); got != want {
+			t.Errorf("the peer of %s is %s, want %s", remote, got, want)
+		}
+	}
+}
+
 func TestTrustedProxiesNameTheClient(t *testing.T) {
 	for _, test := range []struct {
 		name    string
