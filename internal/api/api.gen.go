@@ -143,43 +143,54 @@ func (e CodePurpose) Valid() bool {
 
 // Defines values for ErrorCode.
 const (
-	ErrorCodeAccountDisabled      ErrorCode = 1020
-	ErrorCodeAlreadyRegistered    ErrorCode = 1002
-	ErrorCodeBodyTooLarge         ErrorCode = 9008
-	ErrorCodeCaptchaRequired      ErrorCode = 1012
-	ErrorCodeCodeExpired          ErrorCode = 1013
-	ErrorCodeCodeTooSoon          ErrorCode = 1008
-	ErrorCodeCommonPassword       ErrorCode = 1019
-	ErrorCodeCrossOrigin          ErrorCode = 1007
-	ErrorCodeEmptyUpload          ErrorCode = 2001
-	ErrorCodeIdempotencyKeyReused ErrorCode = 9010
-	ErrorCodeImageDamaged         ErrorCode = 2006
-	ErrorCodeImageNotFound        ErrorCode = 2005
-	ErrorCodeInternal             ErrorCode = 9001
-	ErrorCodeInvalidInput         ErrorCode = 1001
-	ErrorCodeInvalidRefreshToken  ErrorCode = 1016
-	ErrorCodeMethodNotAllowed     ErrorCode = 9005
-	ErrorCodeNotAnImage           ErrorCode = 2002
-	ErrorCodeNotLocal             ErrorCode = 9009
-	ErrorCodeNotLoggedIn          ErrorCode = 1006
-	ErrorCodeNotRegistered        ErrorCode = 1003
-	ErrorCodePasswordRequired     ErrorCode = 1015
-	ErrorCodePathNotFound         ErrorCode = 9004
-	ErrorCodeRefreshTokenReused   ErrorCode = 1017
-	ErrorCodeRegionNotServed      ErrorCode = 1010
-	ErrorCodeSendingFailed        ErrorCode = 1011
-	ErrorCodeServerBusy           ErrorCode = 9002
-	ErrorCodeSessionNotFound      ErrorCode = 1018
-	ErrorCodeStorageFull          ErrorCode = 9006
-	ErrorCodeTooManyCodes         ErrorCode = 1009
-	ErrorCodeTooManyFailures      ErrorCode = 1014
-	ErrorCodeTooManyImages        ErrorCode = 2004
-	ErrorCodeTooManyPixels        ErrorCode = 2007
-	ErrorCodeTooManyRequests      ErrorCode = 9003
-	ErrorCodeUnsupportedMediaType ErrorCode = 9007
-	ErrorCodeUploadTooLarge       ErrorCode = 2003
-	ErrorCodeWrongCode            ErrorCode = 1004
-	ErrorCodeWrongPassword        ErrorCode = 1005
+	ErrorCodeAccountDisabled         ErrorCode = 1020
+	ErrorCodeAlreadyRegistered       ErrorCode = 1002
+	ErrorCodeBodyTooLarge            ErrorCode = 9008
+	ErrorCodeCaptchaRequired         ErrorCode = 1012
+	ErrorCodeChecksumMismatch        ErrorCode = 2012
+	ErrorCodeCodeExpired             ErrorCode = 1013
+	ErrorCodeCodeTooSoon             ErrorCode = 1008
+	ErrorCodeCommonPassword          ErrorCode = 1019
+	ErrorCodeCrossOrigin             ErrorCode = 1007
+	ErrorCodeDirectUploadMissing     ErrorCode = 2016
+	ErrorCodeDirectUploadUnavailable ErrorCode = 2015
+	ErrorCodeEmptyUpload             ErrorCode = 2001
+	ErrorCodeIdempotencyKeyReused    ErrorCode = 9010
+	ErrorCodeImageBytesExceeded      ErrorCode = 2009
+	ErrorCodeImageCountExceeded      ErrorCode = 2008
+	ErrorCodeImageDamaged            ErrorCode = 2006
+	ErrorCodeImageNotFound           ErrorCode = 2005
+	ErrorCodeInternal                ErrorCode = 9001
+	ErrorCodeInvalidInput            ErrorCode = 1001
+	ErrorCodeInvalidRefreshToken     ErrorCode = 1016
+	ErrorCodeInvalidSignature        ErrorCode = 9012
+	ErrorCodeMethodNotAllowed        ErrorCode = 9005
+	ErrorCodeNotAnImage              ErrorCode = 2002
+	ErrorCodeNotLocal                ErrorCode = 9009
+	ErrorCodeNotLoggedIn             ErrorCode = 1006
+	ErrorCodeNotRegistered           ErrorCode = 1003
+	ErrorCodeOffsetMismatch          ErrorCode = 2011
+	ErrorCodePasswordRequired        ErrorCode = 1015
+	ErrorCodePathNotFound            ErrorCode = 9004
+	ErrorCodeRefreshTokenReused      ErrorCode = 1017
+	ErrorCodeRegionNotServed         ErrorCode = 1010
+	ErrorCodeSendingFailed           ErrorCode = 1011
+	ErrorCodeServerBusy              ErrorCode = 9002
+	ErrorCodeSessionNotFound         ErrorCode = 1018
+	ErrorCodeStorageFull             ErrorCode = 9006
+	ErrorCodeStorageUnavailable      ErrorCode = 9011
+	ErrorCodeTooManyCodes            ErrorCode = 1009
+	ErrorCodeTooManyFailures         ErrorCode = 1014
+	ErrorCodeTooManyImages           ErrorCode = 2004
+	ErrorCodeTooManyPixels           ErrorCode = 2007
+	ErrorCodeTooManyRequests         ErrorCode = 9003
+	ErrorCodeTooManyUploadSessions   ErrorCode = 2014
+	ErrorCodeTusVersionUnsupported   ErrorCode = 2013
+	ErrorCodeUnsupportedMediaType    ErrorCode = 9007
+	ErrorCodeUploadSessionNotFound   ErrorCode = 2010
+	ErrorCodeUploadTooLarge          ErrorCode = 2003
+	ErrorCodeWrongCode               ErrorCode = 1004
+	ErrorCodeWrongPassword           ErrorCode = 1005
 )
 
 // Valid indicates whether the value is a known member of the ErrorCode enum.
@@ -193,6 +204,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeCaptchaRequired:
 		return true
+	case ErrorCodeChecksumMismatch:
+		return true
 	case ErrorCodeCodeExpired:
 		return true
 	case ErrorCodeCodeTooSoon:
@@ -201,9 +214,17 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeCrossOrigin:
 		return true
+	case ErrorCodeDirectUploadMissing:
+		return true
+	case ErrorCodeDirectUploadUnavailable:
+		return true
 	case ErrorCodeEmptyUpload:
 		return true
 	case ErrorCodeIdempotencyKeyReused:
+		return true
+	case ErrorCodeImageBytesExceeded:
+		return true
+	case ErrorCodeImageCountExceeded:
 		return true
 	case ErrorCodeImageDamaged:
 		return true
@@ -215,6 +236,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeInvalidRefreshToken:
 		return true
+	case ErrorCodeInvalidSignature:
+		return true
 	case ErrorCodeMethodNotAllowed:
 		return true
 	case ErrorCodeNotAnImage:
@@ -224,6 +247,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeNotLoggedIn:
 		return true
 	case ErrorCodeNotRegistered:
+		return true
+	case ErrorCodeOffsetMismatch:
 		return true
 	case ErrorCodePasswordRequired:
 		return true
@@ -241,6 +266,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeStorageFull:
 		return true
+	case ErrorCodeStorageUnavailable:
+		return true
 	case ErrorCodeTooManyCodes:
 		return true
 	case ErrorCodeTooManyFailures:
@@ -251,7 +278,13 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeTooManyRequests:
 		return true
+	case ErrorCodeTooManyUploadSessions:
+		return true
+	case ErrorCodeTusVersionUnsupported:
+		return true
 	case ErrorCodeUnsupportedMediaType:
+		return true
+	case ErrorCodeUploadSessionNotFound:
 		return true
 	case ErrorCodeUploadTooLarge:
 		return true
@@ -279,6 +312,48 @@ func (e Gender) Valid() bool {
 	case GenderMale:
 		return true
 	case GenderOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImageStatus.
+const (
+	ImageStatusHeld      ImageStatus = "held"
+	ImageStatusNew       ImageStatus = "new"
+	ImageStatusReady     ImageStatus = "ready"
+	ImageStatusWithdrawn ImageStatus = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the ImageStatus enum.
+func (e ImageStatus) Valid() bool {
+	switch e {
+	case ImageStatusHeld:
+		return true
+	case ImageStatusNew:
+		return true
+	case ImageStatusReady:
+		return true
+	case ImageStatusWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for JudgementVerdict.
+const (
+	JudgementVerdictRefuse  JudgementVerdict = "refuse"
+	JudgementVerdictRelease JudgementVerdict = "release"
+)
+
+// Valid indicates whether the value is a known member of the JudgementVerdict enum.
+func (e JudgementVerdict) Valid() bool {
+	switch e {
+	case JudgementVerdictRefuse:
+		return true
+	case JudgementVerdictRelease:
 		return true
 	default:
 		return false
@@ -438,6 +513,48 @@ const (
 func (e VerificationKeyUse) Valid() bool {
 	switch e {
 	case VerificationKeyUseSig:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Visibility.
+const (
+	VisibilityPrivate Visibility = "private"
+	VisibilityPublic  Visibility = "public"
+)
+
+// Valid indicates whether the value is a known member of the Visibility enum.
+func (e Visibility) Valid() bool {
+	switch e {
+	case VisibilityPrivate:
+		return true
+	case VisibilityPublic:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListImagesParamsType.
+const (
+	ListImagesParamsTypeImageGif  ListImagesParamsType = "image/gif"
+	ListImagesParamsTypeImageJpeg ListImagesParamsType = "image/jpeg"
+	ListImagesParamsTypeImagePng  ListImagesParamsType = "image/png"
+	ListImagesParamsTypeImageWebp ListImagesParamsType = "image/webp"
+)
+
+// Valid indicates whether the value is a known member of the ListImagesParamsType enum.
+func (e ListImagesParamsType) Valid() bool {
+	switch e {
+	case ListImagesParamsTypeImageGif:
+		return true
+	case ListImagesParamsTypeImageJpeg:
+		return true
+	case ListImagesParamsTypeImagePng:
+		return true
+	case ListImagesParamsTypeImageWebp:
 		return true
 	default:
 		return false
@@ -611,6 +728,48 @@ type DeletionResult struct {
 	Data DeletionData `json:"data"`
 }
 
+// DirectUpload Where a form with the picture is posted
+type DirectUpload struct {
+	// ID What `completeDirectUpload` is told
+	ID openapi_types.UUID `json:"id"`
+
+	// URL Where the form is posted (multipart/form-data)
+	URL string `json:"url"`
+
+	// Fields The fields of the form, in front of its field `file`
+	Fields map[string]string `json:"fields"`
+
+	// ExpiresAt Until when it may be posted
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// DirectUploadData Where a picture is uploaded to
+type DirectUploadData struct {
+	Msg  DirectUpload `json:"msg"`
+	Code SuccessCode  `json:"code"`
+}
+
+// DirectUploadRequest What is going to be uploaded
+type DirectUploadRequest struct {
+	// Bytes The size of the picture in bytes; the form may not have more
+	Bytes int64 `json:"bytes"`
+
+	// Name The client's own file name, for display
+	Name *string `json:"name,omitempty"`
+
+	// Title What the owner calls the picture
+	Title *string `json:"title,omitempty"`
+
+	// Visibility Who may load a picture, everybody or its owner
+	Visibility *Visibility `json:"visibility,omitempty"`
+}
+
+// DirectUploadResult The answer with where a picture is uploaded to
+type DirectUploadResult struct {
+	// Data Where a picture is uploaded to
+	Data DirectUploadData `json:"data"`
+}
+
 // Done The answer of an operation that has nothing else to say
 type Done struct {
 	// Data What happened
@@ -650,12 +809,21 @@ type DoneData struct {
 // | 1019 | 422 | 密码过于常见，请换一个 | This password is too common, please choose another |
 // | 1020 | 403 | 账号已被停用 | This account is disabled |
 // | 2001 | 400 | 上传图片不能为空 | The uploaded picture is empty |
-// | 2002 | 415 | 只支持 JPEG、PNG、GIF 和 WebP 图片 | Only JPEG, PNG, GIF and WebP pictures are accepted |
+// | 2002 | 415 | 只支持 JPEG、PNG、GIF、WebP 和 HEIC 图片 | Only JPEG, PNG, GIF, WebP and HEIC pictures are accepted |
 // | 2003 | 413 | 上传内容过大 | The upload is too large |
 // | 2004 | 400 | 一次上传的图片过多 | Too many pictures in one upload |
 // | 2005 | 404 | 图片不存在 | There is no such picture |
 // | 2006 | 422 | 图片不完整或已损坏 | The picture is cut off or damaged |
 // | 2007 | 422 | 图片尺寸过大 | The picture has too many pixels |
+// | 2008 | 403 | 图片数量已达上限 | You have as many pictures as you may have |
+// | 2009 | 403 | 图片存储空间已用完 | Your pictures take as much room as they may take |
+// | 2010 | 404 | 上传会话不存在或已过期 | There is no such upload session, or it has expired |
+// | 2011 | 409 | 上传位置不一致，请查询后继续 | The upload is not at this offset, please ask for it and go on there |
+// | 2012 | 460 | 分片校验失败，请重新发送 | The checksum of the piece is wrong, please send it again |
+// | 2013 | 412 | 不支持该 tus 协议版本 | This version of the tus protocol is not spoken here |
+// | 2014 | 429 | 未完成的上传过多，请先完成或取消 | Too many uploads are unfinished, please finish or cancel some |
+// | 2015 | 409 | 服务器不支持直传，请使用普通上传 | This server takes no direct uploads, please upload through it |
+// | 2016 | 409 | 文件尚未上传到存储 | Nothing was uploaded to the storage yet |
 // | 9001 | 500 | 服务器内部错误 | Something went wrong on our side |
 // | 9002 | 503 | 服务器繁忙，请稍后再试 | The server is busy, please try again later |
 // | 9003 | 429 | 请求过于频繁，请稍后再试 | Too many requests, please try again later |
@@ -666,6 +834,8 @@ type DoneData struct {
 // | 9008 | 413 | 请求体过大 | The request body is too large |
 // | 9009 | 403 | 开发模式只接受来自本机的请求 | Development mode only answers requests from this machine |
 // | 9010 | 422 | 该 Idempotency-Key 已用于其他请求 | This Idempotency-Key belongs to another request |
+// | 9011 | 503 | 图片存储暂不可用，请稍后再试 | The storage of pictures is not available, please try again later |
+// | 9012 | 401 | 签名无效 | The signature is not valid |
 type ErrorCode int32
 
 // ErrorData What happened
@@ -719,10 +889,56 @@ type HomeTicketResult struct {
 	Data HomeTicketData `json:"data"`
 }
 
+// ImageChanges What is to change of a picture
+type ImageChanges struct {
+	// Title What the owner calls the picture
+	Title *string `json:"title,omitempty"`
+
+	// Visibility Who may load a picture, everybody or its owner
+	Visibility *Visibility `json:"visibility,omitempty"`
+}
+
+// ImageData A picture
+type ImageData struct {
+	Msg  StoredImage `json:"msg"`
+	Code SuccessCode `json:"code"`
+}
+
+// ImageLink A URL that lets in for a while
+type ImageLink struct {
+	// URL Where anybody loads the picture until then
+	URL string `json:"url"`
+
+	// ExpiresAt When it lets in no more
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// ImageLinkData A link
+type ImageLinkData struct {
+	Msg  ImageLink   `json:"msg"`
+	Code SuccessCode `json:"code"`
+}
+
+// ImageLinkResult The answer with a link
+type ImageLinkResult struct {
+	// Data A link
+	Data ImageLinkData `json:"data"`
+}
+
 // ImageName The server's own name of a picture
 //
 // Example: k3vq7w2m5xn4c6t2z7b3d4f5gh.jpg
 type ImageName = string
+
+// ImageResult The answer with a picture
+type ImageResult struct {
+	// Data A picture
+	Data ImageData `json:"data"`
+}
+
+// ImageStatus `new` is loaded by everybody who may, but was not decoded yet; `ready` was; `held` waits for
+// the moderator, and `withdrawn` could not be decoded or was refused: only its owner sees it.
+type ImageStatus string
 
 // ImageUpload A form with the pictures
 type ImageUpload struct {
@@ -730,10 +946,49 @@ type ImageUpload struct {
 	Image []openapi_types.File `json:"image"`
 }
 
+// Images A page of pictures
+type Images struct {
+	// Images The pictures, the newest first
+	Images []StoredImage `json:"images"`
+
+	// Next What to ask for as `before` to get the next page; missing on the last
+	Next *openapi_types.UUID `json:"next,omitempty"`
+}
+
+// ImagesData A page of pictures
+type ImagesData struct {
+	Msg  Images      `json:"msg"`
+	Code SuccessCode `json:"code"`
+}
+
+// ImagesResult The answer with a page of pictures
+type ImagesResult struct {
+	// Data A page of pictures
+	Data ImagesData `json:"data"`
+}
+
+// Judgement What a moderator decided
+type Judgement struct {
+	// Reason Why not, for its owner to read
+	Reason *string `json:"reason,omitempty"`
+
+	// Verdict Whether the picture may be seen
+	Verdict JudgementVerdict `json:"verdict"`
+}
+
+// JudgementVerdict Whether the picture may be seen
+type JudgementVerdict string
+
 // KeySet A JSON Web Key Set
 type KeySet struct {
 	// Keys The newest comes first
 	Keys []VerificationKey `json:"keys"`
+}
+
+// LinkRequest What a link is to be like
+type LinkRequest struct {
+	// ExpiresIn For how many seconds it lets in, at most a week
+	ExpiresIn int64 `json:"expiresIn"`
 }
 
 // Login What a login gives
@@ -874,6 +1129,9 @@ type PhoneChange struct {
 	Phone Phone `json:"phone"`
 }
 
+// Piece A piece of a picture
+type Piece = openapi_types.File
+
 // Readiness What the server stands on
 type Readiness struct {
 	// Database Always `ok`, or the server is not ready
@@ -954,23 +1212,46 @@ type StoredImage struct {
 	// ID The picture's id (UUIDv7)
 	ID openapi_types.UUID `json:"id"`
 
-	// URL Where anybody loads the picture; its last part is the name that `getImage` takes
+	// URL Where who may see the picture loads it; its last part is the name that `getImage` takes
 	URL string `json:"url"`
 
-	// Width Width in pixels
+	// Width Width in pixels, as it is seen
 	Width int64 `json:"width"`
 
-	// Height Height in pixels
+	// Height Height in pixels, as it is seen
 	Height int64 `json:"height"`
 
-	// Bytes Size in bytes
+	// Bytes Size in bytes, as it is stored
 	Bytes int64 `json:"bytes"`
 
-	// ContentType The media type that the bytes were found to be
+	// ContentType The media type of the stored bytes
 	ContentType string `json:"contentType"`
 
 	// Name The client's own file name, for display; the picture is not loaded by it
 	Name string `json:"name"`
+
+	// Title What the owner calls the picture
+	Title      string      `json:"title"`
+	Visibility Visibility  `json:"visibility"`
+	Status     ImageStatus `json:"status"`
+
+	// Reason Why a picture was withdrawn
+	Reason *string `json:"reason,omitempty"`
+
+	// BlurHash What to show until the picture is loaded (blurha.sh); once it was decoded
+	BlurHash *string `json:"blurHash,omitempty"`
+
+	// Color Its dominant colour; once it was decoded
+	Color *string `json:"color,omitempty"`
+
+	// TakenAt When the photograph was taken, where the operator keeps that
+	TakenAt *time.Time `json:"takenAt,omitempty"`
+
+	// Camera What it was taken with, where the operator keeps that
+	Camera *string `json:"camera,omitempty"`
+
+	// CreatedAt When it was uploaded
+	CreatedAt time.Time `json:"createdAt"`
 }
 
 // SuccessCode Always 0
@@ -1001,6 +1282,36 @@ type UploadData struct {
 type UploadResult struct {
 	// Data An upload
 	Data UploadData `json:"data"`
+}
+
+// UploadSession An upload in pieces
+type UploadSession struct {
+	// ID The session's id
+	ID openapi_types.UUID `json:"id"`
+
+	// Bytes How many bytes the picture has
+	Bytes int64 `json:"bytes"`
+
+	// Received How many of them have come
+	Received int64 `json:"received"`
+
+	// ExpiresAt When the session ends that goes on no more
+	ExpiresAt time.Time `json:"expiresAt"`
+
+	// Image The picture, once it is complete
+	Image *StoredImage `json:"image,omitempty"`
+}
+
+// UploadSessionData An upload in pieces
+type UploadSessionData struct {
+	Msg  UploadSession `json:"msg"`
+	Code SuccessCode   `json:"code"`
+}
+
+// UploadSessionResult The answer with an upload in pieces
+type UploadSessionResult struct {
+	// Data An upload in pieces
+	Data UploadSessionData `json:"data"`
 }
 
 // User A registered user
@@ -1143,8 +1454,14 @@ type VerificationKeyAlg string
 // VerificationKeyUse Always `sig`
 type VerificationKeyUse string
 
+// Visibility Who may load a picture, everybody or its owner
+type Visibility string
+
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
+
+// TusResumable defines model for TusResumable.
+type TusResumable = string
 
 // AccountDisabled The answer of every failure
 type AccountDisabled = ErrorResult
@@ -1164,6 +1481,9 @@ type Busy = ErrorResult
 // CaptchaRequired The answer of every failure
 type CaptchaRequired = ErrorResult
 
+// ChecksumMismatch The answer of every failure
+type ChecksumMismatch = ErrorResult
+
 // CommonPassword The answer of every failure
 type CommonPassword = ErrorResult
 
@@ -1175,6 +1495,15 @@ type CrossOrigin = ErrorResult
 
 // DatabaseFull The answer of every failure
 type DatabaseFull = ErrorResult
+
+// DirectUploadMissing The answer of every failure
+type DirectUploadMissing = ErrorResult
+
+// DirectUploadTooLarge The answer of every failure
+type DirectUploadTooLarge = ErrorResult
+
+// DirectUploadUnavailable The answer of every failure
+type DirectUploadUnavailable = ErrorResult
 
 // IdempotencyKeyReused The answer of every failure
 type IdempotencyKeyReused = ErrorResult
@@ -1190,6 +1519,9 @@ type InternalError = ErrorResult
 
 // InvalidRefreshToken The answer of every failure
 type InvalidRefreshToken = ErrorResult
+
+// InvalidSignature The answer of every failure
+type InvalidSignature = ErrorResult
 
 // LoginByURLRefused The answer of every failure
 type LoginByURLRefused = ErrorResult
@@ -1211,6 +1543,9 @@ type NotLoggedInOrWrongPassword = ErrorResult
 
 // NotRegistered The answer of every failure
 type NotRegistered = ErrorResult
+
+// OffsetMismatch The answer of every failure
+type OffsetMismatch = ErrorResult
 
 // PageBadRequest The answer of every failure
 type PageBadRequest = ErrorResult
@@ -1248,6 +1583,9 @@ type PageUnsupportedMediaType = ErrorResult
 // PageWrongPassword The answer of every failure
 type PageWrongPassword = ErrorResult
 
+// QuotaExceeded The answer of every failure
+type QuotaExceeded = ErrorResult
+
 // RegionNotServed The answer of every failure
 type RegionNotServed = ErrorResult
 
@@ -1263,6 +1601,9 @@ type SendingFailed = ErrorResult
 // SessionNotFound The answer of every failure
 type SessionNotFound = ErrorResult
 
+// StorageBusy The answer of every failure
+type StorageBusy = ErrorResult
+
 // StorageFull The answer of every failure
 type StorageFull = ErrorResult
 
@@ -1275,8 +1616,20 @@ type TooManyFailures = ErrorResult
 // TooManyRequests The answer of every failure
 type TooManyRequests = ErrorResult
 
+// TooManyUploadSessions The answer of every failure
+type TooManyUploadSessions = ErrorResult
+
+// TusVersionUnsupported The answer of every failure
+type TusVersionUnsupported = ErrorResult
+
 // UnsupportedMediaType The answer of every failure
 type UnsupportedMediaType = ErrorResult
+
+// UploadForbidden The answer of every failure
+type UploadForbidden = ErrorResult
+
+// UploadSessionNotFound The answer of every failure
+type UploadSessionNotFound = ErrorResult
 
 // UploadTooLarge The answer of every failure
 type UploadTooLarge = ErrorResult
@@ -1293,11 +1646,137 @@ type GetHomePageParams struct {
 	Ticket *string `form:"ticket,omitempty" json:"ticket,omitempty"`
 }
 
+// GetImageParams defines parameters for GetImage.
+type GetImageParams struct {
+	// W Width of the box in pixels; without it, what the height gives
+	W *int32 `form:"w,omitempty" json:"w,omitempty"`
+
+	// H Height of the box in pixels; without it, what the width gives
+	H *int32 `form:"h,omitempty" json:"h,omitempty"`
+
+	// Fit How the picture gets into the box: `inside` shows all of it (the default), `cover` fills the box and cuts off the rest, `contain` shows all of it and fills the rest of the box
+	Fit *string `form:"fit,omitempty" json:"fit,omitempty"`
+
+	// Format The format; `auto`, the default where another size is asked for, is the best that `Accept` and the server know
+	Format *string `form:"format,omitempty" json:"format,omitempty"`
+
+	// Q The quality of JPEG and lossy WebP, rounded up to one of 50, 65, 80 and 95; 80 where nothing is said
+	Q *int32 `form:"q,omitempty" json:"q,omitempty"`
+
+	// Preset The name of a size that the server's operator has chosen, such as `avatar`; the other parameters change it
+	Preset *string `form:"preset,omitempty" json:"preset,omitempty"`
+
+	// Expires Until when a link lets in, in seconds since 1970
+	Expires *int64 `form:"expires,omitempty" json:"expires,omitempty"`
+
+	// Signature The signature of a link
+	Signature *string `form:"signature,omitempty" json:"signature,omitempty"`
+}
+
+// HeadImageParams defines parameters for HeadImage.
+type HeadImageParams struct {
+	// W Width of the box in pixels; without it, what the height gives
+	W *int32 `form:"w,omitempty" json:"w,omitempty"`
+
+	// H Height of the box in pixels; without it, what the width gives
+	H *int32 `form:"h,omitempty" json:"h,omitempty"`
+
+	// Fit How the picture gets into the box: `inside` shows all of it (the default), `cover` fills the box and cuts off the rest, `contain` shows all of it and fills the rest of the box
+	Fit *string `form:"fit,omitempty" json:"fit,omitempty"`
+
+	// Format The format; `auto`, the default where another size is asked for, is the best that `Accept` and the server know
+	Format *string `form:"format,omitempty" json:"format,omitempty"`
+
+	// Q The quality of JPEG and lossy WebP, rounded up to one of 50, 65, 80 and 95; 80 where nothing is said
+	Q *int32 `form:"q,omitempty" json:"q,omitempty"`
+
+	// Preset The name of a size that the server's operator has chosen, such as `avatar`; the other parameters change it
+	Preset *string `form:"preset,omitempty" json:"preset,omitempty"`
+
+	// Expires Until when a link lets in, in seconds since 1970
+	Expires *int64 `form:"expires,omitempty" json:"expires,omitempty"`
+
+	// Signature The signature of a link
+	Signature *string `form:"signature,omitempty" json:"signature,omitempty"`
+}
+
 // UploadImagesParams defines parameters for UploadImages.
 type UploadImagesParams struct {
+	// Visibility Who may load the pictures; `public` where nothing is said
+	Visibility *Visibility `form:"visibility,omitempty" json:"visibility,omitempty"`
+
+	// Wait Answer only when the pictures were decoded
+	Wait *bool `form:"wait,omitempty" json:"wait,omitempty"`
+
 	// IdempotencyKey A name for this request that the client makes up, best a random UUID. The same request with
 	// the same key is done once and answered the same for 24 hours.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListImagesParams defines parameters for ListImages.
+type ListImagesParams struct {
+	// Limit The most pictures in the answer
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Before Only pictures older than this one; `next` of the page before
+	Before *openapi_types.UUID `form:"before,omitempty" json:"before,omitempty"`
+
+	// Type Only pictures of this media type
+	Type *ListImagesParamsType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Since Only pictures that were uploaded at this time or later
+	Since *time.Time `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only pictures that were uploaded before this time
+	Until *time.Time `form:"until,omitempty" json:"until,omitempty"`
+}
+
+// ListImagesParamsType defines parameters for ListImages.
+type ListImagesParamsType string
+
+// JudgeImageParams defines parameters for JudgeImage.
+type JudgeImageParams struct {
+	// WebhookID Names this message
+	WebhookID string `json:"webhook-id"`
+
+	// WebhookTimestamp When it was signed, in seconds since 1970; not over five minutes ago
+	WebhookTimestamp string `json:"webhook-timestamp"`
+}
+
+// CreateUploadSessionParams defines parameters for CreateUploadSession.
+type CreateUploadSessionParams struct {
+	// TusResumable The version of the tus protocol that the client speaks
+	TusResumable TusResumable `json:"Tus-Resumable"`
+
+	// UploadLength The size of the picture in bytes
+	UploadLength int64 `json:"Upload-Length"`
+
+	// UploadMetadata Pairs of a name and a value in base64, with commas between
+	UploadMetadata *string `json:"Upload-Metadata,omitempty"`
+}
+
+// CancelUploadParams defines parameters for CancelUpload.
+type CancelUploadParams struct {
+	// TusResumable The version of the tus protocol that the client speaks
+	TusResumable TusResumable `json:"Tus-Resumable"`
+}
+
+// HeadUploadSessionParams defines parameters for HeadUploadSession.
+type HeadUploadSessionParams struct {
+	// TusResumable The version of the tus protocol that the client speaks
+	TusResumable TusResumable `json:"Tus-Resumable"`
+}
+
+// ContinueUploadParams defines parameters for ContinueUpload.
+type ContinueUploadParams struct {
+	// TusResumable The version of the tus protocol that the client speaks
+	TusResumable TusResumable `json:"Tus-Resumable"`
+
+	// UploadOffset Where the piece goes, in bytes
+	UploadOffset int64 `json:"Upload-Offset"`
+
+	// UploadChecksum The algorithm, sha1 or sha256, and the sum of the piece in base64
+	UploadChecksum *string `json:"Upload-Checksum,omitempty"`
 }
 
 // LoginForHomePageParams defines parameters for LoginForHomePage.
@@ -1338,8 +1817,20 @@ type SubmitLoginPageFormdataRequestBody = PasswordLogin
 // SwitchSessionFormdataRequestBody defines body for SwitchSession for application/x-www-form-urlencoded ContentType.
 type SwitchSessionFormdataRequestBody = SessionSwitch
 
+// CreateDirectUploadJSONRequestBody defines body for CreateDirectUpload for application/json ContentType.
+type CreateDirectUploadJSONRequestBody = DirectUploadRequest
+
 // UploadImagesMultipartRequestBody defines body for UploadImages for multipart/form-data ContentType.
 type UploadImagesMultipartRequestBody = ImageUpload
+
+// UpdateImageJSONRequestBody defines body for UpdateImage for application/json ContentType.
+type UpdateImageJSONRequestBody = ImageChanges
+
+// LinkImageJSONRequestBody defines body for LinkImage for application/json ContentType.
+type LinkImageJSONRequestBody = LinkRequest
+
+// JudgeImageJSONRequestBody defines body for JudgeImage for application/json ContentType.
+type JudgeImageJSONRequestBody = Judgement
 
 // SendCodeJSONRequestBody defines body for SendCode for application/json ContentType.
 type SendCodeJSONRequestBody = CodeRequest
@@ -1426,13 +1917,55 @@ type ServerInterface interface {
 	GetReadiness(w http.ResponseWriter, r *http.Request)
 	// GetImage Load a picture
 	// (GET /static/image/{name})
-	GetImage(w http.ResponseWriter, r *http.Request, name ImageName)
+	GetImage(w http.ResponseWriter, r *http.Request, name ImageName, params GetImageParams)
 	// HeadImage Ask about a picture
 	// (HEAD /static/image/{name})
-	HeadImage(w http.ResponseWriter, r *http.Request, name ImageName)
+	HeadImage(w http.ResponseWriter, r *http.Request, name ImageName, params HeadImageParams)
+	// CreateDirectUpload Begin an upload to the storage itself
+	// (POST /upload/direct)
+	CreateDirectUpload(w http.ResponseWriter, r *http.Request)
+	// CompleteDirectUpload Complete an upload to the storage itself
+	// (POST /upload/direct/{id})
+	CompleteDirectUpload(w http.ResponseWriter, r *http.Request, id openapi_types.UUID)
 	// UploadImages Upload pictures
 	// (POST /upload/file)
 	UploadImages(w http.ResponseWriter, r *http.Request, params UploadImagesParams)
+	// ListImages List my pictures
+	// (GET /upload/images)
+	ListImages(w http.ResponseWriter, r *http.Request, params ListImagesParams)
+	// DeleteImage Delete a picture
+	// (DELETE /upload/images/{id})
+	DeleteImage(w http.ResponseWriter, r *http.Request, id openapi_types.UUID)
+	// DescribeImage See one of my pictures
+	// (GET /upload/images/{id})
+	DescribeImage(w http.ResponseWriter, r *http.Request, id openapi_types.UUID)
+	// UpdateImage Change the title or visibility of a picture
+	// (PATCH /upload/images/{id})
+	UpdateImage(w http.ResponseWriter, r *http.Request, id openapi_types.UUID)
+	// LinkImage Make a link to a private picture
+	// (POST /upload/images/{id}/link)
+	LinkImage(w http.ResponseWriter, r *http.Request, id openapi_types.UUID)
+	// JudgeImage Release or refuse a picture
+	// (POST /upload/images/{id}/verdict)
+	JudgeImage(w http.ResponseWriter, r *http.Request, id openapi_types.UUID, params JudgeImageParams)
+	// DescribeUploadSessions Ask what the server knows of the tus protocol
+	// (OPTIONS /upload/session)
+	DescribeUploadSessions(w http.ResponseWriter, r *http.Request)
+	// CreateUploadSession Begin an upload in pieces
+	// (POST /upload/session)
+	CreateUploadSession(w http.ResponseWriter, r *http.Request, params CreateUploadSessionParams)
+	// CancelUpload Give an upload in pieces up
+	// (DELETE /upload/session/{id})
+	CancelUpload(w http.ResponseWriter, r *http.Request, id openapi_types.UUID, params CancelUploadParams)
+	// GetUploadSession See how far an upload in pieces is
+	// (GET /upload/session/{id})
+	GetUploadSession(w http.ResponseWriter, r *http.Request, id openapi_types.UUID)
+	// HeadUploadSession Ask from where to go on
+	// (HEAD /upload/session/{id})
+	HeadUploadSession(w http.ResponseWriter, r *http.Request, id openapi_types.UUID, params HeadUploadSessionParams)
+	// ContinueUpload Send a piece
+	// (PATCH /upload/session/{id})
+	ContinueUpload(w http.ResponseWriter, r *http.Request, id openapi_types.UUID, params ContinueUploadParams)
 	// SendCode Get a verification code
 	// (POST /users/code)
 	SendCode(w http.ResponseWriter, r *http.Request)
@@ -1566,19 +2099,103 @@ func (_ Unimplemented) GetReadiness(w http.ResponseWriter, r *http.Request) {
 
 // GetImage Load a picture
 // (GET /static/image/{name})
-func (_ Unimplemented) GetImage(w http.ResponseWriter, r *http.Request, name ImageName) {
+func (_ Unimplemented) GetImage(w http.ResponseWriter, r *http.Request, name ImageName, params GetImageParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
 // HeadImage Ask about a picture
 // (HEAD /static/image/{name})
-func (_ Unimplemented) HeadImage(w http.ResponseWriter, r *http.Request, name ImageName) {
+func (_ Unimplemented) HeadImage(w http.ResponseWriter, r *http.Request, name ImageName, params HeadImageParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CreateDirectUpload Begin an upload to the storage itself
+// (POST /upload/direct)
+func (_ Unimplemented) CreateDirectUpload(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CompleteDirectUpload Complete an upload to the storage itself
+// (POST /upload/direct/{id})
+func (_ Unimplemented) CompleteDirectUpload(w http.ResponseWriter, r *http.Request, id openapi_types.UUID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
 // UploadImages Upload pictures
 // (POST /upload/file)
 func (_ Unimplemented) UploadImages(w http.ResponseWriter, r *http.Request, params UploadImagesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListImages List my pictures
+// (GET /upload/images)
+func (_ Unimplemented) ListImages(w http.ResponseWriter, r *http.Request, params ListImagesParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeleteImage Delete a picture
+// (DELETE /upload/images/{id})
+func (_ Unimplemented) DeleteImage(w http.ResponseWriter, r *http.Request, id openapi_types.UUID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DescribeImage See one of my pictures
+// (GET /upload/images/{id})
+func (_ Unimplemented) DescribeImage(w http.ResponseWriter, r *http.Request, id openapi_types.UUID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// UpdateImage Change the title or visibility of a picture
+// (PATCH /upload/images/{id})
+func (_ Unimplemented) UpdateImage(w http.ResponseWriter, r *http.Request, id openapi_types.UUID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// LinkImage Make a link to a private picture
+// (POST /upload/images/{id}/link)
+func (_ Unimplemented) LinkImage(w http.ResponseWriter, r *http.Request, id openapi_types.UUID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// JudgeImage Release or refuse a picture
+// (POST /upload/images/{id}/verdict)
+func (_ Unimplemented) JudgeImage(w http.ResponseWriter, r *http.Request, id openapi_types.UUID, params JudgeImageParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DescribeUploadSessions Ask what the server knows of the tus protocol
+// (OPTIONS /upload/session)
+func (_ Unimplemented) DescribeUploadSessions(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CreateUploadSession Begin an upload in pieces
+// (POST /upload/session)
+func (_ Unimplemented) CreateUploadSession(w http.ResponseWriter, r *http.Request, params CreateUploadSessionParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CancelUpload Give an upload in pieces up
+// (DELETE /upload/session/{id})
+func (_ Unimplemented) CancelUpload(w http.ResponseWriter, r *http.Request, id openapi_types.UUID, params CancelUploadParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetUploadSession See how far an upload in pieces is
+// (GET /upload/session/{id})
+func (_ Unimplemented) GetUploadSession(w http.ResponseWriter, r *http.Request, id openapi_types.UUID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// HeadUploadSession Ask from where to go on
+// (HEAD /upload/session/{id})
+func (_ Unimplemented) HeadUploadSession(w http.ResponseWriter, r *http.Request, id openapi_types.UUID, params HeadUploadSessionParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ContinueUpload Send a piece
+// (PATCH /upload/session/{id})
+func (_ Unimplemented) ContinueUpload(w http.ResponseWriter, r *http.Request, id openapi_types.UUID, params ContinueUploadParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1897,8 +2514,115 @@ func (siw *ServerInterfaceWrapper) GetImage(w http.ResponseWriter, r *http.Reque
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetImageParams
+
+	// ------------- Optional query parameter "w" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "w", r.URL.Query(), &params.W, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "w"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "w", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "h" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "h", r.URL.Query(), &params.H, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "h"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "h", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "fit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "fit", r.URL.Query(), &params.Fit, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "fit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "fit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", r.URL.Query(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "format"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "format", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", r.URL.Query(), &params.Q, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "q"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "q", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "preset" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "preset", r.URL.Query(), &params.Preset, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "preset"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "preset", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "expires" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "expires", r.URL.Query(), &params.Expires, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "expires"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "expires", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "signature" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "signature", r.URL.Query(), &params.Signature, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "signature"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "signature", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.GetImage(w, r, name)
+		siw.Handler.GetImage(w, r, name, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -1923,8 +2647,155 @@ func (siw *ServerInterfaceWrapper) HeadImage(w http.ResponseWriter, r *http.Requ
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params HeadImageParams
+
+	// ------------- Optional query parameter "w" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "w", r.URL.Query(), &params.W, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "w"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "w", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "h" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "h", r.URL.Query(), &params.H, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "h"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "h", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "fit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "fit", r.URL.Query(), &params.Fit, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "fit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "fit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", r.URL.Query(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "format"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "format", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", r.URL.Query(), &params.Q, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "q"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "q", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "preset" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "preset", r.URL.Query(), &params.Preset, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "preset"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "preset", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "expires" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "expires", r.URL.Query(), &params.Expires, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "expires"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "expires", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "signature" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "signature", r.URL.Query(), &params.Signature, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "signature"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "signature", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.HeadImage(w, r, name)
+		siw.Handler.HeadImage(w, r, name, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateDirectUpload operation middleware
+func (siw *ServerInterfaceWrapper) CreateDirectUpload(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateDirectUpload(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CompleteDirectUpload operation middleware
+func (siw *ServerInterfaceWrapper) CompleteDirectUpload(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CompleteDirectUpload(w, r, id)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -1942,6 +2813,32 @@ func (siw *ServerInterfaceWrapper) UploadImages(w http.ResponseWriter, r *http.R
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params UploadImagesParams
+
+	// ------------- Optional query parameter "visibility" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "visibility", r.URL.Query(), &params.Visibility, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "visibility"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visibility", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "wait" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "wait", r.URL.Query(), &params.Wait, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "wait"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "wait", Err: err})
+		}
+		return
+	}
 
 	headers := r.Header
 
@@ -1966,6 +2863,603 @@ func (siw *ServerInterfaceWrapper) UploadImages(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.UploadImages(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListImages operation middleware
+func (siw *ServerInterfaceWrapper) ListImages(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListImagesParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "before", r.URL.Query(), &params.Before, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "before"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "before", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", r.URL.Query(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "type"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "type", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", r.URL.Query(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "since"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "since", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", r.URL.Query(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "until"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "until", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListImages(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeleteImage operation middleware
+func (siw *ServerInterfaceWrapper) DeleteImage(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteImage(w, r, id)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DescribeImage operation middleware
+func (siw *ServerInterfaceWrapper) DescribeImage(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DescribeImage(w, r, id)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// UpdateImage operation middleware
+func (siw *ServerInterfaceWrapper) UpdateImage(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.UpdateImage(w, r, id)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// LinkImage operation middleware
+func (siw *ServerInterfaceWrapper) LinkImage(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.LinkImage(w, r, id)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// JudgeImage operation middleware
+func (siw *ServerInterfaceWrapper) JudgeImage(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params JudgeImageParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "webhook-id" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("webhook-id")]; found {
+		var WebhookID string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "webhook-id", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "webhook-id", valueList[0], &WebhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "webhook-id", Err: err})
+			return
+		}
+
+		params.WebhookID = WebhookID
+
+	} else {
+		err := fmt.Errorf("Header parameter webhook-id is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "webhook-id", Err: err})
+		return
+	}
+
+	// ------------- Required header parameter "webhook-timestamp" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("webhook-timestamp")]; found {
+		var WebhookTimestamp string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "webhook-timestamp", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "webhook-timestamp", valueList[0], &WebhookTimestamp, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "webhook-timestamp", Err: err})
+			return
+		}
+
+		params.WebhookTimestamp = WebhookTimestamp
+
+	} else {
+		err := fmt.Errorf("Header parameter webhook-timestamp is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "webhook-timestamp", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.JudgeImage(w, r, id, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DescribeUploadSessions operation middleware
+func (siw *ServerInterfaceWrapper) DescribeUploadSessions(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DescribeUploadSessions(w, r)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateUploadSession operation middleware
+func (siw *ServerInterfaceWrapper) CreateUploadSession(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateUploadSessionParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Tus-Resumable" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Tus-Resumable")]; found {
+		var TusResumable TusResumable
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Tus-Resumable", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Tus-Resumable", valueList[0], &TusResumable, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Tus-Resumable", Err: err})
+			return
+		}
+
+		params.TusResumable = TusResumable
+
+	} else {
+		err := fmt.Errorf("Header parameter Tus-Resumable is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Tus-Resumable", Err: err})
+		return
+	}
+
+	// ------------- Required header parameter "Upload-Length" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Upload-Length")]; found {
+		var UploadLength int64
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Upload-Length", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Upload-Length", valueList[0], &UploadLength, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Upload-Length", Err: err})
+			return
+		}
+
+		params.UploadLength = UploadLength
+
+	} else {
+		err := fmt.Errorf("Header parameter Upload-Length is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Upload-Length", Err: err})
+		return
+	}
+
+	// ------------- Optional header parameter "Upload-Metadata" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Upload-Metadata")]; found {
+		var UploadMetadata string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Upload-Metadata", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Upload-Metadata", valueList[0], &UploadMetadata, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Upload-Metadata", Err: err})
+			return
+		}
+
+		params.UploadMetadata = &UploadMetadata
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateUploadSession(w, r, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CancelUpload operation middleware
+func (siw *ServerInterfaceWrapper) CancelUpload(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelUploadParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Tus-Resumable" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Tus-Resumable")]; found {
+		var TusResumable TusResumable
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Tus-Resumable", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Tus-Resumable", valueList[0], &TusResumable, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Tus-Resumable", Err: err})
+			return
+		}
+
+		params.TusResumable = TusResumable
+
+	} else {
+		err := fmt.Errorf("Header parameter Tus-Resumable is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Tus-Resumable", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CancelUpload(w, r, id, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetUploadSession operation middleware
+func (siw *ServerInterfaceWrapper) GetUploadSession(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetUploadSession(w, r, id)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// HeadUploadSession operation middleware
+func (siw *ServerInterfaceWrapper) HeadUploadSession(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params HeadUploadSessionParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Tus-Resumable" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Tus-Resumable")]; found {
+		var TusResumable TusResumable
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Tus-Resumable", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Tus-Resumable", valueList[0], &TusResumable, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Tus-Resumable", Err: err})
+			return
+		}
+
+		params.TusResumable = TusResumable
+
+	} else {
+		err := fmt.Errorf("Header parameter Tus-Resumable is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Tus-Resumable", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.HeadUploadSession(w, r, id, params)
+	}))
+
+	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
+		handler = siw.HandlerMiddlewares[i](handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ContinueUpload operation middleware
+func (siw *ServerInterfaceWrapper) ContinueUpload(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ContinueUploadParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Tus-Resumable" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Tus-Resumable")]; found {
+		var TusResumable TusResumable
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Tus-Resumable", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Tus-Resumable", valueList[0], &TusResumable, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Tus-Resumable", Err: err})
+			return
+		}
+
+		params.TusResumable = TusResumable
+
+	} else {
+		err := fmt.Errorf("Header parameter Tus-Resumable is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Tus-Resumable", Err: err})
+		return
+	}
+
+	// ------------- Required header parameter "Upload-Offset" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Upload-Offset")]; found {
+		var UploadOffset int64
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Upload-Offset", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Upload-Offset", valueList[0], &UploadOffset, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Upload-Offset", Err: err})
+			return
+		}
+
+		params.UploadOffset = UploadOffset
+
+	} else {
+		err := fmt.Errorf("Header parameter Upload-Offset is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Upload-Offset", Err: err})
+		return
+	}
+
+	// ------------- Optional header parameter "Upload-Checksum" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Upload-Checksum")]; found {
+		var UploadChecksum string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Upload-Checksum", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Upload-Checksum", valueList[0], &UploadChecksum, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Upload-Checksum", Err: err})
+			return
+		}
+
+		params.UploadChecksum = &UploadChecksum
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ContinueUpload(w, r, id, params)
 	}))
 
 	for i := len(siw.HandlerMiddlewares) - 1; i >= 0; i-- {
@@ -2514,6 +4008,48 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/upload/file", wrapper.UploadImages)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/upload/images", wrapper.ListImages)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/upload/images/{id}", wrapper.DeleteImage)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/upload/images/{id}", wrapper.DescribeImage)
+	})
+	r.Group(func(r chi.Router) {
+		r.Patch(options.BaseURL+"/upload/images/{id}", wrapper.UpdateImage)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/upload/images/{id}/link", wrapper.LinkImage)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/upload/images/{id}/verdict", wrapper.JudgeImage)
+	})
+	r.Group(func(r chi.Router) {
+		r.Options(options.BaseURL+"/upload/session", wrapper.DescribeUploadSessions)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/upload/session", wrapper.CreateUploadSession)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/upload/session/{id}", wrapper.CancelUpload)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/upload/session/{id}", wrapper.GetUploadSession)
+	})
+	r.Group(func(r chi.Router) {
+		r.Head(options.BaseURL+"/upload/session/{id}", wrapper.HeadUploadSession)
+	})
+	r.Group(func(r chi.Router) {
+		r.Patch(options.BaseURL+"/upload/session/{id}", wrapper.ContinueUpload)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/upload/direct", wrapper.CreateDirectUpload)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/upload/direct/{id}", wrapper.CompleteDirectUpload)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/static/image/{name}", wrapper.GetImage)
 	})
 	r.Group(func(r chi.Router) {
@@ -2575,6 +4111,8 @@ type BusyJSONResponse struct {
 
 type CaptchaRequiredJSONResponse ErrorResult
 
+type ChecksumMismatchJSONResponse ErrorResult
+
 type CommonPasswordJSONResponse ErrorResult
 
 type ConflictJSONResponse ErrorResult
@@ -2582,6 +4120,12 @@ type ConflictJSONResponse ErrorResult
 type CrossOriginJSONResponse ErrorResult
 
 type DatabaseFullJSONResponse ErrorResult
+
+type DirectUploadMissingJSONResponse ErrorResult
+
+type DirectUploadTooLargeJSONResponse ErrorResult
+
+type DirectUploadUnavailableJSONResponse ErrorResult
 
 type DoneJSONResponse Done
 
@@ -2594,6 +4138,8 @@ type ImageRefusedJSONResponse ErrorResult
 type InternalErrorJSONResponse ErrorResult
 
 type InvalidRefreshTokenJSONResponse ErrorResult
+
+type InvalidSignatureJSONResponse ErrorResult
 
 type LoginByURLRefusedJSONResponse ErrorResult
 
@@ -2629,6 +4175,8 @@ type NotLoggedInOrWrongPasswordJSONResponse struct {
 }
 
 type NotRegisteredJSONResponse ErrorResult
+
+type OffsetMismatchJSONResponse ErrorResult
 
 type PageBadRequestJSONResponse ErrorResult
 type PageBadRequestTextHTMLResponse struct {
@@ -2744,6 +4292,8 @@ type PageWrongPasswordTextHTMLResponse struct {
 	ContentLength int64
 }
 
+type QuotaExceededJSONResponse ErrorResult
+
 type RegionNotServedJSONResponse ErrorResult
 
 type RegistrationRefusedJSONResponse ErrorResult
@@ -2768,6 +4318,15 @@ type SendingFailedJSONResponse struct {
 }
 
 type SessionNotFoundJSONResponse ErrorResult
+
+type StorageBusyResponseHeaders struct {
+	RetryAfter *int
+}
+type StorageBusyJSONResponse struct {
+	Body ErrorResult
+
+	Headers StorageBusyResponseHeaders
+}
 
 type StorageFullJSONResponse ErrorResult
 
@@ -2807,7 +4366,25 @@ type TooManyRequestsJSONResponse struct {
 	Headers TooManyRequestsResponseHeaders
 }
 
+type TooManyUploadSessionsResponseHeaders struct {
+	RateLimitLimit     *int
+	RateLimitRemaining *int
+	RateLimitReset     *int
+	RetryAfter         *int
+}
+type TooManyUploadSessionsJSONResponse struct {
+	Body ErrorResult
+
+	Headers TooManyUploadSessionsResponseHeaders
+}
+
+type TusVersionUnsupportedJSONResponse ErrorResult
+
 type UnsupportedMediaTypeJSONResponse ErrorResult
+
+type UploadForbiddenJSONResponse ErrorResult
+
+type UploadSessionNotFoundJSONResponse ErrorResult
 
 type UploadTooLargeJSONResponse ErrorResult
 
@@ -4472,7 +6049,8 @@ func (response GetReadiness503JSONResponse) VisitGetReadinessResponse(w http.Res
 }
 
 type GetImageRequestObject struct {
-	Name ImageName `json:"name"`
+	Name   ImageName `json:"name"`
+	Params GetImageParams
 }
 
 type GetImageResponseObject interface {
@@ -4483,6 +6061,7 @@ type GetImage200ResponseHeaders struct {
 	AcceptRanges *string
 	CacheControl *string
 	ETag         *string
+	Vary         *string
 }
 
 type GetImage200ImageGifResponse struct {
@@ -4505,6 +6084,9 @@ func (response GetImage200ImageGifResponse) VisitGetImageResponse(w http.Respons
 	}
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
 	}
 	w.WriteHeader(200)
 
@@ -4536,6 +6118,9 @@ func (response GetImage200ImageJpegResponse) VisitGetImageResponse(w http.Respon
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
 	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
@@ -4565,6 +6150,9 @@ func (response GetImage200ImagePngResponse) VisitGetImageResponse(w http.Respons
 	}
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
 	}
 	w.WriteHeader(200)
 
@@ -4596,6 +6184,9 @@ func (response GetImage200ImageWebpResponse) VisitGetImageResponse(w http.Respon
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
 	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
@@ -4609,6 +6200,7 @@ type GetImage206ResponseHeaders struct {
 	AcceptRanges *string
 	CacheControl *string
 	ETag         *string
+	Vary         *string
 }
 
 type GetImage206ImageGifResponse struct {
@@ -4631,6 +6223,9 @@ func (response GetImage206ImageGifResponse) VisitGetImageResponse(w http.Respons
 	}
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
 	}
 	w.WriteHeader(206)
 
@@ -4662,6 +6257,9 @@ func (response GetImage206ImageJpegResponse) VisitGetImageResponse(w http.Respon
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
 	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
 	w.WriteHeader(206)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
@@ -4691,6 +6289,9 @@ func (response GetImage206ImagePngResponse) VisitGetImageResponse(w http.Respons
 	}
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
 	}
 	w.WriteHeader(206)
 
@@ -4722,6 +6323,9 @@ func (response GetImage206ImageWebpResponse) VisitGetImageResponse(w http.Respon
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
 	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
 	w.WriteHeader(206)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
@@ -4749,6 +6353,9 @@ func (response GetImage206MultipartResponse) VisitGetImageResponse(w http.Respon
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
 	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
 	w.WriteHeader(206)
 
 	defer writer.Close()
@@ -4761,6 +6368,37 @@ type GetImage304Response struct {
 func (response GetImage304Response) VisitGetImageResponse(w http.ResponseWriter) error {
 	w.WriteHeader(304)
 	return nil
+}
+
+type GetImage400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response GetImage400JSONResponse) VisitGetImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImage401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response GetImage401JSONResponse) VisitGetImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type GetImage404JSONResponse struct{ ImageNotFoundJSONResponse }
@@ -4836,8 +6474,26 @@ func (response GetImage500JSONResponse) VisitGetImageResponse(w http.ResponseWri
 	return err
 }
 
+type GetImage503JSONResponse struct{ StorageBusyJSONResponse }
+
+func (response GetImage503JSONResponse) VisitGetImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type HeadImageRequestObject struct {
-	Name ImageName `json:"name"`
+	Name   ImageName `json:"name"`
+	Params HeadImageParams
 }
 
 type HeadImageResponseObject interface {
@@ -4848,6 +6504,7 @@ type HeadImage200ResponseHeaders struct {
 	AcceptRanges *string
 	CacheControl *string
 	ETag         *string
+	Vary         *string
 }
 
 type HeadImage200Response struct {
@@ -4864,6 +6521,9 @@ func (response HeadImage200Response) VisitHeadImageResponse(w http.ResponseWrite
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
 	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
 	w.WriteHeader(200)
 	return nil
 }
@@ -4872,6 +6532,7 @@ type HeadImage206ResponseHeaders struct {
 	AcceptRanges *string
 	CacheControl *string
 	ETag         *string
+	Vary         *string
 }
 
 type HeadImage206Response struct {
@@ -4888,6 +6549,9 @@ func (response HeadImage206Response) VisitHeadImageResponse(w http.ResponseWrite
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
 	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
 	w.WriteHeader(206)
 	return nil
 }
@@ -4897,6 +6561,22 @@ type HeadImage304Response struct {
 
 func (response HeadImage304Response) VisitHeadImageResponse(w http.ResponseWriter) error {
 	w.WriteHeader(304)
+	return nil
+}
+
+type HeadImage400Response struct {
+}
+
+func (response HeadImage400Response) VisitHeadImageResponse(w http.ResponseWriter) error {
+	w.WriteHeader(400)
+	return nil
+}
+
+type HeadImage401Response struct {
+}
+
+func (response HeadImage401Response) VisitHeadImageResponse(w http.ResponseWriter) error {
+	w.WriteHeader(401)
 	return nil
 }
 
@@ -4938,6 +6618,414 @@ type HeadImage500Response struct {
 func (response HeadImage500Response) VisitHeadImageResponse(w http.ResponseWriter) error {
 	w.WriteHeader(500)
 	return nil
+}
+
+type HeadImage503Response struct {
+}
+
+func (response HeadImage503Response) VisitHeadImageResponse(w http.ResponseWriter) error {
+	w.WriteHeader(503)
+	return nil
+}
+
+type CreateDirectUploadRequestObject struct {
+	Body *CreateDirectUploadJSONRequestBody
+}
+
+type CreateDirectUploadResponseObject interface {
+	VisitCreateDirectUploadResponse(w http.ResponseWriter) error
+}
+
+type CreateDirectUpload200JSONResponse DirectUploadResult
+
+func (response CreateDirectUpload200JSONResponse) VisitCreateDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDirectUpload400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response CreateDirectUpload400JSONResponse) VisitCreateDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDirectUpload401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response CreateDirectUpload401JSONResponse) VisitCreateDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDirectUpload403JSONResponse struct{ QuotaExceededJSONResponse }
+
+func (response CreateDirectUpload403JSONResponse) VisitCreateDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDirectUpload409JSONResponse struct {
+	DirectUploadUnavailableJSONResponse
+}
+
+func (response CreateDirectUpload409JSONResponse) VisitCreateDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDirectUpload413JSONResponse struct {
+	DirectUploadTooLargeJSONResponse
+}
+
+func (response CreateDirectUpload413JSONResponse) VisitCreateDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDirectUpload415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response CreateDirectUpload415JSONResponse) VisitCreateDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDirectUpload429JSONResponse struct {
+	TooManyUploadSessionsJSONResponse
+}
+
+func (response CreateDirectUpload429JSONResponse) VisitCreateDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDirectUpload500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response CreateDirectUpload500JSONResponse) VisitCreateDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDirectUpload503JSONResponse struct{ BusyJSONResponse }
+
+func (response CreateDirectUpload503JSONResponse) VisitCreateDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDirectUpload507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response CreateDirectUpload507JSONResponse) VisitCreateDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteDirectUploadRequestObject struct {
+	ID openapi_types.UUID `json:"id"`
+}
+
+type CompleteDirectUploadResponseObject interface {
+	VisitCompleteDirectUploadResponse(w http.ResponseWriter) error
+}
+
+type CompleteDirectUpload200JSONResponse ImageResult
+
+func (response CompleteDirectUpload200JSONResponse) VisitCompleteDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteDirectUpload400JSONResponse struct{ BadUploadJSONResponse }
+
+func (response CompleteDirectUpload400JSONResponse) VisitCompleteDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteDirectUpload401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response CompleteDirectUpload401JSONResponse) VisitCompleteDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteDirectUpload403JSONResponse struct{ QuotaExceededJSONResponse }
+
+func (response CompleteDirectUpload403JSONResponse) VisitCompleteDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteDirectUpload404JSONResponse struct {
+	UploadSessionNotFoundJSONResponse
+}
+
+func (response CompleteDirectUpload404JSONResponse) VisitCompleteDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteDirectUpload409JSONResponse struct {
+	DirectUploadMissingJSONResponse
+}
+
+func (response CompleteDirectUpload409JSONResponse) VisitCompleteDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteDirectUpload413JSONResponse struct{ UploadTooLargeJSONResponse }
+
+func (response CompleteDirectUpload413JSONResponse) VisitCompleteDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteDirectUpload415JSONResponse struct{ NotAnImageJSONResponse }
+
+func (response CompleteDirectUpload415JSONResponse) VisitCompleteDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteDirectUpload422JSONResponse struct{ ImageRefusedJSONResponse }
+
+func (response CompleteDirectUpload422JSONResponse) VisitCompleteDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteDirectUpload429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response CompleteDirectUpload429JSONResponse) VisitCompleteDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteDirectUpload500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response CompleteDirectUpload500JSONResponse) VisitCompleteDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteDirectUpload503JSONResponse struct{ StorageBusyJSONResponse }
+
+func (response CompleteDirectUpload503JSONResponse) VisitCompleteDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteDirectUpload507JSONResponse struct{ StorageFullJSONResponse }
+
+func (response CompleteDirectUpload507JSONResponse) VisitCompleteDirectUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type UploadImagesRequestObject struct {
@@ -4994,7 +7082,7 @@ func (response UploadImages401JSONResponse) VisitUploadImagesResponse(w http.Res
 	return err
 }
 
-type UploadImages403JSONResponse struct{ CrossOriginJSONResponse }
+type UploadImages403JSONResponse struct{ UploadForbiddenJSONResponse }
 
 func (response UploadImages403JSONResponse) VisitUploadImagesResponse(w http.ResponseWriter) error {
 
@@ -5090,7 +7178,7 @@ func (response UploadImages500JSONResponse) VisitUploadImagesResponse(w http.Res
 	return err
 }
 
-type UploadImages503JSONResponse struct{ BusyJSONResponse }
+type UploadImages503JSONResponse struct{ StorageBusyJSONResponse }
 
 func (response UploadImages503JSONResponse) VisitUploadImagesResponse(w http.ResponseWriter) error {
 
@@ -5110,6 +7198,1768 @@ func (response UploadImages503JSONResponse) VisitUploadImagesResponse(w http.Res
 type UploadImages507JSONResponse struct{ StorageFullJSONResponse }
 
 func (response UploadImages507JSONResponse) VisitUploadImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImagesRequestObject struct {
+	Params ListImagesParams
+}
+
+type ListImagesResponseObject interface {
+	VisitListImagesResponse(w http.ResponseWriter) error
+}
+
+type ListImages200JSONResponse ImagesResult
+
+func (response ListImages200JSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImages400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ListImages400JSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImages401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response ListImages401JSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImages429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListImages429JSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImages500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListImages500JSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImages503JSONResponse struct{ BusyJSONResponse }
+
+func (response ListImages503JSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteImageRequestObject struct {
+	ID openapi_types.UUID `json:"id"`
+}
+
+type DeleteImageResponseObject interface {
+	VisitDeleteImageResponse(w http.ResponseWriter) error
+}
+
+type DeleteImage200JSONResponse struct{ DoneJSONResponse }
+
+func (response DeleteImage200JSONResponse) VisitDeleteImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteImage400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response DeleteImage400JSONResponse) VisitDeleteImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteImage401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response DeleteImage401JSONResponse) VisitDeleteImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteImage403JSONResponse struct{ CrossOriginJSONResponse }
+
+func (response DeleteImage403JSONResponse) VisitDeleteImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteImage404JSONResponse struct{ ImageNotFoundJSONResponse }
+
+func (response DeleteImage404JSONResponse) VisitDeleteImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteImage429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response DeleteImage429JSONResponse) VisitDeleteImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteImage500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response DeleteImage500JSONResponse) VisitDeleteImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteImage503JSONResponse struct{ BusyJSONResponse }
+
+func (response DeleteImage503JSONResponse) VisitDeleteImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteImage507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response DeleteImage507JSONResponse) VisitDeleteImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeImageRequestObject struct {
+	ID openapi_types.UUID `json:"id"`
+}
+
+type DescribeImageResponseObject interface {
+	VisitDescribeImageResponse(w http.ResponseWriter) error
+}
+
+type DescribeImage200JSONResponse ImageResult
+
+func (response DescribeImage200JSONResponse) VisitDescribeImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeImage400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response DescribeImage400JSONResponse) VisitDescribeImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeImage401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response DescribeImage401JSONResponse) VisitDescribeImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeImage404JSONResponse struct{ ImageNotFoundJSONResponse }
+
+func (response DescribeImage404JSONResponse) VisitDescribeImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeImage429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response DescribeImage429JSONResponse) VisitDescribeImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeImage500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response DescribeImage500JSONResponse) VisitDescribeImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeImage503JSONResponse struct{ BusyJSONResponse }
+
+func (response DescribeImage503JSONResponse) VisitDescribeImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateImageRequestObject struct {
+	ID   openapi_types.UUID `json:"id"`
+	Body *UpdateImageJSONRequestBody
+}
+
+type UpdateImageResponseObject interface {
+	VisitUpdateImageResponse(w http.ResponseWriter) error
+}
+
+type UpdateImage200JSONResponse ImageResult
+
+func (response UpdateImage200JSONResponse) VisitUpdateImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateImage400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response UpdateImage400JSONResponse) VisitUpdateImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateImage401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response UpdateImage401JSONResponse) VisitUpdateImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateImage403JSONResponse struct{ CrossOriginJSONResponse }
+
+func (response UpdateImage403JSONResponse) VisitUpdateImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateImage404JSONResponse struct{ ImageNotFoundJSONResponse }
+
+func (response UpdateImage404JSONResponse) VisitUpdateImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateImage413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response UpdateImage413JSONResponse) VisitUpdateImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateImage415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response UpdateImage415JSONResponse) VisitUpdateImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateImage429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response UpdateImage429JSONResponse) VisitUpdateImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateImage500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response UpdateImage500JSONResponse) VisitUpdateImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateImage503JSONResponse struct{ BusyJSONResponse }
+
+func (response UpdateImage503JSONResponse) VisitUpdateImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateImage507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response UpdateImage507JSONResponse) VisitUpdateImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LinkImageRequestObject struct {
+	ID   openapi_types.UUID `json:"id"`
+	Body *LinkImageJSONRequestBody
+}
+
+type LinkImageResponseObject interface {
+	VisitLinkImageResponse(w http.ResponseWriter) error
+}
+
+type LinkImage200JSONResponse ImageLinkResult
+
+func (response LinkImage200JSONResponse) VisitLinkImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LinkImage400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response LinkImage400JSONResponse) VisitLinkImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LinkImage401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response LinkImage401JSONResponse) VisitLinkImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LinkImage403JSONResponse struct{ CrossOriginJSONResponse }
+
+func (response LinkImage403JSONResponse) VisitLinkImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LinkImage404JSONResponse struct{ ImageNotFoundJSONResponse }
+
+func (response LinkImage404JSONResponse) VisitLinkImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LinkImage413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response LinkImage413JSONResponse) VisitLinkImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LinkImage415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response LinkImage415JSONResponse) VisitLinkImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LinkImage429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response LinkImage429JSONResponse) VisitLinkImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LinkImage500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response LinkImage500JSONResponse) VisitLinkImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LinkImage503JSONResponse struct{ BusyJSONResponse }
+
+func (response LinkImage503JSONResponse) VisitLinkImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type JudgeImageRequestObject struct {
+	ID     openapi_types.UUID `json:"id"`
+	Params JudgeImageParams
+	Body   *JudgeImageJSONRequestBody
+}
+
+type JudgeImageResponseObject interface {
+	VisitJudgeImageResponse(w http.ResponseWriter) error
+}
+
+type JudgeImage200JSONResponse struct{ DoneJSONResponse }
+
+func (response JudgeImage200JSONResponse) VisitJudgeImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type JudgeImage400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response JudgeImage400JSONResponse) VisitJudgeImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type JudgeImage401JSONResponse struct{ InvalidSignatureJSONResponse }
+
+func (response JudgeImage401JSONResponse) VisitJudgeImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type JudgeImage404JSONResponse struct{ ImageNotFoundJSONResponse }
+
+func (response JudgeImage404JSONResponse) VisitJudgeImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type JudgeImage413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response JudgeImage413JSONResponse) VisitJudgeImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type JudgeImage415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response JudgeImage415JSONResponse) VisitJudgeImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type JudgeImage429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response JudgeImage429JSONResponse) VisitJudgeImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type JudgeImage500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response JudgeImage500JSONResponse) VisitJudgeImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type JudgeImage503JSONResponse struct{ BusyJSONResponse }
+
+func (response JudgeImage503JSONResponse) VisitJudgeImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type JudgeImage507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response JudgeImage507JSONResponse) VisitJudgeImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeUploadSessionsRequestObject struct {
+}
+
+type DescribeUploadSessionsResponseObject interface {
+	VisitDescribeUploadSessionsResponse(w http.ResponseWriter) error
+}
+
+type DescribeUploadSessions204ResponseHeaders struct {
+	TusChecksumAlgorithm *string
+	TusExtension         *string
+	TusMaxSize           *int64
+	TusResumable         *string
+	TusVersion           *string
+}
+
+type DescribeUploadSessions204Response struct {
+	Headers DescribeUploadSessions204ResponseHeaders
+}
+
+func (response DescribeUploadSessions204Response) VisitDescribeUploadSessionsResponse(w http.ResponseWriter) error {
+	if response.Headers.TusChecksumAlgorithm != nil {
+		w.Header().Set("Tus-Checksum-Algorithm", fmt.Sprint(*response.Headers.TusChecksumAlgorithm))
+	}
+	if response.Headers.TusExtension != nil {
+		w.Header().Set("Tus-Extension", fmt.Sprint(*response.Headers.TusExtension))
+	}
+	if response.Headers.TusMaxSize != nil {
+		w.Header().Set("Tus-Max-Size", fmt.Sprint(*response.Headers.TusMaxSize))
+	}
+	if response.Headers.TusResumable != nil {
+		w.Header().Set("Tus-Resumable", fmt.Sprint(*response.Headers.TusResumable))
+	}
+	if response.Headers.TusVersion != nil {
+		w.Header().Set("Tus-Version", fmt.Sprint(*response.Headers.TusVersion))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type CreateUploadSessionRequestObject struct {
+	Params CreateUploadSessionParams
+}
+
+type CreateUploadSessionResponseObject interface {
+	VisitCreateUploadSessionResponse(w http.ResponseWriter) error
+}
+
+type CreateUploadSession201ResponseHeaders struct {
+	Location      *string
+	TusResumable  *string
+	UploadExpires *string
+}
+
+type CreateUploadSession201Response struct {
+	Headers CreateUploadSession201ResponseHeaders
+}
+
+func (response CreateUploadSession201Response) VisitCreateUploadSessionResponse(w http.ResponseWriter) error {
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	if response.Headers.TusResumable != nil {
+		w.Header().Set("Tus-Resumable", fmt.Sprint(*response.Headers.TusResumable))
+	}
+	if response.Headers.UploadExpires != nil {
+		w.Header().Set("Upload-Expires", fmt.Sprint(*response.Headers.UploadExpires))
+	}
+	w.WriteHeader(201)
+	return nil
+}
+
+type CreateUploadSession400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response CreateUploadSession400JSONResponse) VisitCreateUploadSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateUploadSession401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response CreateUploadSession401JSONResponse) VisitCreateUploadSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateUploadSession403JSONResponse struct{ QuotaExceededJSONResponse }
+
+func (response CreateUploadSession403JSONResponse) VisitCreateUploadSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateUploadSession412JSONResponse struct {
+	TusVersionUnsupportedJSONResponse
+}
+
+func (response CreateUploadSession412JSONResponse) VisitCreateUploadSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateUploadSession413JSONResponse struct{ UploadTooLargeJSONResponse }
+
+func (response CreateUploadSession413JSONResponse) VisitCreateUploadSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateUploadSession429JSONResponse struct {
+	TooManyUploadSessionsJSONResponse
+}
+
+func (response CreateUploadSession429JSONResponse) VisitCreateUploadSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateUploadSession500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response CreateUploadSession500JSONResponse) VisitCreateUploadSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateUploadSession503JSONResponse struct{ BusyJSONResponse }
+
+func (response CreateUploadSession503JSONResponse) VisitCreateUploadSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateUploadSession507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response CreateUploadSession507JSONResponse) VisitCreateUploadSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelUploadRequestObject struct {
+	ID     openapi_types.UUID `json:"id"`
+	Params CancelUploadParams
+}
+
+type CancelUploadResponseObject interface {
+	VisitCancelUploadResponse(w http.ResponseWriter) error
+}
+
+type CancelUpload204ResponseHeaders struct {
+	TusResumable *string
+}
+
+type CancelUpload204Response struct {
+	Headers CancelUpload204ResponseHeaders
+}
+
+func (response CancelUpload204Response) VisitCancelUploadResponse(w http.ResponseWriter) error {
+	if response.Headers.TusResumable != nil {
+		w.Header().Set("Tus-Resumable", fmt.Sprint(*response.Headers.TusResumable))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type CancelUpload400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response CancelUpload400JSONResponse) VisitCancelUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelUpload401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response CancelUpload401JSONResponse) VisitCancelUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelUpload404JSONResponse struct {
+	UploadSessionNotFoundJSONResponse
+}
+
+func (response CancelUpload404JSONResponse) VisitCancelUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelUpload412JSONResponse struct {
+	TusVersionUnsupportedJSONResponse
+}
+
+func (response CancelUpload412JSONResponse) VisitCancelUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelUpload429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response CancelUpload429JSONResponse) VisitCancelUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelUpload500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response CancelUpload500JSONResponse) VisitCancelUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelUpload503JSONResponse struct{ BusyJSONResponse }
+
+func (response CancelUpload503JSONResponse) VisitCancelUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelUpload507JSONResponse struct{ DatabaseFullJSONResponse }
+
+func (response CancelUpload507JSONResponse) VisitCancelUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUploadSessionRequestObject struct {
+	ID openapi_types.UUID `json:"id"`
+}
+
+type GetUploadSessionResponseObject interface {
+	VisitGetUploadSessionResponse(w http.ResponseWriter) error
+}
+
+type GetUploadSession200JSONResponse UploadSessionResult
+
+func (response GetUploadSession200JSONResponse) VisitGetUploadSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUploadSession400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response GetUploadSession400JSONResponse) VisitGetUploadSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUploadSession401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response GetUploadSession401JSONResponse) VisitGetUploadSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUploadSession404JSONResponse struct {
+	UploadSessionNotFoundJSONResponse
+}
+
+func (response GetUploadSession404JSONResponse) VisitGetUploadSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUploadSession429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetUploadSession429JSONResponse) VisitGetUploadSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUploadSession500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetUploadSession500JSONResponse) VisitGetUploadSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUploadSession503JSONResponse struct{ BusyJSONResponse }
+
+func (response GetUploadSession503JSONResponse) VisitGetUploadSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HeadUploadSessionRequestObject struct {
+	ID     openapi_types.UUID `json:"id"`
+	Params HeadUploadSessionParams
+}
+
+type HeadUploadSessionResponseObject interface {
+	VisitHeadUploadSessionResponse(w http.ResponseWriter) error
+}
+
+type HeadUploadSession200ResponseHeaders struct {
+	CacheControl  *string
+	TusResumable  *string
+	UploadExpires *string
+	UploadLength  *int64
+	UploadOffset  *int64
+}
+
+type HeadUploadSession200Response struct {
+	Headers HeadUploadSession200ResponseHeaders
+}
+
+func (response HeadUploadSession200Response) VisitHeadUploadSessionResponse(w http.ResponseWriter) error {
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.TusResumable != nil {
+		w.Header().Set("Tus-Resumable", fmt.Sprint(*response.Headers.TusResumable))
+	}
+	if response.Headers.UploadExpires != nil {
+		w.Header().Set("Upload-Expires", fmt.Sprint(*response.Headers.UploadExpires))
+	}
+	if response.Headers.UploadLength != nil {
+		w.Header().Set("Upload-Length", fmt.Sprint(*response.Headers.UploadLength))
+	}
+	if response.Headers.UploadOffset != nil {
+		w.Header().Set("Upload-Offset", fmt.Sprint(*response.Headers.UploadOffset))
+	}
+	w.WriteHeader(200)
+	return nil
+}
+
+type HeadUploadSession400Response struct {
+}
+
+func (response HeadUploadSession400Response) VisitHeadUploadSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(400)
+	return nil
+}
+
+type HeadUploadSession401Response struct {
+}
+
+func (response HeadUploadSession401Response) VisitHeadUploadSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(401)
+	return nil
+}
+
+type HeadUploadSession404Response struct {
+}
+
+func (response HeadUploadSession404Response) VisitHeadUploadSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(404)
+	return nil
+}
+
+type HeadUploadSession412Response struct {
+}
+
+func (response HeadUploadSession412Response) VisitHeadUploadSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(412)
+	return nil
+}
+
+type HeadUploadSession429Response struct {
+}
+
+func (response HeadUploadSession429Response) VisitHeadUploadSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(429)
+	return nil
+}
+
+type HeadUploadSession500Response struct {
+}
+
+func (response HeadUploadSession500Response) VisitHeadUploadSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(500)
+	return nil
+}
+
+type HeadUploadSession503Response struct {
+}
+
+func (response HeadUploadSession503Response) VisitHeadUploadSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(503)
+	return nil
+}
+
+type ContinueUploadRequestObject struct {
+	ID     openapi_types.UUID `json:"id"`
+	Params ContinueUploadParams
+	Body   io.Reader
+}
+
+type ContinueUploadResponseObject interface {
+	VisitContinueUploadResponse(w http.ResponseWriter) error
+}
+
+type ContinueUpload204ResponseHeaders struct {
+	ContentLocation *string
+	TusResumable    *string
+	UploadExpires   *string
+	UploadOffset    *int64
+}
+
+type ContinueUpload204Response struct {
+	Headers ContinueUpload204ResponseHeaders
+}
+
+func (response ContinueUpload204Response) VisitContinueUploadResponse(w http.ResponseWriter) error {
+	if response.Headers.ContentLocation != nil {
+		w.Header().Set("Content-Location", fmt.Sprint(*response.Headers.ContentLocation))
+	}
+	if response.Headers.TusResumable != nil {
+		w.Header().Set("Tus-Resumable", fmt.Sprint(*response.Headers.TusResumable))
+	}
+	if response.Headers.UploadExpires != nil {
+		w.Header().Set("Upload-Expires", fmt.Sprint(*response.Headers.UploadExpires))
+	}
+	if response.Headers.UploadOffset != nil {
+		w.Header().Set("Upload-Offset", fmt.Sprint(*response.Headers.UploadOffset))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type ContinueUpload400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ContinueUpload400JSONResponse) VisitContinueUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ContinueUpload401JSONResponse struct{ NotLoggedInJSONResponse }
+
+func (response ContinueUpload401JSONResponse) VisitContinueUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ContinueUpload403JSONResponse struct{ QuotaExceededJSONResponse }
+
+func (response ContinueUpload403JSONResponse) VisitContinueUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ContinueUpload404JSONResponse struct {
+	UploadSessionNotFoundJSONResponse
+}
+
+func (response ContinueUpload404JSONResponse) VisitContinueUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ContinueUpload409JSONResponse struct{ OffsetMismatchJSONResponse }
+
+func (response ContinueUpload409JSONResponse) VisitContinueUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ContinueUpload412JSONResponse struct {
+	TusVersionUnsupportedJSONResponse
+}
+
+func (response ContinueUpload412JSONResponse) VisitContinueUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ContinueUpload413JSONResponse struct{ UploadTooLargeJSONResponse }
+
+func (response ContinueUpload413JSONResponse) VisitContinueUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ContinueUpload415JSONResponse struct{ NotAnImageJSONResponse }
+
+func (response ContinueUpload415JSONResponse) VisitContinueUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ContinueUpload422JSONResponse struct{ ImageRefusedJSONResponse }
+
+func (response ContinueUpload422JSONResponse) VisitContinueUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ContinueUpload429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ContinueUpload429JSONResponse) VisitContinueUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimitLimit != nil {
+		w.Header().Set("RateLimit-Limit", fmt.Sprint(*response.Headers.RateLimitLimit))
+	}
+	if response.Headers.RateLimitRemaining != nil {
+		w.Header().Set("RateLimit-Remaining", fmt.Sprint(*response.Headers.RateLimitRemaining))
+	}
+	if response.Headers.RateLimitReset != nil {
+		w.Header().Set("RateLimit-Reset", fmt.Sprint(*response.Headers.RateLimitReset))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ContinueUpload460JSONResponse struct{ ChecksumMismatchJSONResponse }
+
+func (response ContinueUpload460JSONResponse) VisitContinueUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(460)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ContinueUpload500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ContinueUpload500JSONResponse) VisitContinueUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ContinueUpload503JSONResponse struct{ StorageBusyJSONResponse }
+
+func (response ContinueUpload503JSONResponse) VisitContinueUploadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ContinueUpload507JSONResponse struct{ StorageFullJSONResponse }
+
+func (response ContinueUpload507JSONResponse) VisitContinueUploadResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -7786,9 +11636,51 @@ type StrictServerInterface interface {
 	// HeadImage Ask about a picture
 	// (HEAD /static/image/{name})
 	HeadImage(ctx context.Context, request HeadImageRequestObject) (HeadImageResponseObject, error)
+	// CreateDirectUpload Begin an upload to the storage itself
+	// (POST /upload/direct)
+	CreateDirectUpload(ctx context.Context, request CreateDirectUploadRequestObject) (CreateDirectUploadResponseObject, error)
+	// CompleteDirectUpload Complete an upload to the storage itself
+	// (POST /upload/direct/{id})
+	CompleteDirectUpload(ctx context.Context, request CompleteDirectUploadRequestObject) (CompleteDirectUploadResponseObject, error)
 	// UploadImages Upload pictures
 	// (POST /upload/file)
 	UploadImages(ctx context.Context, request UploadImagesRequestObject) (UploadImagesResponseObject, error)
+	// ListImages List my pictures
+	// (GET /upload/images)
+	ListImages(ctx context.Context, request ListImagesRequestObject) (ListImagesResponseObject, error)
+	// DeleteImage Delete a picture
+	// (DELETE /upload/images/{id})
+	DeleteImage(ctx context.Context, request DeleteImageRequestObject) (DeleteImageResponseObject, error)
+	// DescribeImage See one of my pictures
+	// (GET /upload/images/{id})
+	DescribeImage(ctx context.Context, request DescribeImageRequestObject) (DescribeImageResponseObject, error)
+	// UpdateImage Change the title or visibility of a picture
+	// (PATCH /upload/images/{id})
+	UpdateImage(ctx context.Context, request UpdateImageRequestObject) (UpdateImageResponseObject, error)
+	// LinkImage Make a link to a private picture
+	// (POST /upload/images/{id}/link)
+	LinkImage(ctx context.Context, request LinkImageRequestObject) (LinkImageResponseObject, error)
+	// JudgeImage Release or refuse a picture
+	// (POST /upload/images/{id}/verdict)
+	JudgeImage(ctx context.Context, request JudgeImageRequestObject) (JudgeImageResponseObject, error)
+	// DescribeUploadSessions Ask what the server knows of the tus protocol
+	// (OPTIONS /upload/session)
+	DescribeUploadSessions(ctx context.Context, request DescribeUploadSessionsRequestObject) (DescribeUploadSessionsResponseObject, error)
+	// CreateUploadSession Begin an upload in pieces
+	// (POST /upload/session)
+	CreateUploadSession(ctx context.Context, request CreateUploadSessionRequestObject) (CreateUploadSessionResponseObject, error)
+	// CancelUpload Give an upload in pieces up
+	// (DELETE /upload/session/{id})
+	CancelUpload(ctx context.Context, request CancelUploadRequestObject) (CancelUploadResponseObject, error)
+	// GetUploadSession See how far an upload in pieces is
+	// (GET /upload/session/{id})
+	GetUploadSession(ctx context.Context, request GetUploadSessionRequestObject) (GetUploadSessionResponseObject, error)
+	// HeadUploadSession Ask from where to go on
+	// (HEAD /upload/session/{id})
+	HeadUploadSession(ctx context.Context, request HeadUploadSessionRequestObject) (HeadUploadSessionResponseObject, error)
+	// ContinueUpload Send a piece
+	// (PATCH /upload/session/{id})
+	ContinueUpload(ctx context.Context, request ContinueUploadRequestObject) (ContinueUploadResponseObject, error)
 	// SendCode Get a verification code
 	// (POST /users/code)
 	SendCode(ctx context.Context, request SendCodeRequestObject) (SendCodeResponseObject, error)
@@ -8196,10 +12088,11 @@ func (sh *strictHandler) GetReadiness(w http.ResponseWriter, r *http.Request) {
 }
 
 // GetImage operation middleware
-func (sh *strictHandler) GetImage(w http.ResponseWriter, r *http.Request, name ImageName) {
+func (sh *strictHandler) GetImage(w http.ResponseWriter, r *http.Request, name ImageName, params GetImageParams) {
 	var request GetImageRequestObject
 
 	request.Name = name
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.GetImage(ctx, request.(GetImageRequestObject))
@@ -8222,10 +12115,11 @@ func (sh *strictHandler) GetImage(w http.ResponseWriter, r *http.Request, name I
 }
 
 // HeadImage operation middleware
-func (sh *strictHandler) HeadImage(w http.ResponseWriter, r *http.Request, name ImageName) {
+func (sh *strictHandler) HeadImage(w http.ResponseWriter, r *http.Request, name ImageName, params HeadImageParams) {
 	var request HeadImageRequestObject
 
 	request.Name = name
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.HeadImage(ctx, request.(HeadImageRequestObject))
@@ -8240,6 +12134,63 @@ func (sh *strictHandler) HeadImage(w http.ResponseWriter, r *http.Request, name 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(HeadImageResponseObject); ok {
 		if err := validResponse.VisitHeadImageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateDirectUpload operation middleware
+func (sh *strictHandler) CreateDirectUpload(w http.ResponseWriter, r *http.Request) {
+	var request CreateDirectUploadRequestObject
+
+	var body CreateDirectUploadJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateDirectUpload(ctx, request.(CreateDirectUploadRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateDirectUpload")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateDirectUploadResponseObject); ok {
+		if err := validResponse.VisitCreateDirectUploadResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CompleteDirectUpload operation middleware
+func (sh *strictHandler) CompleteDirectUpload(w http.ResponseWriter, r *http.Request, id openapi_types.UUID) {
+	var request CompleteDirectUploadRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CompleteDirectUpload(ctx, request.(CompleteDirectUploadRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CompleteDirectUpload")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CompleteDirectUploadResponseObject); ok {
+		if err := validResponse.VisitCompleteDirectUploadResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -8273,6 +12224,343 @@ func (sh *strictHandler) UploadImages(w http.ResponseWriter, r *http.Request, pa
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UploadImagesResponseObject); ok {
 		if err := validResponse.VisitUploadImagesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListImages operation middleware
+func (sh *strictHandler) ListImages(w http.ResponseWriter, r *http.Request, params ListImagesParams) {
+	var request ListImagesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListImages(ctx, request.(ListImagesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListImages")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListImagesResponseObject); ok {
+		if err := validResponse.VisitListImagesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteImage operation middleware
+func (sh *strictHandler) DeleteImage(w http.ResponseWriter, r *http.Request, id openapi_types.UUID) {
+	var request DeleteImageRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteImage(ctx, request.(DeleteImageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteImage")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteImageResponseObject); ok {
+		if err := validResponse.VisitDeleteImageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DescribeImage operation middleware
+func (sh *strictHandler) DescribeImage(w http.ResponseWriter, r *http.Request, id openapi_types.UUID) {
+	var request DescribeImageRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DescribeImage(ctx, request.(DescribeImageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DescribeImage")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DescribeImageResponseObject); ok {
+		if err := validResponse.VisitDescribeImageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// UpdateImage operation middleware
+func (sh *strictHandler) UpdateImage(w http.ResponseWriter, r *http.Request, id openapi_types.UUID) {
+	var request UpdateImageRequestObject
+
+	request.ID = id
+
+	var body UpdateImageJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateImage(ctx, request.(UpdateImageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateImage")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(UpdateImageResponseObject); ok {
+		if err := validResponse.VisitUpdateImageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// LinkImage operation middleware
+func (sh *strictHandler) LinkImage(w http.ResponseWriter, r *http.Request, id openapi_types.UUID) {
+	var request LinkImageRequestObject
+
+	request.ID = id
+
+	var body LinkImageJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.LinkImage(ctx, request.(LinkImageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LinkImage")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(LinkImageResponseObject); ok {
+		if err := validResponse.VisitLinkImageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// JudgeImage operation middleware
+func (sh *strictHandler) JudgeImage(w http.ResponseWriter, r *http.Request, id openapi_types.UUID, params JudgeImageParams) {
+	var request JudgeImageRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body JudgeImageJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.JudgeImage(ctx, request.(JudgeImageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "JudgeImage")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(JudgeImageResponseObject); ok {
+		if err := validResponse.VisitJudgeImageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DescribeUploadSessions operation middleware
+func (sh *strictHandler) DescribeUploadSessions(w http.ResponseWriter, r *http.Request) {
+	var request DescribeUploadSessionsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DescribeUploadSessions(ctx, request.(DescribeUploadSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DescribeUploadSessions")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DescribeUploadSessionsResponseObject); ok {
+		if err := validResponse.VisitDescribeUploadSessionsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateUploadSession operation middleware
+func (sh *strictHandler) CreateUploadSession(w http.ResponseWriter, r *http.Request, params CreateUploadSessionParams) {
+	var request CreateUploadSessionRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateUploadSession(ctx, request.(CreateUploadSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateUploadSession")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateUploadSessionResponseObject); ok {
+		if err := validResponse.VisitCreateUploadSessionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CancelUpload operation middleware
+func (sh *strictHandler) CancelUpload(w http.ResponseWriter, r *http.Request, id openapi_types.UUID, params CancelUploadParams) {
+	var request CancelUploadRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelUpload(ctx, request.(CancelUploadRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelUpload")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CancelUploadResponseObject); ok {
+		if err := validResponse.VisitCancelUploadResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetUploadSession operation middleware
+func (sh *strictHandler) GetUploadSession(w http.ResponseWriter, r *http.Request, id openapi_types.UUID) {
+	var request GetUploadSessionRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetUploadSession(ctx, request.(GetUploadSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetUploadSession")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetUploadSessionResponseObject); ok {
+		if err := validResponse.VisitGetUploadSessionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// HeadUploadSession operation middleware
+func (sh *strictHandler) HeadUploadSession(w http.ResponseWriter, r *http.Request, id openapi_types.UUID, params HeadUploadSessionParams) {
+	var request HeadUploadSessionRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.HeadUploadSession(ctx, request.(HeadUploadSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "HeadUploadSession")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(HeadUploadSessionResponseObject); ok {
+		if err := validResponse.VisitHeadUploadSessionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ContinueUpload operation middleware
+func (sh *strictHandler) ContinueUpload(w http.ResponseWriter, r *http.Request, id openapi_types.UUID, params ContinueUploadParams) {
+	var request ContinueUploadRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	request.Body = r.Body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ContinueUpload(ctx, request.(ContinueUploadRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ContinueUpload")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ContinueUploadResponseObject); ok {
+		if err := validResponse.VisitContinueUploadResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -8851,267 +13139,378 @@ func (sh *strictHandler) RefreshSession(w http.ResponseWriter, r *http.Request, 
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L17cyPHdTf8VbrmTZV2nQEJgHeyUk9xb1pKKy1Ncr22hH2DBqYBtDjohqYbBGEtqyTHsuRYlziRFVuR",
-	"k9hlxYqdWHbi15LXF32XvCJ39Ve+wlN9unumBxjcsauVtKnUWiRnpm+nz/38zgtelTdbnBEmhbf5gtcg",
-	"OCAR/Od2GPKO+o+AiGpEW5Jy5m16Bw2CmkQ2eCCQbGCJZIMK1MKygSQ+JMLzPVFtkCZWr8pui3ibnpAR",
-	"ZXXv5MT3rvEq1l/q/fDNBokIkhzVOWLkWI740B6W5BptUgn/9H/uKu+gJmZdFJHn20RIgZq4i6q8SRCW",
-	"iLMqyRqAMknqJEqPsEeamDI18OBReA3JBmkiHBEUkpqc4OOCZEx/uyZJhBr284JUOQsEwmGYGqqCq4cj",
-	"hyIy6sL3xh5GciSjLsJ1TFnq803KaLPd9DYLftZQ+0QIytlFzg8pyaYdoR9Rq8AMXV1BLVwnI8765s2b",
-	"223ZIEzSKpYZH97HXUONGFUIjkiEJD8kDFGBsDgkAarxaOggJ77XwhFuEmnIfycgzRaXhFW7T5Juxs4h",
-	"hptEfVffAENm9k4QVA0pYRI11aVA7ZaPKurPGEWYBbyJbtzYubSAYEfUd+zrHSobJSbtrw9JV60h4IwA",
-	"zSLMAoSZ6JCIBCh+TM2iuIwavB2JhZI6MnKMm61QLXGlVqiu4TzJFYKVSm65tkpyG5XVQi5fW60tVQu1",
-	"dbxS9HyPqkXp6+/5nlqbt+luQk7tgruDLSwlidRb/++zpdJxsZArlY7XyK0X1v1Ccf3kLzw/a5MjIlqc",
-	"CaJZTLXK20xeogJXQhKoX1U5k4TBhcCtVkg1t1h8TmiWES/rBS/AEus3AuJtFvLFvO81Rd3b9O799t9O",
-	"3/zw9MP/uvfTX56+9O7dt94HKkqm/hcRqXmb3v+zmDC/Rf1XsXg5ini0R0Q7lHrG6WNX42zCxmM9eTge",
-	"u4AT37uAgz19lrMtJ19QQ0tMQ+FtPvuCV6MkDLxNb7HV4ExdmIhg+Ip3+vHLpz/5pXdyy67/9OX3Tt/8",
-	"1qc//uez//7BPFeeL+iVW1qlAjEu0REOabCFyma2ZX0xOnAPOKrRY7MtN1ohxzMdcnHwrtAmrpPFvLsv",
-	"n3z0t5/88V9P/+nPd7/7yicfvX7vb/70yUd37v77HWenBj8y311jXF3RJtxuhBHMGpVhzuUtVIRnMGrR",
-	"qmxHRO0rabZkF/6yvIkk55o9mwcEbCgPugecX8NRncyypxv5/Hp8cT748Ow33/rkT/9w7+NXTn/28/nt",
-	"ghpE006FB8DRQjVvxToxQ6vL6El6ARbVFt0ZF1O0izl79/XTv/3J6Y/ev/v7l04//tH//vG1ex98ePf9",
-	"10//7o3T77x+74MfzHV5Rb08QaIjEqkFVtqii3gENyQiOOhuJSIVYRC7ZZDMOZDBZc93lS/nL4PmZp5e",
-	"dMQ7TO0ibslqAysmRKNZmWqh6NDG6cuvnv7qtbNX/+6TO3fO3r3z6S9eu/fBS/O8KoXiJhI8PCKwlxe3",
-	"dw8uXt0GkScICxCVwsg+hEOuJIrvXeTNJme7WIgOj2Zd7MYA5sJIJx7BZbwffOfuv7507+NXPrnzxulH",
-	"H937+UuayM5e/+knH734yUe/cHny6GfnuI8bmhoZ6aCWmbiiScVIqrBheutYLaTVWeVUTCF333r/7FUl",
-	"ds/++/3T77xmLtw//fbsjffu/ugPp3+arywyFw6kIQL9q06FBLUIh+bChbyOKEOUCUkwSOeLERfiekTr",
-	"lM247LWYz3zv7+/+4cf3Pnz/7i9/pBnoXNe5piRDJeIdQSJ1DYzBZSRJFTRtVIt4E2HGZUM9RCVRa72E",
-	"Ja5gQa60w3BGproak/F//vD0W+/f/fc7n/7jb5XA/N1/z5WLrsKhahHIOIo4b4I1pU5RnXZglrSl2GqD",
-	"sjrqYIEOSUvCgpViNMNCYwWSH06wKhg1Yzk70mruam5pc2KPtMVsrHkjX0j03Q/eQz2aOjr98L/uvvW+",
-	"YjYv/+6TP7w9b8JUw+sL2DtwhSjWDCakJUijL8I2KJXnaS6v8DabVRVciYnS6m+KOt+do7KvBklTpGhX",
-	"G1YNi9ezR2qzHmcR7ti4mm2y4F+9dvaD3569+rbiuq//y+mP33RFzrCn5rhFqz26a7UtEa/VlPITYDX5",
-	"ABTZNfexBhauWntMQlBqd5gyKXEIg87Iswp9iuDpd17+9G/e//StH9374IO5sq2CUluaxHAkxaM7EWd1",
-	"xJmjFG6B/qJEEiy+QVAVtwVBbRaAIuzYVYHeCzCs9kgtIqJxwA/JjCKrEHNxLY5PP/yv05/95uwHr2pJ",
-	"/ekrr5+9/ev5S+rCqrUaYSGJY6bNDhnvMB8IgYeBryhG7ZF1Eal9IixQ9FPIF9Y2EZXA7yPSCnGVBKhC",
-	"ajwiPhLc7LN+r2Pf88DhWKfsQvfG3rU5XNMH52VQ10WtKaTsMIunKiGvtmWENwJWP5eFF1bSC//0Bx+f",
-	"vfsvZ+/+QlOMpqHTv3vt7B9/d+/P/3D68nta4/3fP7529urbmrZO//ji6c+/N1faWlG2NdiUilhCXq+T",
-	"QCkLNR4htWe+dpghtQowGoj1WhDG2/XGGFv4FDi7n+YSHOKzSu1Ean3y0etnb31w9tpL9z54T4vns7d/",
-	"P1ePzQaIL7VY4ECB1qKoQE0ekC2kmE959/r+AVpsC2VJhopYegzROAowzATVD8EM1D4xkIozisPiBOLw",
-	"zV/onURP7F5+/P9/8aXdp9W/j+9cQad//xq6SSq7SAtDVzpO8NIchWVxE/w/oVUo1OA+2n36cR+poXkE",
-	"I2+hjZgDWI8J46jZDiVt4UiCN8nT230NiH5nVntmNW3o3weLbRX8YCDU1F0jQhhZwCPLumOTzUYeHEq8",
-	"efNmrjcKMIwoe4MGljztfl2PbiohPR/XgaOMAtubt5JRsJpoyp4HLUOxsIF7+yA2dC+2vGfcw6UeT8Kv",
-	"3zl79xeuM+H05Vf1j3Pd2KUeT4L22MVrOvG9XVwnE/n1p5ma70lyLBcbshmO/wk1s+HOevA7u576eEGT",
-	"OZA/8yUlPmS7pGwfMqxtPD/yw7CmTMfxg/IVq3lN5hJ7GCh7zSGDAaqxJYQJfWAPA0HM5gNTH57Uin4Y",
-	"Vj2WCW0XCFbNFR5VaBCQLxDVjmGN7Gr/2UQy92FY/XhC9oDzpzDrXsE0hDjn52JtBTdEq6nWKmkCFPkl",
-	"5+82G2kyDm+ThXJxstNQLp9OjXKzjXKpXKaxPpK80fMhk7c05kfU0zYZaXphZQjEaGLic8LcHhHA3Ajg",
-	"BhPtVotHkgRPkYDiA0gx+lxQQb89b6149dKkxujDwNQHmaT6nOuUs6e53Aff04zOx9jrevbOt1zH2ek/",
-	"/en0V787e/Xt03d/ffranbvvfPvsu987e/fO6ZsfztXPaIQyb5EIS/BXsACOUM1Q50s2qEAgsiPI+4hg",
-	"/XYnhIxgsfNxxQ7KU2h9npIUILOpQdARiWjNrF77aV3PRmEJ3P5UILVvqN1Se2sCBvD3jX4aTNIclPid",
-	"LlAJ/Go+pxW7NXTCzN1/fSkz8nLvjQ9P33z787bDHmT9kutq//qTZB/nSoHHEpVt3nd5C+E4UGOyF6q8",
-	"SYRO6UEdMH2UkqisGt4ijARpWehmkA+THvFzMEOZS5KSh72VzmA+0UnNLKCsrpTSmWmh0E8Lb37/0xdf",
-	"Ov3Zb+799j03R+3TV+abo6YG1wcJFFDl7TAALbxCIK0ENNXP1Blhtn4e2QGFfGE9Hey896s/n/7sfuQI",
-	"qKH0rrUFiSAMZfMEDJkDAUoe4foXIhVHZ7yTOBk12w9hFPWLSjzO6BZe778zr76j/h9uzr2PX7mfqZ0F",
-	"8DqaAKJaIKRgheBgb2CGMGpS1pYE4ToHT/yGo+tr5QC8GVZDAAPY1/+NgyBSH0pKCOpUy6xMi+GRSdDP",
-	"MyZ3GAzjGctZQZyz//jJ2Q9+DRnR7/RT2tmrb3/yp4/vvvV+TJxzZS1DXQsdTCUkTbQFMST6iHgmJ54J",
-	"nAnDGPNSOotea9Gf/vT7d3//0n3OPX/kXpgLOUzpWhhGE2vZhtpF/cUcjODaanfe+uSjO6h3FD/1m+Nc",
-	"p9PJ1XjUzLWjkDA1WJCqaXHM4++8fPqr39/9zR9O//l7cyU515ehVB7FfWBNSHZbRBfBGS+vxIeEIaVK",
-	"qPPRRUDzKFwpOlfO1PHAauddu1JMnNdG49FFnk7wcSWPnqIXIMwehugcZojD26ZU0+jT59X6wc1zERYw",
-	"k1K03KcU3YeUg5ntRx9hcQgaI4ZiBJMM/cVIvHAGMdWMkh5RCYFnHARUfQGHuxFvkUhSpZzUcCiI31f3",
-	"jCVq4BaYutobYYM/nu+1nNdf8MiRLdTuL6xlpEOENMZ0jUZCvU4laYpRW2Anfll9XZ2PqdvEUYS7nu8d",
-	"53gUKH5aOPE9KM3um0BZp2KWLcWrp6CydwvhCqjMJpAXYpiXYl9Yepteu02DvkpRZ8iiLhq1tUzP2i24",
-	"Fb/DK8+RKkzbruOSoZH7dAhVc3txGF6vAV8ftrn7bUjHgSuvmLSzMkO5434ppq/UZwq9G6S+6etJDtsk",
-	"fdiT7dJ+HKGVE+wXrg4q+He+4fkeYe2mWoANC3q+BxmJ9n9zNe2BgR95G0rstYWd09m+vgc5T7lIV1f4",
-	"nr2yuWoDs3r6VxFoDL4HBpn7QMRrNHR/E5CQqCnnjG5FtH9VSB7peR9rpUE9aiO1ajX2v2gz/rsyoHMV",
-	"0qAscA4ni+p9tW08yto1jgIaICqdLWsL2C4cNHW9vo6WDxthSY2g7c9sdmKNUy3KJapCnXnEm1u6ONV4",
-	"6hwfAVQlDxxwWQ0oM2EfmPq+QwgxcwiwJDlJm0M/vAo8+4hWBwAO6L+NWgeN9RVISh824MqJ79EgezDg",
-	"To8JRAN07saNnUtHa+cn4XZ9lxkeNxfIkkRycPHCYWuH3XYj4Ca77kAGut4Sys06E1x6K6fHYWjAr3tX",
-	"Dh/IXFJUbdAjkoXI8MzOLuTWulteoQxH3X4wAt+7oP+SeY6VriQCMCriap+xvqnY/G47anFBBjA8HGtQ",
-	"dc4tLsUQ1mf5lOZHOVv9D0yJxNyn/66byTg5i72TodVGos1hJi37c0WdriUesBSnSPcxgfSfY3AK35id",
-	"hXyh6PleEx9fI6wuG97mcn5jNWO2emWjgpENo0K2kk0e9rx7Hr0UZrfSfiqL2NT7+5MLym29sdYM4gzq",
-	"WjqgTfVodMctGhGxkyEfr/AsZJYGfA8OTadzOnRJmVxd9vqQWXoEi9LNssYbhAVj1TkdN8AMVUgKVGWC",
-	"4fv4m5mL7+zDsGOYQrMb/yg+K70uprGZ9Dr7lVk5vWLrcSWattxgzGkYfOrYxmbwFzmrUUVSmVrjgWuK",
-	"xdPzEaEQwuU11AHO1or4ERGo0+AGBIgqc5XXUIXLhp8KhDFwj2YTw7Dlfc2xizUdJPrl6KwK89zJSfYW",
-	"yAhXhxyjjNoZpwgFx9V2k4BEHvjZg0wbLvU6ogx9Y/upa2OKvYgEhEmKQzFAVlDtCIJwuy5J8NNWdXyU",
-	"W3BCRi1LpGVSszW3sxqkNcbCDSJ6VRyGmgvq57dAGeJttSbf1OgJqSjLWCMCiQbv6FduCBLltuv6PBJM",
-	"ptNfv3n2wzfibJW0fFxdzpKOE9PVpBJVSBzJbajRzNgSCzegrlpIsLpaifaHtEmjaEZfvjFq8jQuVuIW",
-	"itdc4TwkmA0Q11kM45Ix0KZgeoQFBolsoMslwoIE24Msl55UXf20j9oMQoRK1AARhbwu1B5oN8l4Nk6f",
-	"58POZNgeTCEhx9uHz0o6xoc7k3S0X5mLdLQOgalkYuqgxpaJFtpiulnrk9XJaxQccWDIiThyT0IB0Isi",
-	"Qy0aa1GckckXNKuf7gHQaI8uGXZwV6AyPyxPZMWPIE5wQduYwJD1+ggiLazdrOjIg0SMHCkRBbahZjdN",
-	"ghll9QVUOD4+hkgFrihhBSW+PirCb9VvSszGM3y0Ef/WiVcslFiJ3dYC+Da6enCwi26jex/89uyHb6Db",
-	"dhx0Wz2Ty+VQxr/qT4V8voBuo+V8Ht1GLjIdug3oh1lgcvGbRXhzA91GI8GF4HM2wcLukdL8NBiQU2zg",
-	"o1ZIsCC2NNIOtgSDLSeDDa4/HDRYuqoBdYmMB7O/1q75eFA13HJRrbMnkGO2Z3DsJf7ECsxbbbIbAjHv",
-	"90Ut4tdW49fcil90G+2mdic93TV4Se1UP+wRuo1sKF0DEiWFLTpkFul0yvhj67D2DXftIzN70G203ZOM",
-	"g1GTg8qK6zze7g6m6i8hlTIk8YgbGSPCWMOTPNRe9ub0RI4RHI+axNxDrM7ajFvIx6c8fv6yOgmHvIQO",
-	"rWQlGcPmOmX+dlR1titwWGNmGxqayU4QzFikHagYU8UglLiErMAu08yry9uaQaEWiQTvobXCUv/VGJI4",
-	"a69kYi+AskkizVLi2fcFJOPxlmPimCX9x6WVnoydNHGm8nbiSawkWzkbzAa6jZ7O0sLBrEpUcTOjOjWg",
-	"ezG/kJxDbhGYBQhr7BY7y4R3jISSsecC/sxhB+MWqscDrfUO9Mp/3vvgpXs//eWnr7x++rPX9d7/7x9f",
-	"++SjO6e/+u7py+/f+/8+vPdzRSefvvji6St34jlsmwloxAHFO4AVyQ6tWgCZeJIxfoxSiRT141pyQOuJ",
-	"lMhKLNVXKI0XZdOd7Sc2YsIemXAfC5rM5Ot476oNzhUtmTx2M1Ax30NMLliN/XJGnaF+v+gK7kFAqYZj",
-	"tCGrgwR9EKbxp4BFAHWPD7yBbqPrLOz2YmQo6xGeSuVj4GqVtKQzeWAfwET6s0NS07Z7Chkd8evLztpf",
-	"PPuPn+iP3H3n23pumiG4lz2eDWXAVszH7fdWYrrpgSvLohi7jfbl1YRiBoN6WYk/DIkr/uJazxdPf33n",
-	"9IOPUrszBKtLf2ZDU8gK7FImyha6jfYHVPXytlINLOfb0BSipdVI5FYzwXSa+nAhvGEIAvj7OBl67tHa",
-	"pLqRQyzHh3zvww9O//ztAYes9yOFnW+/oMlkBcguGx8oYQmygQJOtNZpUtcMvg9AFsXfXIWdVSfenzNu",
-	"t1Lnp6vp1dphGL+6Fl/bQWllidx18r9oalIkmcp6fCl7sIZ7rAFbJNdzLzeMCgdnqeTcm98/e/8np398",
-	"UzGVN947ffMfz3783r1XfnH27n+cvau0qVgzvUSOSMhboCc2lcDlirNo+1gkPQJAb9V7iKsNyuJxHRVu",
-	"bLhFuzXjVx6p0ZJwIICAA8IqgKNA1hdkPAFcD2CQQnq8Umx9KJKDChNA7YW6I0hpBuguQH9T8tSH0gio",
-	"IQMwM4DUBrglyKdTjM8HbEVAJFSMwgcsPUBWhixXReY+AFlBNcKGeWRd/bPhq526lY4JLRWzY0Jqlbkj",
-	"HDHcVOb7sxbxboe1ILljW1tuTql7L9yMm07Xm1WWxkZKI7/qaMkB5/scvDipYoX+0sXeEqB+jGX9wcsQ",
-	"wwq8/rR037Pzcl7JAvhTgyc/7tlElt7SmD7cY78PS9/3LisBbEDXU8BcfVmY8YTh72q6aZxO8/MlLUOS",
-	"x3c1cGOC2whTVUwZAFj6M6zVPsiG890+cLV0qcyApNwe9HNz1FUYPxNo9Zb1snzGLqfE09PncIrzhLMD",
-	"9S0cSWGz6+JmESSxqrVXvdPojpv1p/cDRh2W87c00BmGJDnWIcIW4a2Q+BahJMSs3lbSpLcXRisiNRKJ",
-	"ufvOzComO9frLPFIAKYaZHuYrd0ynrWItAiWQqe+WI9DHxGYvO7+HXpi//rTqMUV14sQZZLHWdM+MmVU",
-	"0CxBJ5rY/iOpUFHc72HIliUp5A/mkPqSMvUGxNMYeFCzut95Dalj6aKa5qxTOasTRjC2t/pxZQ5G2cHo",
-	"tiDRYwLV9SNJLk+NNDGkIpn/AUGfmadzlTfJAa0eksnTTG7sXdMHCAEmrOyir1HSQZTNIdOEwOenTzRp",
-	"8Ca5EYX9411vEaYHUI9AnrBvWzIluXIRnYhR2NFG5ZIkuz1VNkk8Y7U5D02UzCGhmeJkyXfmkjGIR2zX",
-	"ONe157zGvrNahYE+Rtl9qJSe8phAvMNcJhxn+yUs+HDp6Pm1TrG5csyWq6uy+M21ylKwXFupNxaea9Wz",
-	"8iFg7KTfTS8NJb1g3LKSvt2hFka1X3BZEFBEsANI7kj+MZI2mvh4Rz++4XtNyswPhR5doC8lFWaVteNP",
-	"ku7+FDwMhORNUkHKNton/eL1kHTnXvPg5oM8Sbp9GlDvqmEOWYsGLLJpVEpsvI11epRx9hrEM0b97l/6",
-	"EzcPIGJLWICwQOXttmzwiH4TVrSJLuguaP/z4r+VR+kO0wiGFH7rdBJiaTwJcXXF4SGUJTJOSwwf7hFN",
-	"CrEnECGrcMZgbl2eYg/6AM2n2ISVZAoDzvpxIp0cTHffY5E5NOceHrWljNnhbE0rZUd30b8ZWaIAZQdj",
-	"y6gb6umUdFrrvWUu1btTd4m0Z8MyjtB3dAGY4sB7O5UGYDOzHw7Jr/nPTELfgMTPrJrjAVszjpRPjmNs",
-	"Ab+bKR23Gbp68NQ121ayT+q5ZYeDM0t9tK64a6G4jqoNHOGqJJFYAGc2wq2WMHyXoacuraCA1onOAOyk",
-	"MgfV2EGJndM2Hz8MiUSiXa+Dp5HK8wvowMSdjCcbNHnzNUGbrVD7QJ15mVLLEmtg0SCB0bKiOmdFGqCQ",
-	"Hqrz6OrIu/YIUGXRcUmqho0YcwXMQvCBcgMK38HdrRK7enCwuw/JAmouqTc7uNvbWzIgTV4oLi2vrKZT",
-	"GAvFdVAp7M/rQw7iIiSvZB8HDwNYRG8zqz4Sczt0TZAhycNgd5qEXZc+3W/4qYlkE63+Y6w2jJUrCyhK",
-	"lqTTK7/fiaGDiibGWeSg3raps/TjE04S9XEY8o7QNW7zyfWdkkDmsFMme34kYdiRevfKzTFaQDdN7jFG",
-	"IcEBZXVU/ssy7KBNC9EJEFL3RMOgHEL32BpqYspCzIISu9igDG8h0cJVInzU6LYaSt9Sn6lEWNla0Lnq",
-	"MYma0OW1994X1tdXV1dX19fX19MXv7icuvcrvtsmtlT6y//zbD63ce6W+hedO5+79ZW/yOTRasmD+IKh",
-	"Ho2j45KOqVWE7HH4s0B1Pj8KqrajiDB5cdrCgLlRkjuRLEraA8IwhZ2TWiUO/JeQWKm6A/JcK1iQoRmS",
-	"sYczCdPGvTAdVZMfDlUztXMzoBkGYBl3cLcMiYjm6MEYZklVBwppk0qBKl1EpSBhzUdNHhGkhqnKsGca",
-	"vod1WVCb6aDBJB7QeEvsdIeezLRhiLFO57PSRBO6m0kbjT8zF43U1awMR5wuxTl9dmMrqS745xji3ikA",
-	"/azqkearHgw5aBPU3O9QWW1k639VzoRBTzNNv1KNvsDsN70x+3ZMxh71DL2S6ZoLpB9KYiDgZUiQJ0G/",
-	"HlmYYUYaskYxBRXraiPb1j4iSQ5f31KFM0rmYvVHdPyKMADhmMZppiz4/QTUcKjDLJ7TsG2Zslplgq35",
-	"rJhhfPAz8UL7lbk4452bY0rb21n3ZhxmmDq/sXnhPiBmxM3BJnK6aLQNx9OdnjTU6/eT/z79JjgN9Z8n",
-	"9syZnKZs75na3iYJKHYgr2QMHdDRabZtZpJIR/khG4TWGxnc6ir8Xq2hZZMtJljE8hCoCrOVs4BV+B4b",
-	"GF/R0WQTX4GGZ+pZH4IWARWtEHe33PCH1Q9NIimobMNGXzvxvXaW6/imLhxlXcghU58T7jimDafigBBE",
-	"MQ4WiADBGZbrRAKNlrVYnsChrLhEhwYys4AykI1pj3EpExakDQ5OPV5MQL5nad0lXnNQmZfSYXmD1Pl8",
-	"oihPndx1/RCycExe04AyU0U42p0OR1FP+b6VRdd38Yc7z9X3yu4jMUAVeCrBRIlzarQ3P67QdK3aldVR",
-	"OkBqHln7nEQDJw4UMZtLnB0qgoBcZhTlwITweS0VJ4xzQIC87Aa0baZYfwwxi+xHwIRRnUnWN6XLWfMQ",
-	"EH6NdP7EWJqIK0qGzKSYGbzUkQEzw8FnNU1wgCXb+HDoIYbsZtJC9DfmYY4N3J5xlA7nVMZWOW7YCNUk",
-	"uoZTwZepIeEjLHG0M1yuag5mrHSLma0+FyPiZQNojS1+AVALZnJjfDGIZRae0QixplShCuWjgBKEEhW8",
-	"BnwafC1UnXgXkt2HfX4dPh/JRoAHoDEFuAvIHeoh+KxpBC152IcXNkrRqkYEyxEF/bCcyM0zngySrLB0",
-	"4nv1OGdsvJtqcsx6AqS+18BicMzqZoNA/riDVsFszMBk4FhTfAsBuRtYJmzWZyrCK12nRXI/FoO7tryJ",
-	"23+NCpqFRXmVdxCvSbOVSew+1c9hEsygwhAl1kSzZtBglSYIwZjRFAFKY2xqxvdYawy6uRsUMBrymJBm",
-	"gLUTiYOhYicb9wWCklrX7sN9UWPUeU79MicOaSunsWlxmDOJqTEfjOeyoTR7Wj3M1u7h1qsjFYCNEu+P",
-	"NwJusJUd4TiI28LZOmqGLi8UgCqSiMNfrq+mgw7ju2aBBqxjKl5W+mKlSNplEoOEio5ODES7AWeeLss3",
-	"eWUaVnJCWUIDw1BjJU3Tu5My1kvsrB2GuKL2TJNKn9Y2OSdPK8Mr+fxYo4zP0JXZZzTBWrtXNhmePnLA",
-	"+txSdH011q0xhpzDbfVRu6VIZR09SS8gLCAZbvByExqc/HpuIfVRgETQ1m4TB8QWPJkr2A9E5ATzCiO3",
-	"5GTAZZkqzSZT9frM1Oi+3KWJlWhBojnl1E7ttovPYiL92Xp8Jz3AFPCqGOKjnQiHVqkRIIjBk43lKKkz",
-	"St+jMjWzyYT2chIXHqyb0djJFHvisTgUQ7Ws1XHgyXT+qMBaSlApzJaDW0P9mEIfG+q1GqRfGX/x7CrW",
-	"PiFs6BmkdCvfumPUT9LmmfLIhmWwqRmQHLoGm9RPMfH5rWTqCgmoboyzm1BRajnJ6Wddnr54XPYW02MU",
-	"0DosE6I0ym4Tcc+ghDM76Rc25cpJrng2n9u49cLqSWZCRW+286RXudWuhLSKDkkXndu7chGtrRTWfKT+",
-	"az2/BATRc6PD+oDbHNZ5RGWjaSlW0DrDVpexcvlycGl/2/O9y/vFldWhcXi4gNFR/2A7UqBqOzoiqc8W",
-	"V1YKG57v7eZGfVixjsNBt6J8SIPYkwi06eBkN0j1UIy6EodygGZ0SDUS2yFxsxOuP7mrtuPiOBm5g5My",
-	"BK27Sb6C1od+T5n9xwNmSboxk9E2T5XzKKAMS+3Vq2BBVpe1h3qoOd7NPjqdZ536ao+7ZERRXF9q8SFc",
-	"bbXvmmJ8IFK9Y2qd/Rf4xPcEqbYjKrv7SoCaSBOkRm+3tZNf/3TFMp0nbh54WfK77CQ2l+OCLcpitGQQ",
-	"7VsG/arGI1RYsUzNYgmm+o9WG1wQnebZobACkPEgTXTudrychpQtwHdMdTYcEG6Hfowwv6srRolsQB/I",
-	"q1K2rrOw66N93CT7VJK/uoaPfbSvdkhJNgAI2/d8j6qv6S/ZuMOmV8eSNHhbkL+2TfESp22LQgGG2m/K",
-	"atz2AzHwp+YDanqP249AJpvElOk6RQgDeYsBr4pF7yRr/2sRZxIFnFs3JG61NjUkWgLMhVkQQ5Mah7v+",
-	"FY7jjsIvMfW7OuQMEBqpbTrX5BUaEtQhlfN6zwA57Stf2dboAgtf+QraRkLroop0yy+UQOMqeZsvlJTe",
-	"WPI2/+fFf/NLoD2WvM38yUnZEny5KerlWIGwEH7aeigxtYcLaJshEkU8GvTxkldq5/NLVUmOJfwXKXnJ",
-	"aPpvcWmyfkDPQOmbZVOZXHZvYIlR4TTs19CBBkEOIygHXQBAB4CNExLLtkCSWCRVGbWV4ae2sqxmUdYm",
-	"JznGVRl2SyyFNL+FKhFm1YYiMv20DwiremsW0AE5lhoD5mKDKotVf/gyq4dUGCDZEitvA0BM7pqpey3b",
-	"QldE5QKCsEQCkBhSYSJPTmIhNA+wVxa1lS1ZYuXjHGx9Dh4sL6AbDBoIoCaJUbsSPGU1SVpnPCIBnFrb",
-	"PAxYHhaMAgAWSgwbrBQD5gHYIPpAoFa+rFeJlc4XI1v0ZDsZgDJl4pFQEH1+G/n8hiHQPYu9FwCRXobS",
-	"WrM+xUYEKn89Zx7K7VwqL6DteCk611KxXWVQdkgYQk8qEijOXGLnCoooVpdRSJSKInyj4/iovFD2Ufmv",
-	"1T+58nl0SEhLn8FX21xC5mpH6YQADiYOLU3ZfTczv6lhnZWBS1ldTX434vUIN01mfl+N0vASKb2X6lbj",
-	"ErO4YHqzd6/vH6BFYBWL8KlFo5qWF9AFnXoEqOIpfpnKUtK80EwcupXp3VYkZzRMPT7E6NRIPmriLgqU",
-	"coua7WpDJzp1GjQkW6jc062t7JdYOaMBm84KLvd0VCujc6aG6TxcWahsgiEEtPdcQGprlX0CYqjJzV2P",
-	"BRUA6eitcRvK6dtePs5BymW5D3LUVhRoYwjSM5Ueb1nlQdQFSJw6pkzzyzSdATFihso9WCpl2CmDUGcg",
-	"edS8i8uowduK7CRXLLsLaaGmIsJZDRZxLCHlvvVjkOcKURMLwHTr0CrRqdAhrRKmdS0joLZbuNogueJC",
-	"PpZISvKKzcXFTqezgOHPCzyqL5p3xeK1nYuXn96/DO+c+J6kErT7WMx5vndEImEaUS3k9WPKBMIt6m16",
-	"Swv5hSVtBTRAN1lcgHsIPGXxuc6hWLAdtOrZefi9pZeJdn/egKJhaWEcSaSTrhQPBCXXoAUnd6zSLTHZ",
-	"IE1BwiMiFLNQBgMV2nwAY85QcYbP3BbRKYPAFrZQqU+szSQNS0xHLmwXKbijDaykBsCuLKCyaFc05SWf",
-	"k26QwFc6cFB2b+djiiNRIcow9aQq2Fg8N/auKcpWyla8AToxvkFwlAL91hnILNhyh7c9PkpsMoVuIYUJ",
-	"VlYCvYxwBPlEGLZVEKlJMb5jO4FStIg0ZbjQOqTFFaWpoy/m85N1WtNVt88aYy62ycDackwpMJK8fGED",
-	"bwQr1dxqrZDPrVWWl3PrQXElt1LNk1W8VtkIlgpG/d401gyYKmCEgJnhXbuJL7QOVg8e/+sNtrP6TCe4",
-	"thM+eSFYufb80oWvrTUqSzfXWq0bdLV1tO2d3Bq7v5vZjYzWbsaQ6WmNehGuMSDl83BwNSg0K5fmC5YJ",
-	"QfNjd2K9/lE1ieXixqA5xwe22Aucc+J7K/oAh79ngXhAm0uZMN7ms7d8T7SbTWh64z2uVVg9f+2Ucu6y",
-	"1qecu6j0dVwXvZmdKe3H23zWYkUtwd9C3U3UiwjWdVOLjZVFEOgDedK+0gNNGZ1i1K0WomIhi8y31Xd2",
-	"dUnUCEpXeu9iQzbhPMcjG/jwAKJpmayTsU5SfWja01Tvjn+i11sWjx5UJlsAaU6tsTLleTW4jjJkHpfp",
-	"C6AzoDeRbEcMJCpg3fQ1+le8PCIBjXRNIY8xRqywBdsAvrVQYts2tTvpK6AsDshnAMBy16nsqLtKnuhC",
-	"KaPBq7E34/RuY8JBY0sqUvqIeYvpXiKb/XPVRrv6ygDee5U3iaHJGM5Hc9HRSegc0BpR2RQvl1Muv+1n",
-	"ng++fpW3a5cer118rrD+eLdFnutsP/7VoyvPFw63t49Xom8c3WwWDp/Pk6VnKsXmN+Tz6+1vVNbE12pf",
-	"bS0za5g/3yaABmG0FpO6Poxn3fqsrtdSfmn0Fdkn5DpE7dR9HPdOXcCB7Yv1GV1j9ebSmJNti65+YW28",
-	"Fy6ZUiRAUOthGC/0uoGevXXiv3CSzUfi3I2RbKRg2EgPTuDqYK4S2vrXAZopQKQoTb5ibSyQUVU1pU5c",
-	"A2l4RdZNhJyOR+Ih41gTJjaTePC9Fs9qLHeN17Vu63DvTMbvYj9FTs8cOHptysVtB0tM2WjgEFlAV3jU",
-	"1PkJ2QDzWbxZtCtN2kMUsN0XeNAdohhnd9tOa8pJjVW6IN4kvKSqZcfWW9OF4idpd7aM2uSkh64fGLvM",
-	"F8Z7LY3HCW+OyfJgzVd4VKFBQJh+dXm8V9MAoerNwrh81oWUhBdXxnsxE6Jyivsfo4V+DuVKitNcM50j",
-	"bGrJBAzHQt4uxUC3axbFtpjPkjAJ/myKRVWdhmSOyDGWRzbjumyBfazWagJ8ho89Jowq6aOINKG5XKJe",
-	"+tksDlZeYqAwzsa2dL/jWS/8mKThYuU+UpD6FCRF30r/AALHYxP22kgNqRNRSWJ6FUneTTbBmjKr6mFS",
-	"uGTtj3LiwjWuNqss2UJaEWNPG/eYGW6hxPaGSGpth9U5Aad3n1mEaM0x4pRpBfiq7RaAAXCOeBho+8u0",
-	"iHNtuMwLANXB+3HQcH5S29YHz25ajS3T0xXPD5VMn5IzfG6E6+eZJ6WZD5F9d7m3KB5cZ0ld/Hgid20C",
-	"8ZpmVEmlfTafusIjE3PvTwa0/bk24/CnSXIcjGxruE6JQdmY6V8yAA0wi6XoXC4HMXVWT7lNvdTJqfk4",
-	"tdQBVlzNO2CHEBjaXFwsFNcW8gv5hcLmej6ft762/6O3869mZ0snYzOmPtjXAabtjb1rY5sALvz+A3Z7",
-	"j3lR9SXtlf9ugs+zt076nOYY6UJRU1g5saNkteeeDbxYBIey8c3BPhJzX6C7E6sjE8NsRRzc+BDJcjpb",
-	"aFStLSR5u9og6daPmQ6UqzD+fbocHj/0xifPSxpqpI8kt0N6RIZyy21xiDpOjVSCRYThXTeqof6SdWa3",
-	"4DhM2HV4RPXAFrPaNsq63n2/g+t1EqEbO2Am1LQuFBqfFqB0MQ7tljNPwrZtfkIYFWji8xhvm+Ou0wNu",
-	"fzX5+6i4kmkIo552qhom3esu1j65gXsdd6uWPehIFKo91D6aBBhzEJeetL/nkRi62d9QY0+02Xa2k202",
-	"9OKe+4ab1t3jbjiI4MGsZg86aDpAW9AN22gsBlapCuF9FqAmrcO2L6Dt3nwkIXmrpZiOxnooMRg3yTTA",
-	"OtmugkPMquo9CCfhDkRXwYqhEmyPBXSdEdSBmLmyViCtDp6zGE+bJUalhQEbhP/l68yC5BMVXD0cENlJ",
-	"0K3ul7qQoKppNDIDe2bhyCYQ570QWhnkpY8UAKSjIzKTyByT4VrordE0qUSjpkshsaTVRSjVX3yB4SY5",
-	"GSkPY6wbDcSixWJXp9XbPnWKNm2ddrqFLqT1QV6zhisRvMQ0lImO8h8S0lJUqFtIdgmOFtCeflWDMDKb",
-	"Vp+I3g6PBlGVbcgzgqL0BtRpbXz+ckHjvp9YLIbF51qkPsPrLTbL2x1SaU3xenZ8JS5gd9I2THbn3oCq",
-	"TJsCDzRRHhrv9EelgNhv6RQhHzXxcQ7XyV8tFVaWVvP5vI9os9mWuBKSUSNdPsAZhRJP46Z2LgpLxIra",
-	"yju13NOckdxTWFYbJrtvp6aXXB6ZdlLMrz4iKvN6sx1K2sKRXFTbG8U0MxfqNK2EZC8URFkfVNI1+BEB",
-	"T0TASzoENARpqspbMWC26Qxhy0XGjiGlG5+Bp6o4oARPzd0uxZ5p3PmQ63dXs0LNrRDTHrW8b8FDGJ/p",
-	"3K87hQLxbqHyRT2G2UyTMKsLrL5JvIcn7ewalFU4PNyqAwkcT686UDS9BjMi0RrbRt+jwRoBwKInsF5+",
-	"Kt0I6LPfElBfHCacB5+OJsBH8mk6+TSc6gGoC0AVYkDLR+z0s2WnfR/I7mR8Tt3i83NiqBOwRof19bzV",
-	"29wXnVPs5bzD83oyUwc0MnasHPWFwvmR9pEtk5ozExyZcJggPmrbJs6ktzoL1IxDm64Jml9BWmELg6vQ",
-	"ZBUagJV0bGtc4zXp23UCad6L2mhbBPiUwbFQQFCGoqONpBX3uXTrcB/6hvuAG4UqXVPCB1fqvI9W8ugp",
-	"ekHHJMItE2KIu4TFifpQ/sDjbH2DMb6ALkPSqHrXqH9NCO4fkhb0+mec6az+EounVycSjiJu7Ok2Jdty",
-	"mjI+JhIITZF81sHSXCix7azymB4Ask6Dh9YM9iGzihjzHAporPULqbtQgStpkyyU2K7bat3URkiuPgfv",
-	"HzKTvEUjRUA2TFzFTN3dCkH1NhEDUhz0ZOLOsz1UnEUpySOL6W6vnk5WHRQhTtR+iAxbP8wEZGnR9EZH",
-	"bufmFUrQHZ8dEDdKOUlGXNdbCTLjszFq7vJ6sbDUg3br2ncJOu1aMa+xIpKCj/VKoZZbC5aLuXVcqOSW",
-	"yXpQrC5VVmqr+YQhnL36/bvvfPvuyz+/+91XDNtoD4mETbKiGHG1kF/Pn9yawEuWgjUcrnKbcggAnRw7",
-	"zH4BB5ZepgyZjeORmyYi39P+edx4vNNCGqRqcUxzak/nNz3UUcAxQ/Vuc+pRkUM/K5copQzoc3DRvEYr",
-	"AjZcbxrAD+jfPrB1u47oD4o56jJXC7KULWn3iRIoLmoJV7qM7sei5AxnSkRELW7K2LpweRJog7gQzsbs",
-	"bUwMyxJrciHRCpIRJWIrwf4FcEIleivE0Q0tlKGJ9SMHKingOsYJRecl5rqkNdgcFQ7CI1ShQvt3rVpr",
-	"b3AOniz7qByQkEhidGxy3OKRLGuWYHBadD5DjjIDKsBZ2N3UhX/pj9mUqbiHjW5hw91CRcAFsxIblAzR",
-	"/4QW+Kn6yzhDXgCOYx012wKkb7L38RftCQnIyjoH9TSKqs7DVtxsqCXxQ4FEW7RolfK2cCpswPd9cXv3",
-	"4OLVbXSukC8Uzzv4HImupLRxKGxkiiigpCfp8VTl7TBARj+AfVRfKpxXa0zC0+1WZlYYYYHp+j9eQliG",
-	"wM3KzvY9sy2gVhuWOm48LyBxRtWJP3kS+f2czoNTV5yclyUACiTHUifATCCZ1eT3CRuRjKIbXUEeomJD",
-	"HdydRDRPmtE+lWzGLVlt4D279ePK56my5QZnyo0hp/dInXL2NJf7ygKZWFQD67zPclrJHcrqVzAN9QTH",
-	"EtjDc337JHZWus+RA56FTA8uK6eB248U0+vqnw2/kC/k1T/qD4XiLNnsWk7311C1IlLFMrG4R0RInca6",
-	"EB43iCI9wBXI1nDY0vcKAelCmbL1hK+kq7L24kqtiGjwE/hcK+LHlEDG3yZIPWif2RYkDa0BaykvIE1/",
-	"iLISc4FNmgBOzAwuQDmXU4cNzd6grWYZBO6Wg3KibNgET2UlS4iEpspkkprNFFBt7INMQUUP6pKXVX5p",
-	"od2m85TELZiGdTIdOctUyVLmJBOQ3CnnmbTOfODFpG7quk4sTVN32mu8T2QuAcjKGtM8bFO5zcO6sP8+",
-	"SZ7p6qighupC98beNdf8GicE1l9ClR9D/DwFMEXKRAxD3plchExc/fQArL1JK54caLB033K3BfBjoKqc",
-	"n0SIjFsNtdJfUpISHYNKNi8CZmGq0TDUZGJHXdfNw5h2OpY1uzYQVKnE7bRNUmLW6tje3fEBCcttmp7d",
-	"5cUiW8Up4DyzG7xfYoNyvksMUIk0OKj21LdiIRYPJaOujipx1MFU2x/L57fULKHpkkHEh+gOTBJKVHRj",
-	"BVO+0sBuLrtaK4jGc4X1PApwF4CdkAZcP+/b/QSQfRvYIIy36w0Ye+W8X2KCsqoydaOIqk2t06O01BEW",
-	"9BTGZ6SzqZ+RKZ7PORxgWUgcyW2NVxUL6pBgW70GDZZ1Bj2qkAZlJocPvOkYGSgsvaMaG7yj4aGI6WuF",
-	"tGkcaHvadOmqdGFTINOPDRS9N3R1wvQG3P0ou73Yo2o9FLXA6Uk9OGPObce/6ZHuE43K41V6nT5x5ZnL",
-	"ewdf3d8RO03ZeubizurOc9vH129eXnnm0tee22H5BdJ94pvBzR16ne50njoIG9dvfrXwje4TGwvVYsgq",
-	"zSv54OtPhKm2/psb+c+gRsK3jZsuJxMprmwU82oy6d5Sg+rE1P+NGudatNr5erUYXMZ5xffVB42b/YJF",
-	"62ybTjUOXrVXzBdXc4VCrpg/yK9trmxs5vPP9DQuMIqY25Cjz0W/hoskt1ZdKuQ2anmcWwrWqoVKES+T",
-	"lZrX0wAjNeT6Zj5vhkzg5r27b71/9uqH1j9hyLqnPcPJBMY+jD3Y0r8Wg3M/nCrW7NrVw+kRgC2xXWS/",
-	"ZIrcxLrZslXQCktWQSuszFyzHlvGU5Wtu2qYn9jOVKba3Rl0zLiNujJnLNYKbpISi6v4oa4FBPeCQQqF",
-	"Ttu6eF3ogHesieno8QDRz9sylv39YmvESYLJ+wUrQbsfvqysivUxQdwyitSG1qprOh2CEtbneAJNMq4k",
-	"SQUxlJ1BhWiDgpldoaMh94eQ0OyazxdFCo8dC0+6kwxwpIB+8mWv/Yxpt6Pxh93OIeNIjKG1nzGsEs7s",
-	"h246TllwRIK0AYibRGTY4XamC2jbQFEnqNC6bZmQyq4FANwSo8JHZdYOw3IMbmLBVzFDpNmSXVSuUA5I",
-	"5JB7hEXyF0mO5QIq235IZW0MQmk6QOxiZXnyEHrv2ozC4S2QAB1b98aKo5g4nU8fn0UDixKzlT0mlAnZ",
-	"htnZRgGWpJeFTGmBQistz3O7XSkWlM/li7nihpc0pbINptyOUdLg9Qc4Okx3dPJOf/3m2Q/f8Ca6vbYh",
-	"2YO0D0eufww22rtFnwFbnexUHhy79U1VWvBA45rTFUk8eBvmy6rL6Ytua/1NU8EJ4pGpTOKJoD6snreI",
-	"q5IeUd3CJlPhuwb9E8BYED6qQcjW/KjLJI0sS0wVjeHhpJoDjKufCDODlK/Bg9zWYlDdqWwVqPNeQLuA",
-	"wl/jYcg7GlJfJ7xUlASDKuJypl1Chdy26xojEgiJSuQICkNN80ItgN3gGqRLZoTU9Oa63CIgNQy94dQr",
-	"fQ3Wm/iYNttNb7OQz0NPPvNTX9/UjGDgdRZ27URj2HXdQGcLlRk5lnErI4hVxA3QkxDhmMw2a6Xx15Kl",
-	"Du8dNk6McNrcFNgEjWleNbujY+i++gVXUsj01otb0nmxA1L9dogQsd3ajJi4+863z777vbN373iTCCx1",
-	"evHUbLx26tk5Ujae3QTTId5E6bT28gyXa+YMHqBA+yLYHvuEoFRPHJsPaDjnZBJgpA2SYvYQ4BmOQwfR",
-	"ogmihyadUidsgg6f2FK8DWw16pq+PVg6WaIkwsI2h8Bh6KRnQ7hvDWJu6FwSc9tyAlFO0wlWYiZYJdxt",
-	"zJILeq5zMhiyo0MT5MWxGlXMU+37A83qg31P69BrDvubgE1cMuQ0nE3YmGSHhqGy/fQEHhDbuB71xwMe",
-	"OekfYpUYaIpMyxBj5z0k61kP/sx++yZZ1Jnic2ScJvU8K+8CPbOzC0VimyVWNoYBgFWVfVS23t74F1aD",
-	"j3+hCw70j3E4IGavlNknFpXyvCPjijHdQIkK6Ca9Bb3fwqTnbxVaGtRsWSZhgW3o08LVQzV5gbtI8CzG",
-	"q9f6RWS836QTwFZsR9WGRjnLZJT21Hua2Bg0gEtUtLigVnwPKCu2HxjRt+YR433EeLPwEHXBK2fkMQGg",
-	"YA8B702u+2jWy8MgSZyynM8kPvm2KajQywRHgralhNJUF5CTFaWZHDQ/LDtezPJ5JGyGm+51ljQXjIgg",
-	"Mn4wE6wUPCW76RTcqVggI53EsepVeRSRqkQNHgmCKtBHWpntPAx2Z+OV9nXtp5qAW44b+H3EhpICE95s",
-	"cpaa6JeWF7l+0eS6jM2JEiYE2Rsb82NCi3DLR7GiwUofvF7uYUUpJjQ4JVXn34ac1X2n9rGJ1WNHxGZ4",
-	"dhiJ4t6YphuByUjdSueQIhN4M40NTCyvg7sGCSMz2zPF5WZhYdosTdrfj8fS5tKGBZqnTpUR+hBM+iHg",
-	"wF/2dDo4ii9QIfzYGXX7UEMH5c5WyTIG66SldHGmnVYTVzSbnk+Snbluo7XFnrrtDnc7hAPGaMK4U4Xf",
-	"m6D29VZ/+7pbtvl1S3FKBgriAtoBnTrGkqGm/ZXvNGRXxjOk9C+gbUcmCIm7w7tqGK3SqT6bCz+uamP9",
-	"Ys+ve3jZxsbGxgS8TL38+dUl9Tsb46hyrBbSqvwiGr1f3AC8U5gzCSsrxravMXtnZmA6WDiYg12ETByl",
-	"ZoK9qiEc3On7KGmv3VfxDBppDbpPQ2kUQDnot62rL6kutS09YgclLNia1swkGgfEZKC1Ba6EZKHELvXW",
-	"+8qY68Ljmp/A1CFApCeQrXDquRiv4X2ElJqQQd6X6iCt/0TWOTm7hvogZvmgYlfzaTThxildQmcBgNKE",
-	"uvyT8c7UUuWLISHcQ/4yKrvWFDFsdiqRoLXbEf4HfyNfyI8jF+I8f5AIIZFkQAUJDkNbQRLnZQHJVwxQ",
-	"bszssTjMAMwlLIAuZPt2wEfVHQ+4usNJmwAgjPtQ7eEPS/dz8KnseD7CUmfKFfN5P01G2slFmIYg1V3b",
-	"M7PyRlDU7NkNyR159oUBuVWDEpmdBDBj/CTQK3PIB9MJzPuEDMlfnihJy+7l8OyLeEMe5Vypy2Sq9bOK",
-	"PSa8WENzrey3Fl+gwclIfq0m1VPxp3PGdY1/E3rmjMm4k/aaI9NezZCPCUQDH7gOr6Gye03LU6eOpkGE",
-	"6XDAmSmzSB8yx8DyOLhXsK+pdPsvvahTNG047NiXMcbjKqxPXt0IxYmLpmp2sJmdajmAdZjE9oY2bXf7",
-	"qm83dVMhJ+ysEyN5GOhQMY8OhQ7kLOVNZa3Qjax6ev+Z10G0Mi6h967TXYtZcEwNu8IlCpVoDnldlJiJ",
-	"HvG2dIqF47rffmBpNZ3iMmrwdiQW0DbrohBL3U1YsQTM7PxLzG0c1uGoof5A5Zb+DektXz5XyBfWzmeb",
-	"9bBrA7nVAzTs7w80xNhiHMbdM8Q4jcn/cM3/EaLJI0STLw+iyUGMP6V27b7WQuwwgP7dc4993HDsts6k",
-	"vUTBP/swx1bTjH2PfOncTrY0HajKRVOYTDkqgHK0NkZItd/9FLnMXLexGGxCJE1BoRIt7uLaAX0Gyrhr",
-	"EW/GXQIWQViblfQ3J9U+N9+4YW2iDD80EQ2dmZgkhptbrz1yGeCZcCvjeEUcVdU6VERSdqD5lmMw936u",
-	"B+PdTA7Dt5uOtaMB37OxPK+uQGmeMyktLUQCj6eDxADWYkFYoON6MkJjZcDX476xtkcqqH+DmyYbdVZ3",
-	"84w3AJp5ntw6+b8BAAD//w==",
+	"7L37kxvHdS/+r3ThpkqkPdgFsO/dcqWWD5ErkSK1uxQtCbxBA9MARjvohqYHi4UkVkm5tiUnkuXcayux",
+	"otzYqTjWdRLJTvy1ZPn1v9yrXVI/5V/4Vp/T3TMDzACDBUiuZKZStHZ3pqcfp8/7fM6rhYbodAVnPJSF",
+	"zVcLbUZdFsB/bvu+6Kv/cJlsBF439AQvbBb224x0WNgWriRhm4YkbHuSdGnYJiE9YLLgFGSjzTpUvRoO",
+	"uqywWZBh4PFW4e5dp3BNNCiONDzw7TYLGAkFaQnC2VE4YaBdGrJrXscL4Z/R4a6KPulQPiABe7nHZChJ",
+	"hw5IQ3QYoSERvMHSPuDxkLVYkPzCLutQj6sPZ39FNEnYZh1CA0Z81gynGFyylOlvN0MWkLYZXrKG4K4k",
+	"1PcTn6rTxsHET7EwGMB4uT8TChIGA0Jb1OOJ4Tse9zq9TmGz7KR9ao9J6Ql+UYgDj6XTjsRH1CooJ1dX",
+	"SJe22ISz3u/JXSZ7HVr3M0Y9ZIEZNWwzEvYk6QYiFA3hGypVnw4OWUBkl9ED6ZDyQmmhNOHLt7q+oO7l",
+	"o64XMJlKs1wPjati3FyLlmCSCE64IB0RsFzfucZ4K2yPobL6IGQSPtj1GmEvYKRNkzeuKYIODfFYVpcL",
+	"qaeEH7vRbKZS3tDH2vSQwbWZ+jO3b9/e7oVtxkOvQcOUg9ujA71ZlNQZDVhAQnHAOPEkofKAuaQpgrEb",
+	"d9cpdGlAOyzUTGvHZZ2uCBlvDJ5mgxR6J5x2mBoX+ZZmDhGNNHyP8ZB0FCsjva5D6urPlASUu6JDbt3a",
+	"ubRAgI7VOOb1vhe2qzw0vz5gA7UGV3AGnIZQ7hLKZZ8FzCX2MTWLyjJpi14gF6rqorEj2ukqGi+sNMuN",
+	"NVpixbK7Ui8uN1dZcaO+Wi6WmqvNpUa5uU5XKgWn4KlFIdMuOAW1tsJmfBOKahfiO9ilYcgC9dZ/f7Fa",
+	"PaqUi9Xq0Rq78+q6U66s3/2z6Cjnf//03uL9S6zWXMXU5ez3ZDH6vFNQm+4FzC1shkGPJbgTPTJXqLzq",
+	"pFFLwGRXcIl3ebvRED0eXvKkGtlVv2oIHjIOt4J2u76HwmrxJYkSy8741YJLQ4pvuKywWS5VSk6hI1uF",
+	"zcL9X/3L8bufHH/yH/f/6V+P3/jg3g8+hE2MpvlnAWsWNgv/bTGSvYv4V7l4OQhEoFbrhzjj5F6r72zC",
+	"ZlKcPNCZWcBdp3CBurtIlLMtp1RWnw6p58vC5ouvFpoe893CZmGx2xYcT4HCKIXjP377+Cf/Wrh7x6z/",
+	"+Ns/PX73L7/4h/998p8/nOfKS2Vcubl0niRchOSQ+p67RWp6tjW84X0gOkGa3pHeFuR6s+xKJXtXvA5t",
+	"scVSfF8+//SvPv/dj4///g/3vvvm55++c/9//P7zTz+7938+i+1U9iPz3TUuFK/pAJsilMCsSQ3mXNsi",
+	"FXiGWpHiScI63XAAf1neJKEQKBD0AxI2VLiDfSGu0aDFZtnTjVJp3V6cjz85+eVffv77/3X/j28e//PP",
+	"5rcL6iNIO3XhAmv21byVDKCcrC6Tp70LsKieHMy4mIpZzMkH7xz/1U+Of/Thvd+8cfzHH/3X796+//En",
+	"9z585/j73zv+zjv3P/7hXJdX2YxrOJ4k9Z4cEBHADQkYdQdbkUZHKGh9NVAMi6AC1gpOXPeP/SVrbvrp",
+	"xZh2CVO7SLtho013LZOehQuVKzHaOP72W8cfvX3y1vc//+yzkw8+++Lnb9//+I15XpVyZZNI4R8y2MuL",
+	"2zf3L17dBtktGXeJF0otxAn1hZIoTuFimzUOZK9z3ZMdGjbas7GXaLnHb33n3nffPPnxT774+dvH//zL",
+	"+7/6KRLQF2++c/LeL47f/ZsvXp/j0iuwdFQrWYMZzgo8VK26oVdJJB1IB3akT/GZA9YNt8z+aINB7Yvo",
+	"dAS/SaXsi2BWItjIYLqc9e0X4gLp4+/c+/Eb9//45ueffe/400/v/+wN3LuTd/7p809f//zTn8dl1eRn",
+	"50hfG7jJnPVJV09c7bVisA3YMNw63vS9xqzy25LSvR98ePKWUkdO/vPD4++8rRnR3//q5Hs/vfej3x7/",
+	"fr4y2tCR0hIIKNgtT4ag91JfMyJftIjHicdlyChoLRcDIeWNwGt5fMZlr1n++9f/895v/+H+Jx/e+9cf",
+	"oWCZ6zrXlMSsB6IvlUWp1FqwJ7SEbYABTJqB6BDKRdhWD3khU2u9RENap5I92fP9GYXNqiXjf/+747/8",
+	"8N7/+eyLv/2VUiR+/Z9zlS6rcKiBZgwkEKIDTg51iuq0Xb2kLcUS2h5vAXtQrAEW7AWsEaL6dd2TUjtS",
+	"ZmCTdt0n7735+W9/ffyL908++LlWpt76BW7GXLkjboBWojTn6woZMpcM2Mgi56EXVUqlpSE18TvfPv7o",
+	"N/NWjdR3NhMehSHtaKVErnsXyDnKiYCXjI2Husb5LZJXu4pv0S1OD6nnG4NyBlpYGVG4Pv/0nZMffHzy",
+	"9hv3/v5Xn//ux8jwPv/9HxUj/NFHX7z+Pu7nXAlkJaF/uYIhjchQBHZnpboue0tbpCeZ5Qp9Cr7DHuyK",
+	"h0rFJWVhzbAr1hIVB1MsEr6asrqd0Pgy1NySDpZd1pOz6XgbpXJkOH/8UzLkuyDHn/zHvR98qKTzt3/9",
+	"+W/fmzcnV5/Hoxv+cJ0pHQ9coeastOEJ26Bsp2dE+KTo8VltSkvB1hBUHOyDuXKw0kqShcteo23o0q5n",
+	"lzVnPc4KCKW8JnK04I/ePvnhr07eek+pKe/84/E/vBvX0cY9NcctWh0yghu9kIhmU1lRLlWTd8EiXos/",
+	"1qYybh8fMR+s4x0esoBTHz46o5AvjzC44+98+4v/8eEXP/jR/Y8/nqucLyv7p8O0CFdKTT8QvEUEj3G3",
+	"LTAJlA4Hi28z0qCKo/W4Czw/5qBxcS/AQ7PLmgGT7X1xwGbU8SLxj/rr8Sf/cfzPvzz54VtxE2n+qq1R",
+	"AgJcSOSq7vEDLvrcAUIQvusoilF7ZIICap8YdxX9lEvltU1lKSktImBdnzaYS+qsKQLmECkSwYS+eS+2",
+	"jXtei1O4tbMx3cg8+Pc/HH//nZO//fHJD9+aK181LgkzYbVVHVT/HENXgdmzAoQGWx6/MLi1e20OjOjh",
+	"OWQVQ1AL9T1+kCY1lN6vDn6C4xZWP5eFRyoRLvyLH/7x5IN/PPng53gn8JYcf//tk7/99f0//K/jb/8U",
+	"jeD/+t3bJ2+9px0Mv3v9+Gd/Pdfbs7JJuAAFUV0HX7RazFUKUVMERO0ZuhWU6eQy8K9YNwTjotdq59jC",
+	"6xCWfkaEELqeVS+J5LJVKO9//FNUQE7e+81cndsbIKBBY1Q81kXDSl0Y4TJUGGs3b+ztk8WeZIFc9BWx",
+	"DPnsbLx+nLcOH4IZqH3iIPdnFPiVKQT+uz/HnSRP3bx85f+9/sbNZ9S/V3ae/H+vv3Gb1W+S4//5Nrl6",
+	"eeciQakfVwOmf3eOykFlExznvlGg1BwccvOZKw65svOkQ2ACIoDvg0m0ljSJuCCdnh96XRqEYEcW8Aiu",
+	"wUXYmdXtsZr0kz4Ax84qhBFABqn7x6TUElAERmBZz47JG4hR5+3bt4vD0eBxhDocPDYka/brRnBbiZD5",
+	"eBhjKjiwwnmrVmWjfyfcfiADFVvL3NuHsaG71kE34x4uDTkcwSkT9zkef/st/HGuG7s05HDEgIdd012n",
+	"gIkOc/LQl5NOmc9//86933/0+afvfP7p6/ff/JV2Hv/jT+9//E/H3//evd/+7N5v/32ujgYdA0V/ASRK",
+	"hFbTELDQLULlAYhVDxMTyNXL25dAuraEVuXR6LtJW2yqePFpFuEUQnYULrbDjp9/CDWz8UFgcMXFI8B2",
+	"QdMFJh/5kiLvmVlSuvcM1pYvPnkW1pQakHxYMUg1r+lCCmeBstdiZJBhRxhCmDKGcBYIYrYYghp4WqfK",
+	"WVh1Lo+KWSCYgE+KoO65LvsKUW0O0+0mulOnUkbOwuonax/q5X0hrlM+eJJ6fk/nkZ79tZXjqT9ItUZ7",
+	"lWDhLMX+bpKsp+PwJge6aHO4x3L5ZMZ3PIm6mEjRzjVI9MbQQDopNucgEsN/MworTSBaE5NfEub2mADm",
+	"RgC3uOx1uyIImXuduR7dh9TVLwUVjDo6jHtDvTStlX4WmHqWra7W9GxPhPTyUYMxd+ZI2UYywhVP4sCw",
+	"5/FHb8/ViaUNjZ5kAXhhqUwmdhId0BFdFtBQBIT6vuhLCHttbNrHoTAAib7lCf6MCPfAazmj29r660/e",
+	"/8u4y/X4739//NGvT9567/iDXxy//dm997918t2/Pvngs+N3P5mrh1prKHbxEoo5uACXNNbEtD1JQH8J",
+	"ILkygPWbnZBhAIudjxM/K+mt+2XKeIP0YSwP8Jp69ejhj/u/yksQEvOkokyX9LqxwBD8fWP0QkY5c0oX",
+	"OV0QH5j3fE7LOr8wK/Xej99IjUre/94nx+++92Xb4QJUdrEbav9Gyz+ugFOJhqRmavtqW4TaIKZOhWuI",
+	"juIv6jhIH+xApTErE090GWduUjGIVwmOE6X2OZhhWIwKz8a9laxSu4uFa9z1eEtp6DPTQnmUFiBfN57H",
+	"i4ngX7w530TwsvUPAgU0RM93wSSpM8hRBLX9kXpm9NbPI3OmXCqvJxMB7n/0h+N/fhD5M+pTQ6LT5NBo",
+	"MgcCDEWQ30k3LjhfTlMMUCoev/vxvR98+CiqCYDPavKSuFQimpHuYJPeMEcesiCgItg4dB4ajeHkvgr5",
+	"tVinGGUQpjvHtPV4UakpMwZx1kd511vvq/8HDnb/j28+SMorg4aqUwDUAiGv2odwWJtyQknH472QEdoS",
+	"EDfbiBmgqKSBi81oauCVcfC/qesGaqCo8LPloe6QasY+tlNH79X0XqxxvHs5LeR68m8/OfnhLyDH+f1R",
+	"Sjt56z1M47XEOVcWP9bf1adeCCwNkneB2h4Tz/TEM4WHaxxjXkqWDKI188U//c2937zxgEXjY5/XPMkB",
+	"iwG0UihnDM0vR4myP8dCwXvvfwvD9HGOYssIT9567/jd905+/dZcA/TLQ4qipZYeb3rck22wv9Sy5WMG",
+	"Mg3F9ORzCDIQ85XOSDFLaRl+AF5w/M679z/66N533zr54N/mSh5Lm6NQJBY9AWAQ0jAU1N6d0kU8jo2u",
+	"pfuYLuKIRfhC3M302Q8+//QzMvwVJ/Gbo2K/3y82RdAp9gKfcfUxN1HzHvPsQUnTvV/+9vh///VcuXTc",
+	"Jw2OTqJ3iYSDLkNECh2tUyYKJyYlBhnSNDHYcQ7e9aQdd/LDX3zx5rvHn/zH/T/84fNP/+qLH33/DJQk",
+	"gnN33dEu3rHuYdB/EBUmZvg5GV7jaDvnaPRXYm5inYH1u/fvf/wP1ujH6pD7f3zz5IN/nOvFLY13AOik",
+	"f8z1B7ggd4vUWUupBJz1o834UhcHSsS3Gi0PVMv0/ewqQbV+CAVdhAXMZKMuj9ioDyBfc2a3qmPT8CgU",
+	"fOv6ua9G1mrsIxpJJ/QOvRD8XtR1PTUC9W8GiiWEnrIVm9SXzBmBz6LqxnTBA4xOepMgUnAK3djrrxbY",
+	"ocGoG0Uf4qzPZKh9zE0vkOp1L2QdOWkLzMQvq9HV+WjMIBoEdFBwCkdFEbhKWSnfdQqASjcygRpW79QM",
+	"xaunANRsi9A6sGGd7ONTmJeFzur1PHcEbin2yQoCFhkcjRfNFtyx74j6S6wB0zbruKRp5AEdQkPfXur7",
+	"N5qgM4zb3L0e5DLDlVcKQGxlmnLzjmTpKzFMeXiD1JgOTnLcJuFhT7dLezaLK5xiv2gjC+swNkbBKTDe",
+	"66gFmNShglOAEg/zv8UmBibgR9EDdEGUO0UsEHMKkDBeDLAg1ymYK1tstClvJX8VgDruFMA/Fn8gEE3P",
+	"j//GZT5TUy5qy4Rh2BHKmmHeR1oPdwo2m0utxvyX17F/91kzLNZZ2+Nu7HDSqN5R2yaCtF0TxPVc4oWx",
+	"LVMCueAUqNtBqELMqBv3hSX1BXQHprMT4ytENTEkDQBrC0RnC4GRdAAr5rIFRKzMDy6rD4YZ6IFeghAs",
+	"c3BpyIqh1xk78Crw7EOvkYHKhn+btA7P6sJQxzjugyt3nYLnpn8MuNMTknguOXfr1s6lw7Xz03C7kcsM",
+	"j+sLZEgiOji7cNjacbddC7jprjuQAWL9gP7cn+LSGzmdh6EBvx5eOQyQuqSg0fYOWRqs4Qs7N6E8Kb7l",
+	"dY/TYDCK6OcULuBfUs/RKvi2yjnfmIrN3+wFXSFZBsOjVoNqCWHAHcewPsOnkB8VDfIcMCVmuc/oXdeT",
+	"idU1DE/Ga7QjbY7y0LC/uKhDHKuMpcQAop6QBP9sER4d7QUsl8qVghNHJVwubaymzBZXNilhqa1VyG60",
+	"yeOej5/HMIWZrTRDpRGben9vekG5jRtrTGzBoRS6D9rUkEaHqKo7KfLxSZEGStuG8eDQsOTDmYhDOiRY",
+	"lG6W9r0sGFyjzmE4nXJSZwlk0ik+P8Lf9Fyc2D6MO4ZTaHb5j+JR6XWWxmbS68wos3J6xdYteAFabvDN",
+	"0zD4xLHlZvAXBW96iqRStcb9uClmp+cQ5unyL9IHztYNxCGTpN8WGkkXgu+iSeoibDuJ/BAOzuZ0Yhi3",
+	"vOdidjHSQaRfTs681M/dvZu+BWFAG2OOEVFfh7cGMGoavQ4DiZw57H6qDZd4nXicPL99/VpOsRcwl/HQ",
+	"o77MkBVeqPMgQqHrOZ2kVW2PcgtOSKtlkbSMiuDndlZZWqMVbuDnalDfRy6Iz2+BMiR6ak2OBj2QoaIs",
+	"bY1IItuij6/ckiwobrfwPCKo3+NfvHvyd9+zSZxJ+bi6nCYdp6araSWqDGkQbgOsR8qWGP+pumo+o+pq",
+	"RdofQZNG0QxevhwgBwguHbmF7JrrQviM8gxxncYwLmkD7RRMj3FXg7BnulwCKpm7HY7BPY+V8+DTDulx",
+	"yNhQogaIyBctQL5CN0k+G2fE82FmMm4PTiEh8+3Do5KO9nBnko5mlLlIR+MQOJVMTBxUbpkYh42b2rWF",
+	"jDQCPx4CukMMvyzNNI3yb/HQ8xWHBsu9QwdKJbTDTGe+L991MOYms9f16ig/HD0hHMQ4INUkHOA6geDA",
+	"ndVd1KDPykasjQjIIe9ImokPkqGmTlVZX/FDqWG2sO9OZ+47hV7gZ7YBidVDa6DFcxY/YxGii4pgkh6G",
+	"wJvKnQoTVHOwp+DETn4SKZ7K04rkGCNAzAQAl8LZYTvxCzcb64mNNMYaR/OkJcC7KtSFMtsysidYepLe",
+	"WMR7hZkrYHeYoztjKyIodWWVQgV9LTpDEsmYcePanJi+BGlzwA4HT0gi+hzRYtSzDsh/15NdH2yveJuC",
+	"UiVN5Qm90B+nnYk+T6hnkaMmNnalVEoZ+tCTXt3zdbBmrN4YPTl87ngMk498Lp63qS5NLjk0fI3zyyKt",
+	"VZ5uPahlYJjcg6AQDXUsGUMLzJfQAUmmmOi5FiY4m35Bs8aMHgLjGvJr+H06kKQmDmpTeZQncCsIh5r4",
+	"9Jj1QsIDJbzXqWMUPCScHar7CH5KVH07jHKPtxZI+ejoCKLmtK4MJ8DvckgFfqt+U+VRIsWG/W0sdr5Q",
+	"5VX+GhqDr5Gr+/s3yWvk/se/Ovm775HXzHfIa+qZYrFIUv5VfyqXSmXyGlkulchrJN6hg7wG7WzSmmrY",
+	"Nyvw5gZ5jUwEE4fhTO612SNPGvDvWHG8Q7o+o5IZjCPzsSX42HL0sWwgoayPJavwyYCF9mPm1xgmth9V",
+	"n1uuqHUOJRXo7cnOA7BDrMC81SbHw/H6/ZEIun1t1b4Wh+4ir5Gbid1JTncNXlI7NQpzTl4jJssWs32i",
+	"XB9M3wiw4s0Otg5r34ivfWLSP3mNbA/l6VPSEeA+oS1ht7tPPfUX3wtDn9kvbqR8Eb41Pv9b7eVwun8Q",
+	"c8jar0bpuD5VZ62/Wy7ZU85fYqpOIkZeWstOqwOFzY1h+JmvqrNdgcPKWRCmaSa9hitlkeZDFUsVWd0y",
+	"IrICHyEyr4HoIYMiXRZIMURr5aXRqzGmttFcych3BY4PFiBLsbMfSY6x31u2xDFLZUCcVoaS+ZPEmUjp",
+	"t5NYibZyNgxN8hp5Js0jBFpN5BbSM2p5uvmI5RehEJBaBi4qQhF61swy4h0TkXDNuUBsbdzBxBHn7IfW",
+	"hj/05r/f//iN+//0r1+8+c7xP7+De/9fv3v7808/O/7ou8ff/vD+//fJ/Z8pOvni9deP3/zMzmFbTwCh",
+	"AxXvAFYU9r2Gwb+1k7Twt9ookLQZHdB6JCXSav/wCiXhrk1FqhliwxL2xJpoK2hS62Pt3jXaQsSw3fWH",
+	"KqUhYooj0ZqRU3Bx8P1KXHBnNYzSHMMqxsOtnOxQwCKAuqeG0ySvkRvcH6QjX1Lu4rOJREHaaLBuGFsJ",
+	"8BLgKKNpi4k1mA2GVEP7+nJsI14/+bef4CD33v8WzhC5Q/zmx5H3FY/Rg5vxViwRDUGvp5GP2VPz8mpE",
+	"PtkA5Ub8j0MVtyOuDY14/IvPjj/+NLE7Y3DH7TDrltyy0o7Ja+R50UMTOA0DQkkEZSfDA2bYjaFhU+Eq",
+	"cOQgGi2kB/gNtYVQ2IjZwgP4APxVfwClM5zGxMzetPPRZ5udj2s/VLbqbH4QxxHqhEpXnWKNwIsjsk2p",
+	"PknURTsFuIeroIvn6PRkFALThsl6OXSzJhBw9vOJZkz2i3j1KrDoMcUOhh+Na+ioVy+7wqTO269Ewnva",
+	"Ipz4tdX1McBDorIZu0D8hTrgBuUN5gPEmp3Cij3daTuCmLXr4gxTvExc8BeYWdlpaFoI24Hotdpqx80U",
+	"VqMpZDeoAc0gKuaNOTUSJdYDpsfdQEGwAvwvtRcAeY3sZYDNqTspPaPgbKAgQKV0YqM6TX3JavDxuvaG",
+	"ZvVACXlq9OKnb6qgJn5i2TKM+598fPyHb2Wwb9yPRKdqMwLSysrQpYhjfEeSP2zH+rpgJY7G6AbYcTvm",
+	"Kuys4uWjVeNmK/XZepI0e75vX12z0jmrSiZSr2PlLF5iUiyayroVt0OtFYeMfoPdNCRxNxJM/3evH7/7",
+	"Nycf/uT4d+8q3eF7Pz1+929P/uGn99/8+ckH/3bygTKarAF6iR0yX3TBHOwovVoozQHdYDLqyA3mKe4h",
+	"bbQ9br8bs9RyN4UxW5MfA8Z+LbLQ8gMuDB1lHAnBSAfT4WgSIWvDDdTrWDcG84V4A4WEbybKnoN+rdD0",
+	"DYCYoUgCCgQAGhzaokFxv7K9HYBaApwSaLAI6DVQkA2tA6C/hlL5HQDYACQiaKYA3U8B7h3KT5Q65kD3",
+	"Guj5otQXByqJANgK6nQALhm6GkKtHZRoQscmaOEFrU2gYyYU9Kr77ADqPgAvQHUaNAdVVOhAmyBAxlDb",
+	"dSfpsl+qpGdeqc0pHtKA0w6Thc0XTQ+NHd6FFOpt9EnFQCeHEbHjRSvDtRtJ+PZkDzvMSdoXYk9ArDSB",
+	"0DCKmzWMPzPaRRMHxD7kbmG0Ft8pmHnFXknrvKI+Hv24a9LFh0u0Rjo4OiPdkp3CZWVa6DhRop/ASK2T",
+	"nTD8XU032UBJ/3wJFeLo8ZvYUUf/+aL6vsVe07+8MAiZjP0yveRsBAU8pXVnVo1pVrVydkez9J53UVsg",
+	"2HAlTQErZrQ4Xp1m2I5NfqSzRRLlJKM4dKhLrybYBnw/tY+XHTW5mJHWM3eMt/wRhw4ij/1I4MDWtaYn",
+	"/3ZpENqAue3iziLvqO5y2h7krSTC/YCvjqsjWsoMapCQHWHaYZeJrpIanqkb4q2ekjHDjdS7AWuyQM49",
+	"BqJXMd253uCRZxmaXEAGud7aLR0hCViX0VBiOr3xHI8Qga5DHt2hp/ZuPEO6QvH4gHhca8pKe0G0oTbG",
+	"W3XyOg1oh2FGeZR+ZvuXj81MMCXPD+eQRjITcAPsNDIPatYAq2gSdSwD0kQ5cqqgY8QIckcdrzDupkHJ",
+	"7evEwyckaeEjUX1Ak3WojxFu+B/Q5FJz/6+KDtv3Ggds+tT1W7vX8AAhaY2S26z+nMf6xONzyF5nMPzp",
+	"k9fbosNupaXM3Ogyjh9Qj0DtoUMEb7ApsmNGGIX52qT89Gi3T5WhbmesNufMpMDESGimBJhonLnkQtAJ",
+	"25Xnug6dV+47ixoYRrizk3hCoaPgwwVEyYmexfyW9BWfiqizlv2oyHkP6jVRN5+JnmGIax4/mIGzslCa",
+	"lGhK+m2sWcudf2lqJs0wXIwkceXKvayMzz+kfABOEfRDxlPKepAAGrbBljo1d+3FOWtGtqHd7FPRoK9O",
+	"6awQYEQ38yG/OXHT1D3Kw0STRzMdD30mM3sQPaw6ezCmyFpuEqmxB0uHL6/1K52VI77cWA0rr6zVl9zl",
+	"5kqrvfBSt5VWp6I7/M5l37L4W+6tO8W27YU07KVInhpnfchA1u7z+gB1Wri+/bYgHTpwSL0X2sbtLgNM",
+	"IjJg4RapgQuopv64RWpt5rs1yAuQikFVubr5HeEisA3ahDW1CW5A+7yWzM4w44pAd3cFY2gTfZ9qRJRq",
+	"kkGK2ELcf1fgrI/6vjsA8C9Q/+2HUtVc2JUoLX74/qfmvI8We3mmAeSoNWdaFRJGY82iY+ZwjuqoDj3a",
+	"wcc3IKtW/1AeMpBHUrNhVpm0IKeXyEM+2vR9yMgsjhL0wghsZCqYkYQAPg3ICGpGIkqbkcTijoSCtFg4",
+	"jD2iW+3ODXxEb1D2mZxOU5p0Lo9UYsk5iCs5L547aadyM185Hfd9que2WEcXgqdW9VsGqVigl5a2n+VP",
+	"ud2GZHxHh8sNiwwFUawwl7rPAtdrpCuKEOuJ6266XEcyxhPIAxCdAf6rWHYKtx3aK/PRtO16mg32TuF5",
+	"ANfWbVYnT7MB2WOjTrEDNpg7+lG8MvRpNhhhTcPrhjmkLRp1snEFHqhsaROxzojvHbCZfSqRHeAQGpKO",
+	"kOpDfcYOUos66BEWdayWltcVMY2r8hguQBzrA4HGbafxg1Od6tbyDlNuNLaCtR3zR0/+qdv7UC7AuAsS",
+	"YbsXtkXgvQIHukkuMBqwgPzf1/+lNsnheRpvVqIL8OncWkv53FpXV2KOD49Hjjl0cznAI70IIHwKy2wV",
+	"DhoiYpdPsQf61Zk2YSWaQsZZX1FEbuV7fN+tn29skSE8avBC02spkFZqMbaIv5mI1QT4S7nF6i31dEKo",
+	"rg1ftTjVx6ceJ9KhDUs5QifmwIQpZt7b01nXGqLmbCgryH9m0lVgiDnEE2jG1uTRTqLjyK2c3Ey1XrY5",
+	"ubp//RrwizSrJI6/mA2x4ZB1xV3LlXXSaNOANkIWyAVIsSK025Wa73Jy/dIKcb0WQyiEfgJCQX3brfJz",
+	"GKgSBz4Liey1WpD/4oXnF8i+Tno2WWfqdT2a9DpdHzNzYvPSmJNV3qaAJo0KYtASvOK5IFiJYlMQIEGT",
+	"1QsheY81NBvRMRaIZYF1CkYCYCENtqr86v7+zT3IK1RzSbzZpwNtuFpXhMs6olxZWl5ZHSptrKyDiDU/",
+	"r485CPQrpx+H8F1YhLa9SKwBVpLEOOvfPAVUhPDdm6dBLonTZ3wMJzGRdKLFP1q1IRdoCHRZMiSdXPmD",
+	"RsjIQo/Ks0iLFD7MQuNn6dgTjhCLEEUYwf7mA3pySgKZw05pGKGJhGG+NGImxyqQFshtDcJCic+oq4z8",
+	"2tdrsIOmJgmrbyAiowwppRyqAUSTdKjHfcrdKr/Y9jjdIrJLG0w6pD3otpW+pYapB7RxoHQOV/AnQtKh",
+	"YQh1iIl7X15fX11dXV1fX18fMtSWE/d+RRGKGkAt5b9Xq1//8xdLxY1zd9S/5Nz54p2v/Vkqj1ZLzuIL",
+	"mnqwv0ucdDRoI8DowJ8laYn5UVCjFwSMhxdPi5A0N0qKTySVkjzWSKckyBmfHt1vFyhNQ2ZOa+bEEe9D",
+	"qnTnDASROpVsbL2vzfOIspGx2BMdp0Z3FQdj9VZM8XC9NHcy7dNBDcpqNS2B95NHeFnE9zpeKEkdnLrM",
+	"bzoQgSLqM43QH5qGU6AIuNbjkGJ1Zxqfm90SM920o7Ync9pkrFyn86hU24juZlJv7TBzUXHjqppmsacr",
+	"2E+eXW6tN95tNIf+EIPWfFRIb/PVN8YctM7O3Ot7YaOdAdIhuNRtwgLW9WmD6SuA5YHgR9BtFFISF0xe",
+	"UYqiyjHsTPChKBMM3BZRq0tQ2CdCXukvjVmjPAUVI46b5myA5W8qUkeWKmNfSV0sDoJZfIxDhOE0Tshb",
+	"kgV7URfFsQ5IO6dx23JKHLAptuaR5XGY5c/EC80ocwlMxG6OBg3upd2bPMwwcX65eWE8tDatFwdxzDPD",
+	"2XW/F1ylqZiAOhwn26IfZYTEyzx1NPqcGqNNF2T7/Ba46hRjVldGB4vH+mUVfWQAHu15r0ToRgBIgtq+",
+	"RWaf0v/YoB0W0GxZoqaMnXLUqTsRAnrU9eWAsS7enrGLgq8JPw3ffQcsjo7HKVecxBe9YPpNW4LxoToq",
+	"3eOpKLjDXI9i8ZTpU4KkgNs9wV/cCBgNxwAj6tnGQKymy00qq4+0mddqp3zhKvxenT2W/cYPnyWTkiYf",
+	"/fIYPHdNzLMgus8IlbU1fKmUqh+leXhjCW1tTBr37fYghiilzipKtRi3oDJiheo8lCkCyTp5Jcm2S0ra",
+	"qTs1FmGz2xahaAW0244u4eT7NyXBLc+EOZY57vr4JDudnaPoNnHSmHTnhVsQEga9AnJRtB8UMqNAStda",
+	"LIT9raGyOxUa4HCqaL7jjCeNxk9z465T6HtumAog64btOV3YpTEghvh5yzmM7EiyQ30lzXEnNsESd5zF",
+	"pcrcmEaTZa2XIju4dNp6vRsHUGqkS9Uy8HkVM8HwG9BEKxErEzwlrjo+2KbGq8UfsZ19ILIBHghbOITR",
+	"PwttG/eCraxOUvET80jb51OCnir9lZvy9PTQMmTzpEZd93Wdgmgm8r5soQsQotmAnin+G80JS7t/E1Kf",
+	"snKwLqfNQ0J+ZIBFIvNMwkrPfMJI4pgkqFOjgm7zaBvPhpkxD+jP+SBAImJixvbksSlOA/KYKPM87WEi",
+	"v2eNlLuXodJfNfkF2IAlTKK9TF8uNCmJPu7zYJjPoNinYNAp4rR59eM0Sv010CinVSRtnurpKh4y1VvH",
+	"GhiAqoDoxqPZGQ3mHTJ3zKEhQ+wgZE5DdNg85LoR4Pb7k0oGEqQ7Cy8aQ76PlitZT9HszEkPNZ/8zBwb",
+	"l59fxQ8wP9syiTjTeEBiKJmpfht6SEMa7Iw3EZFz6NhBUwdo1HC2A2J6w7TcDAAaqMFMbuUv2aFhWoRr",
+	"glmgbnvdE5MaY0il4YomqJcQAfKUoBoA0swkg6juBWHbpRndt1wKvAQegmGN82UIX10x41n9FHY5QRzx",
+	"YkrTcemuU2jZet58V1nX/w7lgTmFNpXZqTnxhF7dnYSb1AibI40vbxEgd92Gi+r1adTlug6PUz+198aw",
+	"hd4WHaaMvjBDZItmqLcySlGMfP1T9ogqj5GeOmlnBmeMsqQh52QyRYDRbR3g9h6joYNg6gASqsljSpoB",
+	"3s9C6o6VUOl9fiD3Ct1GqW0MWqKoflmUB163iL2IqV/UoAGWDybsdu41DtIdVXDr1ZFKcHzY/SlMaC/Z",
+	"TU/k2Ed/TgyrmJPLC2Wgiiix4uvrq8nciilbGphwmV1W8mIlSHqSpa+EytRFv9hGdEpZ4rmaoVrbEuk9",
+	"Vu8wTOy85yNEiSaVEWNzek6etOFXSqVcX8nP0LkIjQHb7A3LJs3TJ36wNTf4BEd9606OT87htjqk11Wk",
+	"sk6e9i4QKqHkIXu5EQ1Ofz23iBoUYMfRW9ihLjNoY/oKjjaeiuUslSduyd2My3KqbOJU1euR6dkjKdpT",
+	"q9eSBXOqejp1MNGexVT68ymN/mSjXTkmcjxV32GlRoAghvj6+LjaUr64VHxm0xv2OussWzfzrJPe5gdQ",
+	"eSDHalmredrRYZmMpCglvFDqLdcwrzLZbW6s1z+Pd2ImFWuPjQnpqDNI6FaO8SKrn0JTTiMCkyxCNZ5L",
+	"KBDmFCtc5NTnt5KqK0RNlG1f5YiKEsuJTj/t8oxkCWW06DkirteCZULuiLLbTC5OnDPHskxNZnksh/TF",
+	"UnHjzqurd1PzRodr2qauSO3Vfa9BDtiAnNt98iJZWymvOUT913ppCQhi6Eb7rYzb7LdE4IXtjqFYC+Qo",
+	"Y3L5sntpb7vgFC7vVVZWx2YHwgUMDtPD5o1ecMgSw1ZWVsobBadwszhpYMU6DrJuRe3Ac20ABGgz1hcd",
+	"EPQmXYmDMEMzOvCw894Bi+dM3nj6ptqOi3kKj7JTRaXXitcySa81djxl9h9lzJINLJNBm6chROB6nIYY",
+	"jKhTyVaXMQQ31hwfpB8dlpMlRh1yl0wALBupoDqAq30AET1FMQ4QKe6YWmfqBU7EQkf77ncoelaiuLkT",
+	"w1mIV+/Gth3vElwZ71Apt6mVtZI1eoEXDvaU6NYucqg92+5hOBV/etKwu6du7xfSNIdarHKsZmG8PG77",
+	"coNSsaXxU5siIOUVw05N18pERL3RFpJhHU3fg70D7QLkGBbH2eW0w7ALnURRiFwU4sDLSnyAv+H8rq5o",
+	"9bUtfHeLXA3D7g3uDxyyRztszwvZN67RI4fsqR1SMhXa/+wVnIKnRsORTEh3s9CiIWuLnmR/oacRzY92",
+	"PV3g22f1thAHEZhjBqc2oLP66tsa7ycsfq9D6gP4215IuUsDl9zGsSWRXdawXNhMt80o2iR6unomRfut",
+	"0ekq8vB4U6A+zEPdF1gPoCZ6xawZKhtC6nEE24O0g8KiKxpyMaNpInRHdIUwYSba7W5if6aoSxDlru3Z",
+	"qx28+CvqRrAQVQ4w74jB4AXqVM91RN3zGemz+nk8Ymjj9LWvbSMG8sLXvka2iUSlXd3x2qtVUE2rhc1X",
+	"q0rBrhY2/+/r/+JUQc2uFjZLd+/WDGeodWSrZjUt008MzawqV3u4QLY5YUEggqzBq4Vqr1RaaoTsKIT/",
+	"YtVC9DX8m8XXxAdwBkoxr2l4zVqcVVW5J0FHQcBt7GOm21lR7D+5AIjG0MMKUw1IyEw+SRj0lIUMECtq",
+	"FjW0zdkRbYT+oMr7ceDQLVIPKG+01Z3Apx1MxoOtWSD77ChE/PiLbU+Z9jjwZd7yPambylV5bRsaVBSv",
+	"afDGmkFrJF64QCDsHHVr8z2pMwtihSZKClLDYUhPGd1VXjsqwtYX4cHaArnFD7joc9JhtoVQ1GhcTdJr",
+	"cREwF06tpx8GxHEDmQ3oyFVONaK7hhwHBHM8EACGreEqqVKOLf72ULK67pakbGHmS4bnt1EqbWgC3TWN",
+	"wFwg0suAD6nXp7ieJLVvFvVDxZ1LtQWybZeCtTeKsUuow/f9olJSmatEWJWfKyuiWF0mPlO6nHS0MuiQ",
+	"2kLNIbW/UP8Ua+d1KpM6g2d7IsT0P6U8Q6cieWBoyuy7nvlt7HfeoL7v8Zaa/M1AtALa0ZWaIzXr40vm",
+	"cS/VraZVbpoU4WbfvLG3TxaBVSzCUItah68tkAuYOQ5B1AR7TwRckXXriV+DghLYbUVyWhXH70MOhvqS",
+	"AyLYVVYANtOAPHXAT9sitV0aMhimCP/WnCqP/W6XKebo8RZWiSX+IllYI+d0Tft5uLJQ6Q6fkMRnzXCB",
+	"qK1VhhxIzY7Qd93KVYD7x63ZZWEwKG43QxbU8LbXjopQMVMb6X9oKkxN8LXHQ2XwGFa5HwwAuL9FPY78",
+	"MklnQIyUk9oQ4nstwvngpguGmndlmbRFT5FdKBTLHkBVj66Qja0G07P62Kck5ud2bPfzOlMTc8HG7XsN",
+	"hqVxvtdgHJVSLaC2u7TRZsXKQslKJKUoyM3FxX6/v0DhzwsiaC3qd+XitZ2Ll5/ZuwzvREl5BSvmCgB5",
+	"gk6KQnmhhI8pW5F2vcJmYWmhtLCE5lIbVKnFBbiHwFMWX+ofyIWXdE5kK70ucxiJJDKDzusOTTQ0PeVY",
+	"gDnzigeCNaDbaEd3rD4AEK2OZP4hk4pZKMvKk2hngdWrqTgluGBAFZSGYAqdvRBPDLKuqxxDPAbhCO5o",
+	"rOXLAqnJXh0pLxoujEdTHGUsuLX47XxCcSRPyhrif1lYNm0a3tq9pihbSBZtABZKthkNEt3wsYCMu1vx",
+	"z7eEcBFdbDr9cyHR86amBHqN0ED0gOWrbZVMw4rZO7bjKr2QhRqVRtkJsisUpamjr5RKRrPSbh3a7fpa",
+	"bVs0dGKNcQNC86K2eq3xCmZpzOYEa7JQKm/QDXelUVxtlkvFtfrycnHdrawUVxoltkrX6hvuUlnbKZva",
+	"7AObDqw1sMcK127TC9391f0rf7HBd1Zf6LvXdvynL7gr115euvDcWru+dHut273lrXYPtwt379zVCvpE",
+	"56DeDVAvUy0+CWmUSl2FfboI1/ii4GEg/Gx0EF+J5lCPYJjQAeuGhfjEhg0gNYnlykbWnO2BLQ6jxN91",
+	"Cit4gOPfM6jzoM0lLK7C5ot3nILsdTo0GCDOSDR/9N7F7jLqU7G7qPR12pLDhTkJ7aew+aJp9LAEfwNZ",
+	"UNgErDuYzGJ7ZREEeiZP2lN6oIZVUIy62yWeXEgj8201zk0skZ9A6UrvXWyHHTjPfGQDA2cQTVdnFeY6",
+	"STXQaU9TvZv/RG90dVQXVSYDiKFPrb1yyvNqCwzHpB7XbXTdYwHbJgl7AceEZx4KKJ6Mq0DAywOGLZak",
+	"8QPe2r1mhS3YBjDWQpVvm8o8iPoDlL+yOMAJAd2T4973mLqr5AkWzmsNXn1701bnaRNO/XjoyYQ+ot/i",
+	"zFN8eHN0ruhjUKNk8N6rosM0TVpMeuSik2sIBXSLIzUNZlNL+Ea3X3jZ/eZV0WteutK8+FJ5/cqgy17q",
+	"b1959vDJl8sH29tHK8Hzh7c75YOXS2zphXql83z48nrv+fqafK75bHfZGuYv9xgUfWutRVcejuNZdx7V",
+	"9VoqLU2+InuM3YDwprqPee/UhahF/SO6xurNpZyT7ckBvrCW74VLupIc2oUMMYxXh71WL96567x6N52P",
+	"2CSXiWykrNnIUJOf1Wyu4hs8lAzNFCBNlSZfNzYWyKiGmlLfYmJoXpF2EyH55bF4SDnWiInNJB6cQlek",
+	"QQBeEy3UbWPcO5XxxxsYBODR0VaYOno05cAKUNpAlUPlViB4a4E8KYIOJnKkd7tO482yV+94Q0QB231B",
+	"uIMxivFRsd/vg2ej2At8xrEoMakpRyXySYAknRmUQE/JrbcmgYPuJv3+YdBjd4fo+qGxy1I532vJFlrw",
+	"Zk6WB2t+UgR1z3UZx1eX872a7Oml3izn5bPx/knw4kq+F1P7MZ3i/tsGX19CuZLgNNd0G3uTgzMFwzHN",
+	"7ZZsS7s106+uUkqTMFHzuASLagTMZTz0qC/jIkdbHumM67IBejRaqw6HaD72hNSqpEMC1hGHTMbUSyed",
+	"xcHKqxwUxtnYluiNWPSnuPA5SSPe3u6xgjSiICn6VvoHEDjNTdhrEzWkfuCFzNKrjBKU0glWl1Y3DqIK",
+	"WWN/1CIXrna1GWXJ4KBI2yFTu8f05xaqfHeMpEY7zFQOjZhFxGvGjDhlWkGTsF4XsJyEIMJ30f7iwnQi",
+	"tTZc6gUAcJc9G+Ocn9Q28C6zm1a5ZXoSsOZMyfRTcoYvjXD9MvOkJPNh4chdHsY0AtdZBGuUT+SuTSFe",
+	"k4wqAkpK51NPikDH3EezJgnFxqybNvyps0Gz27NprlPlUBZMsVVpBjp0GkvBpLdY269ZPeUmRxWzeEs2",
+	"BzcGtL1aioFfQ2Boc3GxXFlbKC2UFsqb66VSyfja/hy38xuzs6W7uRnTSO+yDNP21u613CZAvGPuQ3Z7",
+	"57yoeEmH5X88H+nFO3dHnOaUIBCALpyf2lEy3A0582Ix6oftV7J9JPq+UInBCB3D7AYC3PgQyYr130aU",
+	"1S0Sil6jzaJe6cyXLNWBchW+/4AuR0EcFPKT5yVEihshyW3fO2RjueW2PCD9WDFZBCVJ4d14VEP9Je3M",
+	"7sBx6LDr+IjqvgErcEWj12Fcd7vY69NWiwXk1g6YCU3UhXzt0wLUVi7I89vXr6WeBASjaCN8SmoVaOrz",
+	"yLfN5jtZt78R/X1SXEm3rVdPx8o/pt3rAUWfXOZem22O8PeiA24xrvZRJ8Dog7j0tPm9COTYzX5efXuq",
+	"zTaznW6z99nRA9hwRUtTbDiI4GxWs6v+HMdJDaHYCTUWjYrZgPA+d0nHa8G2L5Dt4XwkGYpuVzEdxHeq",
+	"cvhulGlAMdmuTn3KG+o9CCfRPkRXwYrxELVggdzggCkkGVHWCqTVwXMGonOzyr3QoLhmwbc6Gs/NDlGn",
+	"jYOMyE4ETvqg1IUIFBfBZDVqrUGTnUKcDyOgppAXHik0FAkO2UwiMyfDNcipk2lSiUakSxnS0GssAiDE",
+	"4qucdtjdifJwuA/aMGAeeJu1knlIA4/yELP2dX4jJdJ7hamHsOgC4Pd1aFEEm7Hk8GYAKGaKSsHGDbxW",
+	"O3R0+2tfmTpA+jw+mwWy57nG7yN63GVulWOxnP6wvWA2NwTR0dV9MvP1JJa5KZ13y+RlCoHwFGpozFpS",
+	"zziY2KKz+jxIL6ykJXBVeZXbdqZ6EVjqKTHZEVaOwG1SaEw3TH04YKxLqMmZEZzpjp8DRoMFsgtjoNXf",
+	"ENzUZ0SqSV8EB2p1OnM8SjpXb9jiIk+SNvNduKMOHGdb9MEY8EJZ5QhZJiCjGhMjzXAwggAEsjaVujuR",
+	"UoTQESfjWAVE9iL8oQxOgEgjE7kAEm3La+aXCRcQkvuuwUBZfKnLWjO83uWzvN1n9e4pXr87BoElmWqj",
+	"M3J3M0qOTX0HIKPUxsaonUlpOzWkTYd06FGRttg3lsorS6ulUskhXqfTC2ndZwg4XtNkUzM8QrZFgEmB",
+	"+qJxEcbKIVJA7SZM9fI+TSkjeoZ20KMsmUYFUneottMsPiM4K16nYaOtUzp3mrhnk/bkOWDJI1uB2x6l",
+	"c9NQ93KLwm90chpTpbT6mOD1652eH3pdGoSL6uQCS89zuTk0CI2dmcBgqSENECuaHl+ur8zlWsJw5xgk",
+	"1Ybo2mZBuimgEWO5/cCniOsOO3XyhGWxE7IIn1TqDjp/Kxnlv2r3zWEYsjZgsFLgu6tp2Rtdn3pDlu7I",
+	"vo6RS6AYGOkP93eL1C7iNzQ56Bx0LO58hZ1Rl9ZeKALrfh7ybN11RpxbTlq4ayjWFa8DjKnvETxilkN5",
+	"1amUSiujXuVyOeHyQvxB5F3ZWj20uoowYJ1EyiBc6VFrXo04TlnLJgdPK4WPWepXTV8ZzwIA6BXQbWy/",
+	"g8fi9bF4zRKvox2udcqvkVlYfnxOccTzMRk7tHtCP5coplEvrZ6PCdmR2abarOScYrrn5yRmpxCYMYE4",
+	"9JbxS1h7/5wSBOdjknCoBMCWlfYBTxCqIAWPu5PUCOXzMamYBvFhHE/1nhzAG5XztrpfopwkrsBQiPGP",
+	"nFPi6fx8ROd2VL34MOTnxHzzCOQfnTi2kMqYGICtsnstkXd+sHT48lq/0lk54suN1bDyylp9yV1urrTa",
+	"Cy91WyarvEshUqSTyjUQWTK1Ia/vErVFNcJdtcdp8OomL0scRUjrW1Yh8EIn6suJ+OgWGNuua6lSSk+I",
+	"7yeYxwiSedRXemVlaWVSW+mMfg5TzB9w3kenX1nOmH77gU5f9BNmaAv7ceskoLo42iQ1j0sP6rkhnZf6",
+	"vvatQlNUlzVpzw/PO6TWEIcsqJGmZ0rC1W6Ah7AXSiKaBnRdhvAwVPuPjgrRNDtEoLuy6uESdIzzyqiC",
+	"aHpJmWEwLexLMFuNrq8MjTRsi7QrhwewRWq0F4oaXjm9CcbbzE024CssVsMiAseIn7qtgrXSz9SvaB53",
+	"wEU/sVj1tayljkpIs1r9FrhgADuiW3AKXd7KvdqXe9T3QoDAe+rm5SsaPUHKAbnN6jcd4+/W2HAa/m+l",
+	"5JDVFYesl+D5jZUt9Z9WW2nrcJGknhtf43rGBXg55wUoT24Kn9p/H5DomyO+els3ap32SkBCUSd3UEpS",
+	"SWoIi1jDZid48BHbNsCKQIxpa+sG0F81vsA4UhItvnJH/VMqbhTvvFpylsppqEmj67oFMTAouted+22j",
+	"fY/bDujS4w1GyhtrpYzZ6WyXzP3Hvvxmx0t5dzyBToLzy5hAHFskmsIQ8N9IddNdp7CIaB+LmPWYnceU",
+	"iDCZYBFUK3iSqFeYixSB42EfVuuzE2RvySFdKsN4D2gIVlS5DVoBdEYsygrDc8ZcqVOquRXVTc9nC4o5",
+	"IpD5JZg9gkpDiTPHRikY/zHTUIxsgezBt6UBcxaBfUDGkCK0TlQplVey86jin82dn5kSFdVI+cvrlfKS",
+	"PdKTt/7m3vvfuvftn9377pugb+RPGYlNyzq5Jidczjv3a1sRf6VUWS2Wy8VKab+0sVkqbZZKLxScAh61",
+	"LrUubBaQ/BaX+6uKwrvC9xrq12zwlM+ubnsAA0U7r8QwdDYLG831Vbe0Xi5osLuoEHujUWHFtXq5XFxv",
+	"lkrFFbpaX2usuxus1BwBKJBLC3pJCw3RWbQwrFOEnJP7nRV1vm1bGVkdQrCH67DM4UR7tidCevmowZir",
+	"a0hKORx98R24xekh9RBTNG+abPz9qVNlZ0qT1S7KBB79w8m9y5kgOz5hf1zC3gWGoGAG0Enrqsb8w6yQ",
+	"mFWmOfdEs2xJ/bOu/tlwKqXysvpn5XQJtAnhs/iq595FwT7BmvO0rKmNsuFaEgUtoRrm5A8pVp3njrXp",
+	"xkNnQhlxRhUDtK5VcgnNnng7PYc0fEa5ziwC1BHmoi8YGnGgBmUyK3ZCA8QAWnSVQxHhJqG22Ydt3CCT",
+	"WwTydEzUP03GPrA8oKgVZeHa5avPrfLbFyqDg/XuQJSou/u1hbWDi9dd/pLtGWJkpu60WPhvtLRSqbhD",
+	"zcA24xHWBH5sQj6tR/LJdCVcA1s5IVzW6+Vmcc1drhTXableXGbrbqWxVF9prpYK2cI7aqhXsMlAGvPm",
+	"i99+6/iXvzz5258ev/lZQjyNpkkncoImuififd8ijELdva1cWi9NIePANTE+Qdr4eaaQaKYD08MVaDni",
+	"dgl5kIjfTSsOr3tSasjWXKLwlELwGRFuc9vza7lSyRmb3MX6uy9DSC+nwNTvTC8vLxpGOX+RWVb/VKzw",
+	"hN+tJcVoSf2zmiFGh9yeoxIUGhFkF8uBmAFUuo3I2Dn31M3LVxxy85krDrmy86SjPRVXL+9cdKAPi8a9",
+	"9AIMbJx3yEqJXPcuYOmKv6UrUUbMf0TJEhbUifgI/EYuA7aI8WFBHykaIHQQEQG0ywHwpyq3k2yxEBwP",
+	"0jawtZ/rc/Ql2MCF7a4qo2FjbVYXqnw7DUVtqKFPvy18IyzRG8m0Mx1w1kw6ICC8AKJt6HUQ4Q47Elr1",
+	"HmAd60xChAaF7BHzJeaDdsQhc2OZvTZFU4O1CAmpgg7uMbYtVj/0OnVOPV86Sq53FOljyp+dZ1NAxmQy",
+	"73In+roM6UDXSwxw4C3IHMS10wHpda2PDXsTm0YXdlMXyDZQCakz7IMOFwYyQMH5ZdIpMSVytFl0faA2",
+	"mRn3nTTOd1Nh2aCci1DpMq0ek5IBrFgso7HKMakZcXgdW1dgAdai8aOkR5gUOFXCoNeInCqx6RkdKwbQ",
+	"poEX4xuodkE3aCZSCI7dd7bA1QC45/jNmlFlajolswY6Sm0oszNaqxnTi3XpRVCeKq/1qRfWYjMi6heG",
+	"ZqmGikNXW3xFY6qrkcB3MBIzEkFJY7HRI4uxO4Rwu2OhlGOkKLeIDunWJvs5I50lzeWVbOiaS4mJN7Ud",
+	"nfO27sWoLkPftiU2jAgw3KPG3HaSGl49NZ5CvdR4rGkOoPGFspxGUWYdFPMalXkKfc2oVw/R9xM1XH1x",
+	"DjrsnahZ6ouvjqj8Z1XB56wfU+8fskp/ZwqlfpLLaj9+AQAUD9vuny0NHz+RhEx5rGmfMU17csoAHke8",
+	"D9Y06QJlrVAPadrLqer2GF/VRE07at6cWolzzaJn24sjmlB/Ea/8duLJNRq07yYgKKP6hnDIqDzXB1Ve",
+	"Q5WkhsohNoeJUhi8RhzBHqAo8Pk0ue97MsyS+qO3vyOiD0jT0QtVkERMPiMiidsYZ0c6AoyvzDVEeUPJ",
+	"7WjTfTeqQMLeElukxtlRWEvZqHQ34XhBkLZeO1p+3+CkdTRx/h3mepSE2No+FtqPi71UkEN8IyW+n3jT",
+	"VhA4sVKGRG3AnamnHrW+MS5NYqBNIStPBMSnYZKQrLgulfdBVmtxnR7z5I2Mvc7uFHSaWVt7QM88ZcKV",
+	"PBOGgsvpJ3zngepqWrV67Hc9q0oaMut8StrDjCZ+STEtcqT9ezIkncFpNZExCBcRCmhCmbCBL5dBV/ZU",
+	"pGEAdtEeJ40fhYkWkAo2wOJuQOVSZvUWaVCAurAlqp5ubwDowYa1aeB32omC0rYnRYrugPMbV1YwwS8O",
+	"WBZnK+A9jOp0uqqes3oZHkSQefINusTQj37K1F+jy6/kBY1zclTF93UdNTadSRYVbsWqa+ytklmlNfiR",
+	"OstZC/04Evo4EnpWixG/sjJ8jzGTZHt6SZ7CgtKxoPNXHww5uKcxNeeekULDRnuUaeou6FEavmlGBIE1",
+	"gKqIV2L3qe0XAxVVoef7xPcY8bhWQbYIqg1Vblva6EQU07RIDYHRHYd4kNve6akPYlwEmgJDAVJ6GEOZ",
+	"ThErPmUGZgYHSuMb0zEK01T+YfrgH4uOx6LjTGrJebzyp0JLnUcK6J+AXo7MSIMUhz644CL6TsTD56my",
+	"584DjZnDi1DskCcZ9GwK18lFFAjzCrkKXqOtbPiYUR9PE0ecNi/Uzd4klKZAIXNUiFPlMQumQw+UpN6J",
+	"ZxeEFLrUAX5UvQfN2kbhwtLjBfxgZvEaQ4NdWi2VcjPMax4/OEMVDOWYg3dOEubP9ae+UV7bWCmvrq+X",
+	"StVeqVRZtZUO37h4WH/p6rXB9W82y9984eWrF1ae3b966WD34OnrT3W/efWFC0+1bj/XHgyuL9evF6YV",
+	"RrjB4wQS3MPH0ugrLY1mFizX6QEzBXSA5jcEZzdHaTK1IDlkgevp0ravkCx5Uqcr2oblujQzhjoa9Ljm",
+	"8bViUT/nCU50Q3Ldt9bYd7b/aJVrNJAJ/c4hwdGJhIhkjYCNwtHqZMIqj2Yq2zRggOmIZ2NKF7AIFBIE",
+	"KcYGlRGfJpVe6rkta/WNPVaDzwExVCnxjehgO7L1FyvNcmONltikBu4TjjJWbVmurEP42v6cIwx5W6cP",
+	"KosaDyKjBnULLGMoGml6h8y2VqUtkVgaSpQVJRQnLCz0OkyGtNMdu754vW2puHHn1bJTrqSW2d6ZQVUI",
+	"GIVfFo6//68nH3z3+Dd/PP6bv8JuwHiNC5jUmN8Of0rRSkd9Pb8K8WjjGDscQFH2bLHjYyF3RkwufWOi",
+	"kxkRhbvMZ1SCaYWEehqbarIl5WyUypUULJSYEIz10BHAZGQO4GDddBsTlNhRyDhURDo2JxywfWNZRwaf",
+	"FgyM7GDJUIHlyK1bzoDrGYJ6GGpYvN+TxYtt1jiQvU5x22+JwAvbndGhroo+6XqswWy7YnVgAMcwAYtJ",
+	"feGy2YZ0tJ1olzSSd8CI7IoDxnOMfZ0eFfe8V1j60JB+hahS2FS+Z8rvxuAMjKZKwZeUmt+BqtyMO6D3",
+	"dXG/J6Nn9cvPmV7sabPUNDPd8u9ORtJOOX4TuAt7knQDEYqG8PPV49zJbNoI4FcBQ50mZXzHLJCUF0qO",
+	"rjQYJn+oDQFEG6AykM60yuvUJZyFiPJcuyZQ7tUgyT9WDw7vtISDWM1eow3FC1y4bIE8DQHLDgupslY3",
+	"q7zW9HymJHjNIbXIfaNBxsCxU9sy+M7qNLwWF0F6FQB6cROXc+pigCF6SQeyeIUNA7l6HCk7rrNoR3Sq",
+	"soKTLGqVKpdOPYK8kSuR8Cb1ArxvCHmC5RuH1O/hpKlkq8ta722ITodKUmdhnwHBR+qXOSXSuNI+dK+s",
+	"9yi/wAvjF3ddn3IWisd6eaOSJ0GsnIULptskQbEWT/JSQ5yT2IN9bla+otd8WWOnTHgbnzYPYzf5M42b",
+	"UM6RGL7fk5qzxtSpWRLYH0MeJCAPLEOeHeZgCbEOpmhjmFTDJiZ5qQsasqDj8UxJtEBAJwJ4JdFhsUrC",
+	"rRSRZAv/ZUgHKXksDcobzLcF/bMw/Tt59LkhDtRSRtSINndKbnL3jKVaZNePz8YW/pTiWclOP94hS7vY",
+	"qMFPebex2Hpp7ull5mLqktzhZiyCN0ytr7mbqW2YhtWxB5QlkIj9p0Y8yolw/jQYSwFrMO9QKWfl1aX1",
+	"5alr0vTix4cmjIH7pbn7X4U2gHuMkbbokyYNUu+jJ091H3OkWaWDpGOvsKj8KS4vt0hNK5k3mk3JwhrW",
+	"5KvpAyovWtZtesjg2qajqM/TOLqTF4x9rKY+ATPb4G9zUYR6zVoON8SjUeKdIaMu19v62ehlPNt8L+tn",
+	"4/rC6ObHIiIPGcjaHPs5dSeygaz32560TgljVmuat1jWXZyBEnTnvxQA1dPxoW15gOUOpgMYaQkCF3Qu",
+	"ysDpEj31+Y2JHz4K6LH0RM9xjBMjg8DRsd85bnIaNzWgHZCyCfBjVQ6yAWOIFnRsgdzA9CLWiJkovZCI",
+	"ZtNJqk+Qps+6oUN63FeXiSI0h+x1qhz6EnAuerzBXJynroJVAxu9Kv7xTa1zRahnQ+AO0OXONMgDJ5pp",
+	"fxI57BBWxgtHEmAjlA3MqYm1o05HU+Ohx3tsLmZXWgwx7lOEs3NSPW2glo13RmleeTpPW26MW2q89g6R",
+	"bVomGB6urKxGIQfZ60TOQ7Us64VL3DF4/emXV+QzDf/mK2vPPlf5ut98dqfXWN1dE7u90jcmON9MIKEw",
+	"Lqg7BDpcKm7c+Tp5cbv4Av7w9cU7X//G12aKiQrY9q+LRsjCogwDRjv5YT9uqv3JF+dczmpyADuMN3BI",
+	"7xi6FWO7JDhp5s7Z10RmVCbOKobrA4e8w7247skOSJtH5gA94wgey6s5yMQwovhuflVA9vYY9icFPjW9",
+	"UzYHhl5Z/VPJdPDkAPqQ6oqjuyQLUW+PYU7OEXG9lhdKnfXWFpxhhBDgz3tBV0iEtMPWtGgiqL+vmLQd",
+	"5JMxELOwyiHsu0LCwGNyS0OFHIVETQnA9QzKK77QDFlAqB4PNSINEmY7vITM96s83psYporKS8uTIcP4",
+	"YJVfVLuOLYwwG6sIT9YcUkPHtQ4zsiN1V2sY7YUu5ELDmxQ9TmALAUlrU41V5cnBDK4iZ309ERD1+Ev1",
+	"LsL7ORaTzzSrHX4CIf0SJheiqiEsna+ME6OYRnsfa0CAJyShgfA5KI0Gi03D+aklQdpbT3a9hid6MtGm",
+	"glBycfvm/sWr28rQK1fOO7GgbkozBJ3Mto0HqSfa892o0omHMFL5vFqjtNhovW6aKikZd9VxzZKYDbtf",
+	"2CyU19dXV1dX19fX15VOitsCSSU6xzZvY3eXRfnaTuLrR8V+v18EKLNe4DOOSGoPcToPPX0c0t1LJaeg",
+	"bq/6YXWaYiE1+T3Gw/E+UCAlwLeBkuU+HZy5ZG3aDRttumu2/hFlpeUQ8rushaoPtIiYWs4D63zQsppx",
+	"1+OtJ6nn4wQfRBnRUOSFhYSSQxZEib8N5DpWeCtuPzGje139s+GUlZhWPE79U5miXKgRMJfx0KO+jMtp",
+	"ZAlxOK5uwBo0jMzVCRlvbdHRWFAI76vzPYwrrgEp7wvkJpWyLwJXElfwJxS/BunicXJr95p0lHT1Gm1S",
+	"D0QfhF/AOqxT1/nP3UAceQwAwDZB6tFuVyoeT2o3b+ztk/haarpFiUs8XuUuO2S+6HaUaOiou24jS7Vi",
+	"UR02DUldiAOfhTUQuFuxJiae6e0Gne9TG5nAJ58UwVXRYTdzpFPvW92B92B5tgo4UiSSWcgJVp7a2qeN",
+	"keDT9Uy7CW9nOBe6+tAmztJlHVGuLC2vrGZNUo90+nmaAfIAOkFf33bY8aew/MGcSRcSlsQd2xwzQd1J",
+	"M3+PhUVT6DHeDN5LVIU8UDv4diB4K9rDnLLnmqLuC4Nbu9fitlsea/gZEe5GpAJv5RA/11nYFq6yL31f",
+	"9KcXIYqvGxynL0PMfqhdMrBDxaBaDFM3r67E2Os57E0HvOoJUFXOTyNEltQ/K1gbVC6Vl51yqVJKkR8r",
+	"o3H8hOjISgNFq1sjAyKdQctMGlPXoTZDsWIwkJBdo+lGE6WdSZukyo3VsX1zxyGUBKwZMNmOWyzQT9Ba",
+	"emBGohy6tXsNnxBdxuXIrjpVjvZj32BEaTsQMLjBNJTqWQzUdK0Qs58KgwG2/xWAKQ32x/L5LTVLAPSG",
+	"xVMMKeqmhwvKNkLsZihZVa9baEvYGhCN58rrJeJCiIBygino5x2zn8o4YyZYxbjotdrw7ZXzTpVjsUuD",
+	"BoGnNrXlHSalDkxXrQu+z1l/E58JEzxfCOwMLEMahNuw5TUrqH1GD3WYQPgQthM9rsR62+PYcgXKaAkF",
+	"eY2Wm7LdFJ0CnieagaFA7G5lGrtoT2MkgdQHsCmAbc0zRe8tCZ7o0xtwhiUOybA0Syq/6TGkak1txj34",
+	"ST08Yw5v8j4ktENHsnb9SsO74T315AuXd/ef3duRO52w+8LFndWdl7aPbty+vPLCpede2uGlBTZ46hX3",
+	"9o53w9vpX9/32zduP1t+fvDUxkKj4vN658mS+82n/IITNxc3lLmoLvetMeXF7ZVF9cifh17jgIXf2H7h",
+	"ZfebV0WveelK8+JL5fUrgy57qb995dnDJ18uH2xvH60Ezx/e7pQPXi6xpRfqlc7z4cvrvefra/K55rPd",
+	"ZcwwgttxOZpIZWWjUlKT0X8y68/4mPq/Sd+5Fqz2v9mouJdpSfF9NaAGFrkAFkjBASEAZ5ABLrK2ubJh",
+	"wEWotOqAVsTUpjznSS+UcH7JfKU1WmHFtcZSubjRLNHikrvWKNcrdJmtNAtOwacyBGVhHJ4J9xoHWh28",
+	"94MPT976xPgnNFl/fX01QdlTGPvw7WxL/5rhroWzqWLNrl2dTY8AbAn42P70FLmpdbNlo6CVl4yCVl7J",
+	"0tKmt/JFb0x70stDoXcTL46rYbGsTM9AW8X1sKjriTJnpOnP0WFVDokmFioTBPcCuQwQHFwpM5gBILGl",
+	"TT+J1pkh+kUvtLL/9PWnXyHc1geeQqzIWhFRRNfSFD+kk/bqVNn+QKcdlokMP+J4Ak3SVssnghjKzvCk",
+	"7IGCmZojfLEXBIyPI6HZNZ+vihTOnXosWTDe2w76yZ8YYPKIM9jS7nBXg5wSYzVfql0+dEI0AGmHyRQ7",
+	"3Mx0gWwT7Y01OVu0DnY8lMYQddvCKvekQ2q85/s1XVajfm2GJazTDQekVvdEzaTHEMhF038J2VG4QGqm",
+	"ULOGxmDXpw3mwoPK8hQ+29I5MXDpu10T6sTG8Ovkae+CevqpvRvPLJBtTrBtepRel8w+s2fRprLKLWI9",
+	"hjIrpdLK+WzQxGEWctrm1Z7ALjd1LwjbLh3A1S2ViqVKsbJRcAotxl2l1hc61GcFp2B2CBydbQY32aUB",
+	"oAzFLvfxL949+bvvFaa6vY8EbXHS+nOw0eEtegRsdbpTeXjs1jGoMGcfTfcx1sZD0+ViSIa6O+F08cgZ",
+	"oAq1nrdIG6F3CHMd2woIjAXpkCaEbPWPuqUzyrLIVBE9Ho62BopBLFHXDZiUVa7ed9mh14jkwABsFciJ",
+	"H9dMiJheQlnNgbbNuvK2B2KH6li/BM2B9ETj7VxO0xZoPLOdU1ugB9b0BTcBzlNRMOwOxtAd9QsAAO6h",
+	"SqCprbBZsA5I9dsxQgRJ0oqJe+9/6+S7f33ywWeFaQSWOj07NROvPfXsYlLWzm6K6bDCVM1azOUZL9f0",
+	"GTxu1jJ15aGuE+l2GWc2Y1BzzukkQL42LYbZQ4BHp7yP67E8RfRQp1Niwibo8JEtJXohIrxCHkeV0zCW",
+	"JcoCKk3vfur7sQ6NEO5bg5gbORfF3LZigahYc1te5TpYJePbmN34ZU4GQ3p0aIq8ON70FPOE0t+HmdUH",
+	"+57Uoddi7G8KNnFJk9N4NmFikn3P95XthxN4SGzjRjAaD3jspD/DKrFuunNKhmid95CsZzz4M/vtO2wR",
+	"M8XnyDh16nla3gV5YecmtIHfrPKaNgwW1BWvOaRmvL32F0aDt79AVD780YYD4t0v9ROLSnneiXC/wH+k",
+	"fupQl20Rip3oh4ocIU2CC8K4rjLs8S5tHKjJSzogUqQxXlzrV5HxvuJ18ye3bQeNtneYmd9mTj29XO2S",
+	"J007/ZS6bQ0Py8wA4xDrHjPex4w33Seu9DDRVObkE5JoBLdHzXuj6z6Z9QrfjRKnDOfTiU/IrXzRkrhM",
+	"cCSgLSWVprpAYllRyOQ4q/JztZgXs3aeSJPhBk4NKJDCPOaASRbaB1OLpsFTcjOZgnsqFshZP3KsFhoi",
+	"CFgjJG0RSEbqUNqrzHbhuzdn45XmdfRTfWmAh7+UbOii6HQET0z0T5YXxf2i0XXJzYkiJgTZGxvzY0KL",
+	"cMsnsaJspQ9erw2xogQTyk5JxfxbX/CWE6t97NABQv/oDM8+ZwGOH4N0wIzUrWQOKdGBN3CbVbmO5fXp",
+	"QAOhpGZ7JrjcLCwMzdKCTarMx9JmSr004+8yrHefPiP0DEz6DHDgP/V0OjiKOVTRf+ky6vaghg7KnY2S",
+	"pQ3WaUvpbKYdqokryKbnk2Snr9tkbXGobrsvYBnx3vkR404Ufm+C2jdc/e0QUBj1r7uKU3JQEBfITtO0",
+	"8YTUOk9iIQNUo4fU8yWAECEE0QLZjskEGdJBJALGaJWx6rO58OMGGusXh349xMs2NjY2puBl6uUvry6Z",
+	"G0XkouBN32uEX0Wj96sbgI8V5kzDyirW9tVm78wMDIOF2RzsImTiKDUT7FWN5B+bvqNjKLoTRrLiGTTS",
+	"puhxF0ujAMoB346QwIwUJtSHFqXWQQkLNqY114nGrgZnJj1J6z5bqPJLw/W+oeW68DjyE5g6tgCECaQr",
+	"nDgX7TWcDmdsx2WdrggZbwyeZoPCTB19hhnkA6kOQv0nMM7J2TXUhzHLhxW7KoiDwhTBKSyozszIGiZ0",
+	"7gIojY/ln1z0Ty1VvhoSIn7If4rKrjFFNJs9lUhA7XZjcg+kUh65YPP8x8DvQwUJ9X1TQWLzsoDk6z00",
+	"+S2zp/IgBVKfcfdG2GZBdp+jx9UdD7a6I5Y2AUAYD6DawxmX7hfDpzLfcwgNMVOuUio5STJCJxfjiGEK",
+	"nvGF1Ky8CRQ1e3ZDdEdefDUjtypHy3dt/ETQK3PIB8ME5j3GxuQvT5WkZfYyF7q8fJxzBZdJV+unFXtM",
+	"ebHG5lqZsSa2SwF+rSY1VPGHOeMakxh7veVj3JkI7+Nhnh3gOqJJavFrWjt16ui80Z+/BI6B5Ty4V1+e",
+	"bgoPTdQpmtYcNvdltHhc5fXpqxuhOHFRV81mm9mm0tH3sCu0aHm6+FbXQ8nR6ttNcsBYNx52xsRI4bsY",
+	"KhbBgcRAzlLJNsXtiIARCPXwlkEc16+DaOUiVAzBdYgU+vpzA46JsCsiJL4Szb5oySrX0SPRC4dauEDd",
+	"by1mFRefZoMamOGVZdIWvUAukG0+0F2Le5Lpho16/lXeYdR0SAz7grTVH7xwC38zjBwOcae18+lmPeza",
+	"aftRzNOwfzDQELnFOHx3VxPjaUz+szX/x4gmjxFN/nQQTfYt/pTaNfkQumnvxo89bzh2GzNpL3ngnz3L",
+	"sdUkY99lf3JuJ1OaDlQVR1OYTjkqg3K0liOkOup+CuLMHHvcZJsQ0AFHF+95krii0QOvfx/0GSjjbgai",
+	"o3gIcM5FENZ6JcNDGp+bo92wJlFGHOiIBmYmRonh+tajRy4FPBNuZdSCw0RVbYfnuB2ox4oZzMPDIVC/",
+	"TaV24jML26xjpktdHedVWtoA2gbHbCHsmZ45+lD35VjrZb2QLpWJjtKhAMxkiVj2sU3RYPTpmKJXV6BE",
+	"MLY5KLVkBNOHi8DuRBoMhhPa7UafaK9kjK6ke0AboQaj1WpoDLg9ap1EfeyJqNRq6g7iB6EeKdy9c/f/",
+	"DwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -39,6 +39,16 @@ const (
 	ImageDamaged   Code = 2006
 	TooManyPixels  Code = 2007
 
+	ImageCountExceeded      Code = 2008
+	ImageBytesExceeded      Code = 2009
+	UploadSessionNotFound   Code = 2010
+	OffsetMismatch          Code = 2011
+	ChecksumMismatch        Code = 2012
+	TusVersionUnsupported   Code = 2013
+	TooManyUploadSessions   Code = 2014
+	DirectUploadUnavailable Code = 2015
+	DirectUploadMissing     Code = 2016
+
 	Internal             Code = 9001
 	ServerBusy           Code = 9002
 	TooManyRequests      Code = 9003
@@ -49,7 +59,12 @@ const (
 	BodyTooLarge         Code = 9008
 	NotLocal             Code = 9009
 	IdempotencyKeyReused Code = 9010
+	StorageUnavailable   Code = 9011
+	InvalidSignature     Code = 9012
 )
+
+// StatusChecksumMismatch is the status that the tus protocol has for a piece that does not match its checksum.
+const StatusChecksumMismatch = 460
 
 // Text is what a person reads, in both languages.
 type Text struct{ Chinese, English string }
@@ -102,12 +117,22 @@ var registry = map[Code]entry{
 	AccountDisabled:     {http.StatusForbidden, Text{"账号已被停用", "This account is disabled"}},
 
 	EmptyUpload:    {http.StatusBadRequest, Text{"上传图片不能为空", "The uploaded picture is empty"}},
-	NotAnImage:     {http.StatusUnsupportedMediaType, Text{"只支持 JPEG、PNG、GIF 和 WebP 图片", "Only JPEG, PNG, GIF and WebP pictures are accepted"}},
+	NotAnImage:     {http.StatusUnsupportedMediaType, Text{"只支持 JPEG、PNG、GIF、WebP 和 HEIC 图片", "Only JPEG, PNG, GIF, WebP and HEIC pictures are accepted"}},
 	UploadTooLarge: {http.StatusRequestEntityTooLarge, Text{"上传内容过大", "The upload is too large"}},
 	TooManyImages:  {http.StatusBadRequest, Text{"一次上传的图片过多", "Too many pictures in one upload"}},
 	ImageNotFound:  {http.StatusNotFound, Text{"图片不存在", "There is no such picture"}},
 	ImageDamaged:   {http.StatusUnprocessableEntity, Text{"图片不完整或已损坏", "The picture is cut off or damaged"}},
 	TooManyPixels:  {http.StatusUnprocessableEntity, Text{"图片尺寸过大", "The picture has too many pixels"}},
+
+	ImageCountExceeded:      {http.StatusForbidden, Text{"图片数量已达上限", "You have as many pictures as you may have"}},
+	ImageBytesExceeded:      {http.StatusForbidden, Text{"图片存储空间已用完", "Your pictures take as much room as they may take"}},
+	UploadSessionNotFound:   {http.StatusNotFound, Text{"上传会话不存在或已过期", "There is no such upload session, or it has expired"}},
+	OffsetMismatch:          {http.StatusConflict, Text{"上传位置不一致，请查询后继续", "The upload is not at this offset, please ask for it and go on there"}},
+	ChecksumMismatch:        {StatusChecksumMismatch, Text{"分片校验失败，请重新发送", "The checksum of the piece is wrong, please send it again"}},
+	TusVersionUnsupported:   {http.StatusPreconditionFailed, Text{"不支持该 tus 协议版本", "This version of the tus protocol is not spoken here"}},
+	TooManyUploadSessions:   {http.StatusTooManyRequests, Text{"未完成的上传过多，请先完成或取消", "Too many uploads are unfinished, please finish or cancel some"}},
+	DirectUploadUnavailable: {http.StatusConflict, Text{"服务器不支持直传，请使用普通上传", "This server takes no direct uploads, please upload through it"}},
+	DirectUploadMissing:     {http.StatusConflict, Text{"文件尚未上传到存储", "Nothing was uploaded to the storage yet"}},
 
 	Internal:             {http.StatusInternalServerError, Text{"服务器内部错误", "Something went wrong on our side"}},
 	ServerBusy:           {http.StatusServiceUnavailable, Text{"服务器繁忙，请稍后再试", "The server is busy, please try again later"}},
@@ -119,6 +144,8 @@ var registry = map[Code]entry{
 	BodyTooLarge:         {http.StatusRequestEntityTooLarge, Text{"请求体过大", "The request body is too large"}},
 	NotLocal:             {http.StatusForbidden, Text{"开发模式只接受来自本机的请求", "Development mode only answers requests from this machine"}},
 	IdempotencyKeyReused: {http.StatusUnprocessableEntity, Text{"该 Idempotency-Key 已用于其他请求", "This Idempotency-Key belongs to another request"}},
+	StorageUnavailable:   {http.StatusServiceUnavailable, Text{"图片存储暂不可用，请稍后再试", "The storage of pictures is not available, please try again later"}},
+	InvalidSignature:     {http.StatusUnauthorized, Text{"签名无效", "The signature is not valid"}},
 }
 
 // Status returns the HTTP status of a code.

@@ -30,11 +30,32 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.addLoginFailureStmt, err = db.PrepareContext(ctx, addLoginFailure); err != nil {
 		return nil, fmt.Errorf("error preparing query AddLoginFailure: %w", err)
 	}
+	if q.advanceUploadSessionStmt, err = db.PrepareContext(ctx, advanceUploadSession); err != nil {
+		return nil, fmt.Errorf("error preparing query AdvanceUploadSession: %w", err)
+	}
 	if q.chargeSMSBudgetStmt, err = db.PrepareContext(ctx, chargeSMSBudget); err != nil {
 		return nil, fmt.Errorf("error preparing query ChargeSMSBudget: %w", err)
 	}
+	if q.claimBlobStmt, err = db.PrepareContext(ctx, claimBlob); err != nil {
+		return nil, fmt.Errorf("error preparing query ClaimBlob: %w", err)
+	}
+	if q.claimBlobCheckStmt, err = db.PrepareContext(ctx, claimBlobCheck); err != nil {
+		return nil, fmt.Errorf("error preparing query ClaimBlobCheck: %w", err)
+	}
+	if q.claimImageNoticeStmt, err = db.PrepareContext(ctx, claimImageNotice); err != nil {
+		return nil, fmt.Errorf("error preparing query ClaimImageNotice: %w", err)
+	}
 	if q.claimVerificationCodeStmt, err = db.PrepareContext(ctx, claimVerificationCode); err != nil {
 		return nil, fmt.Errorf("error preparing query ClaimVerificationCode: %w", err)
+	}
+	if q.clearSuspectBlobStmt, err = db.PrepareContext(ctx, clearSuspectBlob); err != nil {
+		return nil, fmt.Errorf("error preparing query ClearSuspectBlob: %w", err)
+	}
+	if q.completeUploadSessionStmt, err = db.PrepareContext(ctx, completeUploadSession); err != nil {
+		return nil, fmt.Errorf("error preparing query CompleteUploadSession: %w", err)
+	}
+	if q.countUploadSessionsStmt, err = db.PrepareContext(ctx, countUploadSessions); err != nil {
+		return nil, fmt.Errorf("error preparing query CountUploadSessions: %w", err)
 	}
 	if q.countVerificationCodeTryStmt, err = db.PrepareContext(ctx, countVerificationCodeTry); err != nil {
 		return nil, fmt.Errorf("error preparing query CountVerificationCodeTry: %w", err)
@@ -66,6 +87,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteExpiredVerificationCodesStmt, err = db.PrepareContext(ctx, deleteExpiredVerificationCodes); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteExpiredVerificationCodes: %w", err)
 	}
+	if q.deleteImageOwnerStmt, err = db.PrepareContext(ctx, deleteImageOwner); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteImageOwner: %w", err)
+	}
 	if q.deleteImagesStmt, err = db.PrepareContext(ctx, deleteImages); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteImages: %w", err)
 	}
@@ -84,6 +108,15 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteSigningKeyStmt, err = db.PrepareContext(ctx, deleteSigningKey); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteSigningKey: %w", err)
 	}
+	if q.deleteUnownedBlobStmt, err = db.PrepareContext(ctx, deleteUnownedBlob); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteUnownedBlob: %w", err)
+	}
+	if q.deleteUploadPiecesStmt, err = db.PrepareContext(ctx, deleteUploadPieces); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteUploadPieces: %w", err)
+	}
+	if q.deleteUploadSessionStmt, err = db.PrepareContext(ctx, deleteUploadSession); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteUploadSession: %w", err)
+	}
 	if q.disableUserStmt, err = db.PrepareContext(ctx, disableUser); err != nil {
 		return nil, fmt.Errorf("error preparing query DisableUser: %w", err)
 	}
@@ -96,11 +129,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.forceUserPasswordStmt, err = db.PrepareContext(ctx, forceUserPassword); err != nil {
 		return nil, fmt.Errorf("error preparing query ForceUserPassword: %w", err)
 	}
+	if q.getBlobStmt, err = db.PrepareContext(ctx, getBlob); err != nil {
+		return nil, fmt.Errorf("error preparing query GetBlob: %w", err)
+	}
 	if q.getIdempotentAnswerStmt, err = db.PrepareContext(ctx, getIdempotentAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query GetIdempotentAnswer: %w", err)
 	}
-	if q.getImageOfOwnerStmt, err = db.PrepareContext(ctx, getImageOfOwner); err != nil {
-		return nil, fmt.Errorf("error preparing query GetImageOfOwner: %w", err)
+	if q.getImageStmt, err = db.PrepareContext(ctx, getImage); err != nil {
+		return nil, fmt.Errorf("error preparing query GetImage: %w", err)
+	}
+	if q.getImageByNameStmt, err = db.PrepareContext(ctx, getImageByName); err != nil {
+		return nil, fmt.Errorf("error preparing query GetImageByName: %w", err)
 	}
 	if q.getLastAuditEventTimeStmt, err = db.PrepareContext(ctx, getLastAuditEventTime); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLastAuditEventTime: %w", err)
@@ -110,6 +149,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.getSessionStmt, err = db.PrepareContext(ctx, getSession); err != nil {
 		return nil, fmt.Errorf("error preparing query GetSession: %w", err)
+	}
+	if q.getUploadSessionStmt, err = db.PrepareContext(ctx, getUploadSession); err != nil {
+		return nil, fmt.Errorf("error preparing query GetUploadSession: %w", err)
 	}
 	if q.getUsedTicketStmt, err = db.PrepareContext(ctx, getUsedTicket); err != nil {
 		return nil, fmt.Errorf("error preparing query GetUsedTicket: %w", err)
@@ -126,11 +168,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertAuditEventStmt, err = db.PrepareContext(ctx, insertAuditEvent); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAuditEvent: %w", err)
 	}
+	if q.insertBlobStmt, err = db.PrepareContext(ctx, insertBlob); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertBlob: %w", err)
+	}
 	if q.insertIdempotentAnswerStmt, err = db.PrepareContext(ctx, insertIdempotentAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertIdempotentAnswer: %w", err)
 	}
 	if q.insertImageStmt, err = db.PrepareContext(ctx, insertImage); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertImage: %w", err)
+	}
+	if q.insertImageOwnerStmt, err = db.PrepareContext(ctx, insertImageOwner); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertImageOwner: %w", err)
 	}
 	if q.insertLoginFailureStmt, err = db.PrepareContext(ctx, insertLoginFailure); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertLoginFailure: %w", err)
@@ -147,6 +195,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertSigningKeyStmt, err = db.PrepareContext(ctx, insertSigningKey); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertSigningKey: %w", err)
 	}
+	if q.insertUploadPieceStmt, err = db.PrepareContext(ctx, insertUploadPiece); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertUploadPiece: %w", err)
+	}
+	if q.insertUploadSessionStmt, err = db.PrepareContext(ctx, insertUploadSession); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertUploadSession: %w", err)
+	}
 	if q.insertUsedTicketStmt, err = db.PrepareContext(ctx, insertUsedTicket); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertUsedTicket: %w", err)
 	}
@@ -162,11 +216,26 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listAuditEventsStmt, err = db.PrepareContext(ctx, listAuditEvents); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAuditEvents: %w", err)
 	}
+	if q.listBlobsStmt, err = db.PrepareContext(ctx, listBlobs); err != nil {
+		return nil, fmt.Errorf("error preparing query ListBlobs: %w", err)
+	}
+	if q.listBlobsToCheckStmt, err = db.PrepareContext(ctx, listBlobsToCheck); err != nil {
+		return nil, fmt.Errorf("error preparing query ListBlobsToCheck: %w", err)
+	}
 	if q.listErasableStmt, err = db.PrepareContext(ctx, listErasable); err != nil {
 		return nil, fmt.Errorf("error preparing query ListErasable: %w", err)
 	}
+	if q.listExpiredUploadSessionsStmt, err = db.PrepareContext(ctx, listExpiredUploadSessions); err != nil {
+		return nil, fmt.Errorf("error preparing query ListExpiredUploadSessions: %w", err)
+	}
 	if q.listImagesOfOwnerStmt, err = db.PrepareContext(ctx, listImagesOfOwner); err != nil {
 		return nil, fmt.Errorf("error preparing query ListImagesOfOwner: %w", err)
+	}
+	if q.listImagesToNotifyStmt, err = db.PrepareContext(ctx, listImagesToNotify); err != nil {
+		return nil, fmt.Errorf("error preparing query ListImagesToNotify: %w", err)
+	}
+	if q.listImagesWithoutBlobStmt, err = db.PrepareContext(ctx, listImagesWithoutBlob); err != nil {
+		return nil, fmt.Errorf("error preparing query ListImagesWithoutBlob: %w", err)
 	}
 	if q.listLoginDelaysStmt, err = db.PrepareContext(ctx, listLoginDelays); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLoginDelays: %w", err)
@@ -188,6 +257,15 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listSurplusSessionIDsStmt, err = db.PrepareContext(ctx, listSurplusSessionIDs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListSurplusSessionIDs: %w", err)
+	}
+	if q.listSuspectBlobsStmt, err = db.PrepareContext(ctx, listSuspectBlobs); err != nil {
+		return nil, fmt.Errorf("error preparing query ListSuspectBlobs: %w", err)
+	}
+	if q.listUploadPiecesStmt, err = db.PrepareContext(ctx, listUploadPieces); err != nil {
+		return nil, fmt.Errorf("error preparing query ListUploadPieces: %w", err)
+	}
+	if q.listUploadSessionsOfOwnerStmt, err = db.PrepareContext(ctx, listUploadSessionsOfOwner); err != nil {
+		return nil, fmt.Errorf("error preparing query ListUploadSessionsOfOwner: %w", err)
 	}
 	if q.listUsersStmt, err = db.PrepareContext(ctx, listUsers); err != nil {
 		return nil, fmt.Errorf("error preparing query ListUsers: %w", err)
@@ -216,6 +294,15 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.scheduleErasureStmt, err = db.PrepareContext(ctx, scheduleErasure); err != nil {
 		return nil, fmt.Errorf("error preparing query ScheduleErasure: %w", err)
 	}
+	if q.setBlobCheckedStmt, err = db.PrepareContext(ctx, setBlobChecked); err != nil {
+		return nil, fmt.Errorf("error preparing query SetBlobChecked: %w", err)
+	}
+	if q.setImageBlobStmt, err = db.PrepareContext(ctx, setImageBlob); err != nil {
+		return nil, fmt.Errorf("error preparing query SetImageBlob: %w", err)
+	}
+	if q.setImageVerdictStmt, err = db.PrepareContext(ctx, setImageVerdict); err != nil {
+		return nil, fmt.Errorf("error preparing query SetImageVerdict: %w", err)
+	}
 	if q.setSessionSeenStmt, err = db.PrepareContext(ctx, setSessionSeen); err != nil {
 		return nil, fmt.Errorf("error preparing query SetSessionSeen: %w", err)
 	}
@@ -231,11 +318,23 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.setVerificationCodeStmt, err = db.PrepareContext(ctx, setVerificationCode); err != nil {
 		return nil, fmt.Errorf("error preparing query SetVerificationCode: %w", err)
 	}
+	if q.sumImagesOfOwnerStmt, err = db.PrepareContext(ctx, sumImagesOfOwner); err != nil {
+		return nil, fmt.Errorf("error preparing query SumImagesOfOwner: %w", err)
+	}
+	if q.suspectBlobsStmt, err = db.PrepareContext(ctx, suspectBlobs); err != nil {
+		return nil, fmt.Errorf("error preparing query SuspectBlobs: %w", err)
+	}
 	if q.takeLoginFailureBackStmt, err = db.PrepareContext(ctx, takeLoginFailureBack); err != nil {
 		return nil, fmt.Errorf("error preparing query TakeLoginFailureBack: %w", err)
 	}
+	if q.touchImageOwnerStmt, err = db.PrepareContext(ctx, touchImageOwner); err != nil {
+		return nil, fmt.Errorf("error preparing query TouchImageOwner: %w", err)
+	}
 	if q.touchUserStmt, err = db.PrepareContext(ctx, touchUser); err != nil {
 		return nil, fmt.Errorf("error preparing query TouchUser: %w", err)
+	}
+	if q.updateImageStmt, err = db.PrepareContext(ctx, updateImage); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateImage: %w", err)
 	}
 	if q.updateUserProfileStmt, err = db.PrepareContext(ctx, updateUserProfile); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateUserProfile: %w", err)
@@ -258,14 +357,49 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing addLoginFailureStmt: %w", cerr)
 		}
 	}
+	if q.advanceUploadSessionStmt != nil {
+		if cerr := q.advanceUploadSessionStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing advanceUploadSessionStmt: %w", cerr)
+		}
+	}
 	if q.chargeSMSBudgetStmt != nil {
 		if cerr := q.chargeSMSBudgetStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing chargeSMSBudgetStmt: %w", cerr)
 		}
 	}
+	if q.claimBlobStmt != nil {
+		if cerr := q.claimBlobStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing claimBlobStmt: %w", cerr)
+		}
+	}
+	if q.claimBlobCheckStmt != nil {
+		if cerr := q.claimBlobCheckStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing claimBlobCheckStmt: %w", cerr)
+		}
+	}
+	if q.claimImageNoticeStmt != nil {
+		if cerr := q.claimImageNoticeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing claimImageNoticeStmt: %w", cerr)
+		}
+	}
 	if q.claimVerificationCodeStmt != nil {
 		if cerr := q.claimVerificationCodeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing claimVerificationCodeStmt: %w", cerr)
+		}
+	}
+	if q.clearSuspectBlobStmt != nil {
+		if cerr := q.clearSuspectBlobStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing clearSuspectBlobStmt: %w", cerr)
+		}
+	}
+	if q.completeUploadSessionStmt != nil {
+		if cerr := q.completeUploadSessionStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing completeUploadSessionStmt: %w", cerr)
+		}
+	}
+	if q.countUploadSessionsStmt != nil {
+		if cerr := q.countUploadSessionsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countUploadSessionsStmt: %w", cerr)
 		}
 	}
 	if q.countVerificationCodeTryStmt != nil {
@@ -318,6 +452,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteExpiredVerificationCodesStmt: %w", cerr)
 		}
 	}
+	if q.deleteImageOwnerStmt != nil {
+		if cerr := q.deleteImageOwnerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteImageOwnerStmt: %w", cerr)
+		}
+	}
 	if q.deleteImagesStmt != nil {
 		if cerr := q.deleteImagesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteImagesStmt: %w", cerr)
@@ -348,6 +487,21 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteSigningKeyStmt: %w", cerr)
 		}
 	}
+	if q.deleteUnownedBlobStmt != nil {
+		if cerr := q.deleteUnownedBlobStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteUnownedBlobStmt: %w", cerr)
+		}
+	}
+	if q.deleteUploadPiecesStmt != nil {
+		if cerr := q.deleteUploadPiecesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteUploadPiecesStmt: %w", cerr)
+		}
+	}
+	if q.deleteUploadSessionStmt != nil {
+		if cerr := q.deleteUploadSessionStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteUploadSessionStmt: %w", cerr)
+		}
+	}
 	if q.disableUserStmt != nil {
 		if cerr := q.disableUserStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing disableUserStmt: %w", cerr)
@@ -368,14 +522,24 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing forceUserPasswordStmt: %w", cerr)
 		}
 	}
+	if q.getBlobStmt != nil {
+		if cerr := q.getBlobStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getBlobStmt: %w", cerr)
+		}
+	}
 	if q.getIdempotentAnswerStmt != nil {
 		if cerr := q.getIdempotentAnswerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getIdempotentAnswerStmt: %w", cerr)
 		}
 	}
-	if q.getImageOfOwnerStmt != nil {
-		if cerr := q.getImageOfOwnerStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing getImageOfOwnerStmt: %w", cerr)
+	if q.getImageStmt != nil {
+		if cerr := q.getImageStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getImageStmt: %w", cerr)
+		}
+	}
+	if q.getImageByNameStmt != nil {
+		if cerr := q.getImageByNameStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getImageByNameStmt: %w", cerr)
 		}
 	}
 	if q.getLastAuditEventTimeStmt != nil {
@@ -391,6 +555,11 @@ func (q *Queries) Close() error {
 	if q.getSessionStmt != nil {
 		if cerr := q.getSessionStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getSessionStmt: %w", cerr)
+		}
+	}
+	if q.getUploadSessionStmt != nil {
+		if cerr := q.getUploadSessionStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getUploadSessionStmt: %w", cerr)
 		}
 	}
 	if q.getUsedTicketStmt != nil {
@@ -418,6 +587,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertAuditEventStmt: %w", cerr)
 		}
 	}
+	if q.insertBlobStmt != nil {
+		if cerr := q.insertBlobStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertBlobStmt: %w", cerr)
+		}
+	}
 	if q.insertIdempotentAnswerStmt != nil {
 		if cerr := q.insertIdempotentAnswerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertIdempotentAnswerStmt: %w", cerr)
@@ -426,6 +600,11 @@ func (q *Queries) Close() error {
 	if q.insertImageStmt != nil {
 		if cerr := q.insertImageStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertImageStmt: %w", cerr)
+		}
+	}
+	if q.insertImageOwnerStmt != nil {
+		if cerr := q.insertImageOwnerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertImageOwnerStmt: %w", cerr)
 		}
 	}
 	if q.insertLoginFailureStmt != nil {
@@ -453,6 +632,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertSigningKeyStmt: %w", cerr)
 		}
 	}
+	if q.insertUploadPieceStmt != nil {
+		if cerr := q.insertUploadPieceStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertUploadPieceStmt: %w", cerr)
+		}
+	}
+	if q.insertUploadSessionStmt != nil {
+		if cerr := q.insertUploadSessionStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertUploadSessionStmt: %w", cerr)
+		}
+	}
 	if q.insertUsedTicketStmt != nil {
 		if cerr := q.insertUsedTicketStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertUsedTicketStmt: %w", cerr)
@@ -478,14 +667,39 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listAuditEventsStmt: %w", cerr)
 		}
 	}
+	if q.listBlobsStmt != nil {
+		if cerr := q.listBlobsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listBlobsStmt: %w", cerr)
+		}
+	}
+	if q.listBlobsToCheckStmt != nil {
+		if cerr := q.listBlobsToCheckStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listBlobsToCheckStmt: %w", cerr)
+		}
+	}
 	if q.listErasableStmt != nil {
 		if cerr := q.listErasableStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listErasableStmt: %w", cerr)
 		}
 	}
+	if q.listExpiredUploadSessionsStmt != nil {
+		if cerr := q.listExpiredUploadSessionsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listExpiredUploadSessionsStmt: %w", cerr)
+		}
+	}
 	if q.listImagesOfOwnerStmt != nil {
 		if cerr := q.listImagesOfOwnerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listImagesOfOwnerStmt: %w", cerr)
+		}
+	}
+	if q.listImagesToNotifyStmt != nil {
+		if cerr := q.listImagesToNotifyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listImagesToNotifyStmt: %w", cerr)
+		}
+	}
+	if q.listImagesWithoutBlobStmt != nil {
+		if cerr := q.listImagesWithoutBlobStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listImagesWithoutBlobStmt: %w", cerr)
 		}
 	}
 	if q.listLoginDelaysStmt != nil {
@@ -521,6 +735,21 @@ func (q *Queries) Close() error {
 	if q.listSurplusSessionIDsStmt != nil {
 		if cerr := q.listSurplusSessionIDsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listSurplusSessionIDsStmt: %w", cerr)
+		}
+	}
+	if q.listSuspectBlobsStmt != nil {
+		if cerr := q.listSuspectBlobsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listSuspectBlobsStmt: %w", cerr)
+		}
+	}
+	if q.listUploadPiecesStmt != nil {
+		if cerr := q.listUploadPiecesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listUploadPiecesStmt: %w", cerr)
+		}
+	}
+	if q.listUploadSessionsOfOwnerStmt != nil {
+		if cerr := q.listUploadSessionsOfOwnerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listUploadSessionsOfOwnerStmt: %w", cerr)
 		}
 	}
 	if q.listUsersStmt != nil {
@@ -568,6 +797,21 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing scheduleErasureStmt: %w", cerr)
 		}
 	}
+	if q.setBlobCheckedStmt != nil {
+		if cerr := q.setBlobCheckedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setBlobCheckedStmt: %w", cerr)
+		}
+	}
+	if q.setImageBlobStmt != nil {
+		if cerr := q.setImageBlobStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setImageBlobStmt: %w", cerr)
+		}
+	}
+	if q.setImageVerdictStmt != nil {
+		if cerr := q.setImageVerdictStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setImageVerdictStmt: %w", cerr)
+		}
+	}
 	if q.setSessionSeenStmt != nil {
 		if cerr := q.setSessionSeenStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing setSessionSeenStmt: %w", cerr)
@@ -593,14 +837,34 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing setVerificationCodeStmt: %w", cerr)
 		}
 	}
+	if q.sumImagesOfOwnerStmt != nil {
+		if cerr := q.sumImagesOfOwnerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing sumImagesOfOwnerStmt: %w", cerr)
+		}
+	}
+	if q.suspectBlobsStmt != nil {
+		if cerr := q.suspectBlobsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing suspectBlobsStmt: %w", cerr)
+		}
+	}
 	if q.takeLoginFailureBackStmt != nil {
 		if cerr := q.takeLoginFailureBackStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing takeLoginFailureBackStmt: %w", cerr)
 		}
 	}
+	if q.touchImageOwnerStmt != nil {
+		if cerr := q.touchImageOwnerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing touchImageOwnerStmt: %w", cerr)
+		}
+	}
 	if q.touchUserStmt != nil {
 		if cerr := q.touchUserStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing touchUserStmt: %w", cerr)
+		}
+	}
+	if q.updateImageStmt != nil {
+		if cerr := q.updateImageStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateImageStmt: %w", cerr)
 		}
 	}
 	if q.updateUserProfileStmt != nil {
@@ -654,8 +918,15 @@ type Queries struct {
 	tx                                 *sql.Tx
 	addHomeVisitStmt                   *sql.Stmt
 	addLoginFailureStmt                *sql.Stmt
+	advanceUploadSessionStmt           *sql.Stmt
 	chargeSMSBudgetStmt                *sql.Stmt
+	claimBlobStmt                      *sql.Stmt
+	claimBlobCheckStmt                 *sql.Stmt
+	claimImageNoticeStmt               *sql.Stmt
 	claimVerificationCodeStmt          *sql.Stmt
+	clearSuspectBlobStmt               *sql.Stmt
+	completeUploadSessionStmt          *sql.Stmt
+	countUploadSessionsStmt            *sql.Stmt
 	countVerificationCodeTryStmt       *sql.Stmt
 	countVerifiedSMSStmt               *sql.Stmt
 	delayLoginStmt                     *sql.Stmt
@@ -666,40 +937,56 @@ type Queries struct {
 	deleteExpiredSessionsStmt          *sql.Stmt
 	deleteExpiredTicketsStmt           *sql.Stmt
 	deleteExpiredVerificationCodesStmt *sql.Stmt
+	deleteImageOwnerStmt               *sql.Stmt
 	deleteImagesStmt                   *sql.Stmt
 	deleteLoginFailuresStmt            *sql.Stmt
 	deleteOldAuditEventsStmt           *sql.Stmt
 	deleteOldSessionEndingsStmt        *sql.Stmt
 	deleteSessionStmt                  *sql.Stmt
 	deleteSigningKeyStmt               *sql.Stmt
+	deleteUnownedBlobStmt              *sql.Stmt
+	deleteUploadPiecesStmt             *sql.Stmt
+	deleteUploadSessionStmt            *sql.Stmt
 	disableUserStmt                    *sql.Stmt
 	enableUserStmt                     *sql.Stmt
 	eraseUserStmt                      *sql.Stmt
 	forceUserPasswordStmt              *sql.Stmt
+	getBlobStmt                        *sql.Stmt
 	getIdempotentAnswerStmt            *sql.Stmt
-	getImageOfOwnerStmt                *sql.Stmt
+	getImageStmt                       *sql.Stmt
+	getImageByNameStmt                 *sql.Stmt
 	getLastAuditEventTimeStmt          *sql.Stmt
 	getLoginFailureStmt                *sql.Stmt
 	getSessionStmt                     *sql.Stmt
+	getUploadSessionStmt               *sql.Stmt
 	getUsedTicketStmt                  *sql.Stmt
 	getUserStmt                        *sql.Stmt
 	getUserByPhoneStmt                 *sql.Stmt
 	getVerificationCodeStmt            *sql.Stmt
 	insertAuditEventStmt               *sql.Stmt
+	insertBlobStmt                     *sql.Stmt
 	insertIdempotentAnswerStmt         *sql.Stmt
 	insertImageStmt                    *sql.Stmt
+	insertImageOwnerStmt               *sql.Stmt
 	insertLoginFailureStmt             *sql.Stmt
 	insertSMSBudgetStmt                *sql.Stmt
 	insertSessionStmt                  *sql.Stmt
 	insertSessionEndingStmt            *sql.Stmt
 	insertSigningKeyStmt               *sql.Stmt
+	insertUploadPieceStmt              *sql.Stmt
+	insertUploadSessionStmt            *sql.Stmt
 	insertUsedTicketStmt               *sql.Stmt
 	insertUserStmt                     *sql.Stmt
 	insertVerificationCodeStmt         *sql.Stmt
 	leaveUserBehindStmt                *sql.Stmt
 	listAuditEventsStmt                *sql.Stmt
+	listBlobsStmt                      *sql.Stmt
+	listBlobsToCheckStmt               *sql.Stmt
 	listErasableStmt                   *sql.Stmt
+	listExpiredUploadSessionsStmt      *sql.Stmt
 	listImagesOfOwnerStmt              *sql.Stmt
+	listImagesToNotifyStmt             *sql.Stmt
+	listImagesWithoutBlobStmt          *sql.Stmt
 	listLoginDelaysStmt                *sql.Stmt
 	listOtherSessionIDsStmt            *sql.Stmt
 	listSMSBudgetsStmt                 *sql.Stmt
@@ -707,6 +994,9 @@ type Queries struct {
 	listSessionsStmt                   *sql.Stmt
 	listSigningKeysStmt                *sql.Stmt
 	listSurplusSessionIDsStmt          *sql.Stmt
+	listSuspectBlobsStmt               *sql.Stmt
+	listUploadPiecesStmt               *sql.Stmt
+	listUploadSessionsOfOwnerStmt      *sql.Stmt
 	listUsersStmt                      *sql.Stmt
 	logUserInStmt                      *sql.Stmt
 	refundSMSBudgetStmt                *sql.Stmt
@@ -716,13 +1006,20 @@ type Queries struct {
 	replaceExpiredIdempotentAnswerStmt *sql.Stmt
 	rotateSessionStmt                  *sql.Stmt
 	scheduleErasureStmt                *sql.Stmt
+	setBlobCheckedStmt                 *sql.Stmt
+	setImageBlobStmt                   *sql.Stmt
+	setImageVerdictStmt                *sql.Stmt
 	setSessionSeenStmt                 *sql.Stmt
 	setUserPasswordStmt                *sql.Stmt
 	setUserPhoneStmt                   *sql.Stmt
 	setUserSeenStmt                    *sql.Stmt
 	setVerificationCodeStmt            *sql.Stmt
+	sumImagesOfOwnerStmt               *sql.Stmt
+	suspectBlobsStmt                   *sql.Stmt
 	takeLoginFailureBackStmt           *sql.Stmt
+	touchImageOwnerStmt                *sql.Stmt
 	touchUserStmt                      *sql.Stmt
+	updateImageStmt                    *sql.Stmt
 	updateUserProfileStmt              *sql.Stmt
 	useVerificationCodeStmt            *sql.Stmt
 }
@@ -733,8 +1030,15 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		tx:                                 tx,
 		addHomeVisitStmt:                   q.addHomeVisitStmt,
 		addLoginFailureStmt:                q.addLoginFailureStmt,
+		advanceUploadSessionStmt:           q.advanceUploadSessionStmt,
 		chargeSMSBudgetStmt:                q.chargeSMSBudgetStmt,
+		claimBlobStmt:                      q.claimBlobStmt,
+		claimBlobCheckStmt:                 q.claimBlobCheckStmt,
+		claimImageNoticeStmt:               q.claimImageNoticeStmt,
 		claimVerificationCodeStmt:          q.claimVerificationCodeStmt,
+		clearSuspectBlobStmt:               q.clearSuspectBlobStmt,
+		completeUploadSessionStmt:          q.completeUploadSessionStmt,
+		countUploadSessionsStmt:            q.countUploadSessionsStmt,
 		countVerificationCodeTryStmt:       q.countVerificationCodeTryStmt,
 		countVerifiedSMSStmt:               q.countVerifiedSMSStmt,
 		delayLoginStmt:                     q.delayLoginStmt,
@@ -745,40 +1049,56 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteExpiredSessionsStmt:          q.deleteExpiredSessionsStmt,
 		deleteExpiredTicketsStmt:           q.deleteExpiredTicketsStmt,
 		deleteExpiredVerificationCodesStmt: q.deleteExpiredVerificationCodesStmt,
+		deleteImageOwnerStmt:               q.deleteImageOwnerStmt,
 		deleteImagesStmt:                   q.deleteImagesStmt,
 		deleteLoginFailuresStmt:            q.deleteLoginFailuresStmt,
 		deleteOldAuditEventsStmt:           q.deleteOldAuditEventsStmt,
 		deleteOldSessionEndingsStmt:        q.deleteOldSessionEndingsStmt,
 		deleteSessionStmt:                  q.deleteSessionStmt,
 		deleteSigningKeyStmt:               q.deleteSigningKeyStmt,
+		deleteUnownedBlobStmt:              q.deleteUnownedBlobStmt,
+		deleteUploadPiecesStmt:             q.deleteUploadPiecesStmt,
+		deleteUploadSessionStmt:            q.deleteUploadSessionStmt,
 		disableUserStmt:                    q.disableUserStmt,
 		enableUserStmt:                     q.enableUserStmt,
 		eraseUserStmt:                      q.eraseUserStmt,
 		forceUserPasswordStmt:              q.forceUserPasswordStmt,
+		getBlobStmt:                        q.getBlobStmt,
 		getIdempotentAnswerStmt:            q.getIdempotentAnswerStmt,
-		getImageOfOwnerStmt:                q.getImageOfOwnerStmt,
+		getImageStmt:                       q.getImageStmt,
+		getImageByNameStmt:                 q.getImageByNameStmt,
 		getLastAuditEventTimeStmt:          q.getLastAuditEventTimeStmt,
 		getLoginFailureStmt:                q.getLoginFailureStmt,
 		getSessionStmt:                     q.getSessionStmt,
+		getUploadSessionStmt:               q.getUploadSessionStmt,
 		getUsedTicketStmt:                  q.getUsedTicketStmt,
 		getUserStmt:                        q.getUserStmt,
 		getUserByPhoneStmt:                 q.getUserByPhoneStmt,
 		getVerificationCodeStmt:            q.getVerificationCodeStmt,
 		insertAuditEventStmt:               q.insertAuditEventStmt,
+		insertBlobStmt:                     q.insertBlobStmt,
 		insertIdempotentAnswerStmt:         q.insertIdempotentAnswerStmt,
 		insertImageStmt:                    q.insertImageStmt,
+		insertImageOwnerStmt:               q.insertImageOwnerStmt,
 		insertLoginFailureStmt:             q.insertLoginFailureStmt,
 		insertSMSBudgetStmt:                q.insertSMSBudgetStmt,
 		insertSessionStmt:                  q.insertSessionStmt,
 		insertSessionEndingStmt:            q.insertSessionEndingStmt,
 		insertSigningKeyStmt:               q.insertSigningKeyStmt,
+		insertUploadPieceStmt:              q.insertUploadPieceStmt,
+		insertUploadSessionStmt:            q.insertUploadSessionStmt,
 		insertUsedTicketStmt:               q.insertUsedTicketStmt,
 		insertUserStmt:                     q.insertUserStmt,
 		insertVerificationCodeStmt:         q.insertVerificationCodeStmt,
 		leaveUserBehindStmt:                q.leaveUserBehindStmt,
 		listAuditEventsStmt:                q.listAuditEventsStmt,
+		listBlobsStmt:                      q.listBlobsStmt,
+		listBlobsToCheckStmt:               q.listBlobsToCheckStmt,
 		listErasableStmt:                   q.listErasableStmt,
+		listExpiredUploadSessionsStmt:      q.listExpiredUploadSessionsStmt,
 		listImagesOfOwnerStmt:              q.listImagesOfOwnerStmt,
+		listImagesToNotifyStmt:             q.listImagesToNotifyStmt,
+		listImagesWithoutBlobStmt:          q.listImagesWithoutBlobStmt,
 		listLoginDelaysStmt:                q.listLoginDelaysStmt,
 		listOtherSessionIDsStmt:            q.listOtherSessionIDsStmt,
 		listSMSBudgetsStmt:                 q.listSMSBudgetsStmt,
@@ -786,6 +1106,9 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listSessionsStmt:                   q.listSessionsStmt,
 		listSigningKeysStmt:                q.listSigningKeysStmt,
 		listSurplusSessionIDsStmt:          q.listSurplusSessionIDsStmt,
+		listSuspectBlobsStmt:               q.listSuspectBlobsStmt,
+		listUploadPiecesStmt:               q.listUploadPiecesStmt,
+		listUploadSessionsOfOwnerStmt:      q.listUploadSessionsOfOwnerStmt,
 		listUsersStmt:                      q.listUsersStmt,
 		logUserInStmt:                      q.logUserInStmt,
 		refundSMSBudgetStmt:                q.refundSMSBudgetStmt,
@@ -795,13 +1118,20 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		replaceExpiredIdempotentAnswerStmt: q.replaceExpiredIdempotentAnswerStmt,
 		rotateSessionStmt:                  q.rotateSessionStmt,
 		scheduleErasureStmt:                q.scheduleErasureStmt,
+		setBlobCheckedStmt:                 q.setBlobCheckedStmt,
+		setImageBlobStmt:                   q.setImageBlobStmt,
+		setImageVerdictStmt:                q.setImageVerdictStmt,
 		setSessionSeenStmt:                 q.setSessionSeenStmt,
 		setUserPasswordStmt:                q.setUserPasswordStmt,
 		setUserPhoneStmt:                   q.setUserPhoneStmt,
 		setUserSeenStmt:                    q.setUserSeenStmt,
 		setVerificationCodeStmt:            q.setVerificationCodeStmt,
+		sumImagesOfOwnerStmt:               q.sumImagesOfOwnerStmt,
+		suspectBlobsStmt:                   q.suspectBlobsStmt,
 		takeLoginFailureBackStmt:           q.takeLoginFailureBackStmt,
+		touchImageOwnerStmt:                q.touchImageOwnerStmt,
 		touchUserStmt:                      q.touchUserStmt,
+		updateImageStmt:                    q.updateImageStmt,
 		updateUserProfileStmt:              q.updateUserProfileStmt,
 		useVerificationCodeStmt:            q.useVerificationCodeStmt,
 	}

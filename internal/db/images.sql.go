@@ -11,6 +11,26 @@ import (
 	"time"
 )
 
+const claimImageNotice = `-- name: ClaimImageNotice :execrows
+UPDATE images
+SET notices = notices + 1, notify_at = ?
+WHERE id = ? AND notify_at = ?
+`
+
+type ClaimImageNoticeParams struct {
+	NextAt   *time.Time
+	ID       string
+	NotifyAt *time.Time
+}
+
+func (q *Queries) ClaimImageNotice(ctx context.Context, arg ClaimImageNoticeParams) (int64, error) {
+	result, err := q.exec(ctx, q.claimImageNoticeStmt, claimImageNotice, arg.NextAt, arg.ID, arg.NotifyAt)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const deleteImages = `-- name: DeleteImages :exec
 DELETE FROM images WHERE id IN (/*SLICE:ids*/?)
 `
@@ -30,38 +50,113 @@ func (q *Queries) DeleteImages(ctx context.Context, ids []string) error {
 	return err
 }
 
-const getImageOfOwner = `-- name: GetImageOfOwner :one
-SELECT id, owner_id, name, original_name, bytes, width, height, content_type, sha256, created_at
+const getImage = `-- name: GetImage :one
+SELECT images.id, images.owner_id, images.name, images.original_name, images.bytes, images.width, images.height, images.content_type, images.sha256, images.created_at, images.title, images.visibility, images.verdict, images.reason, images.taken_at, images.camera, images.notices, images.notify_at, COALESCE(blobs.file, images.name) AS file, COALESCE(blobs.state, 'new') AS state,
+    COALESCE(blobs.orientation, 0) AS orientation, COALESCE(blobs.alpha, TRUE) AS alpha,
+    COALESCE(blobs.blur_hash, '') AS blur_hash, COALESCE(blobs.color, '') AS color
 FROM images
-WHERE id = ? AND owner_id = ?
+LEFT JOIN blobs ON blobs.hash = images.sha256
+WHERE images.id = ?
 `
 
-type GetImageOfOwnerParams struct {
-	ID      string
-	OwnerID string
+type GetImageRow struct {
+	Image       Image
+	File        string
+	State       string
+	Orientation int32
+	Alpha       bool
+	BlurHash    string
+	Color       string
 }
 
-func (q *Queries) GetImageOfOwner(ctx context.Context, arg GetImageOfOwnerParams) (Image, error) {
-	row := q.queryRow(ctx, q.getImageOfOwnerStmt, getImageOfOwner, arg.ID, arg.OwnerID)
-	var i Image
+func (q *Queries) GetImage(ctx context.Context, id string) (GetImageRow, error) {
+	row := q.queryRow(ctx, q.getImageStmt, getImage, id)
+	var i GetImageRow
 	err := row.Scan(
-		&i.ID,
-		&i.OwnerID,
-		&i.Name,
-		&i.OriginalName,
-		&i.Bytes,
-		&i.Width,
-		&i.Height,
-		&i.ContentType,
-		&i.Sha256,
-		&i.CreatedAt,
+		&i.Image.ID,
+		&i.Image.OwnerID,
+		&i.Image.Name,
+		&i.Image.OriginalName,
+		&i.Image.Bytes,
+		&i.Image.Width,
+		&i.Image.Height,
+		&i.Image.ContentType,
+		&i.Image.Sha256,
+		&i.Image.CreatedAt,
+		&i.Image.Title,
+		&i.Image.Visibility,
+		&i.Image.Verdict,
+		&i.Image.Reason,
+		&i.Image.TakenAt,
+		&i.Image.Camera,
+		&i.Image.Notices,
+		&i.Image.NotifyAt,
+		&i.File,
+		&i.State,
+		&i.Orientation,
+		&i.Alpha,
+		&i.BlurHash,
+		&i.Color,
+	)
+	return i, err
+}
+
+const getImageByName = `-- name: GetImageByName :one
+SELECT images.id, images.owner_id, images.name, images.original_name, images.bytes, images.width, images.height, images.content_type, images.sha256, images.created_at, images.title, images.visibility, images.verdict, images.reason, images.taken_at, images.camera, images.notices, images.notify_at, COALESCE(blobs.file, images.name) AS file, COALESCE(blobs.state, 'new') AS state,
+    COALESCE(blobs.orientation, 0) AS orientation, COALESCE(blobs.alpha, TRUE) AS alpha,
+    COALESCE(blobs.blur_hash, '') AS blur_hash, COALESCE(blobs.color, '') AS color
+FROM images
+LEFT JOIN blobs ON blobs.hash = images.sha256
+WHERE images.name = ?
+`
+
+type GetImageByNameRow struct {
+	Image       Image
+	File        string
+	State       string
+	Orientation int32
+	Alpha       bool
+	BlurHash    string
+	Color       string
+}
+
+func (q *Queries) GetImageByName(ctx context.Context, name string) (GetImageByNameRow, error) {
+	row := q.queryRow(ctx, q.getImageByNameStmt, getImageByName, name)
+	var i GetImageByNameRow
+	err := row.Scan(
+		&i.Image.ID,
+		&i.Image.OwnerID,
+		&i.Image.Name,
+		&i.Image.OriginalName,
+		&i.Image.Bytes,
+		&i.Image.Width,
+		&i.Image.Height,
+		&i.Image.ContentType,
+		&i.Image.Sha256,
+		&i.Image.CreatedAt,
+		&i.Image.Title,
+		&i.Image.Visibility,
+		&i.Image.Verdict,
+		&i.Image.Reason,
+		&i.Image.TakenAt,
+		&i.Image.Camera,
+		&i.Image.Notices,
+		&i.Image.NotifyAt,
+		&i.File,
+		&i.State,
+		&i.Orientation,
+		&i.Alpha,
+		&i.BlurHash,
+		&i.Color,
 	)
 	return i, err
 }
 
 const insertImage = `-- name: InsertImage :exec
-INSERT INTO images (id, owner_id, name, original_name, bytes, width, height, content_type, sha256, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO images (
+    id, owner_id, name, original_name, bytes, width, height, content_type, sha256, created_at,
+    title, visibility, verdict, taken_at, camera, notify_at
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertImageParams struct {
@@ -75,6 +170,12 @@ type InsertImageParams struct {
 	ContentType  string
 	Sha256       []byte
 	CreatedAt    time.Time
+	Title        string
+	Visibility   string
+	Verdict      string
+	TakenAt      *time.Time
+	Camera       string
+	NotifyAt     *time.Time
 }
 
 func (q *Queries) InsertImage(ctx context.Context, arg InsertImageParams) error {
@@ -89,26 +190,165 @@ func (q *Queries) InsertImage(ctx context.Context, arg InsertImageParams) error 
 		arg.ContentType,
 		arg.Sha256,
 		arg.CreatedAt,
+		arg.Title,
+		arg.Visibility,
+		arg.Verdict,
+		arg.TakenAt,
+		arg.Camera,
+		arg.NotifyAt,
 	)
 	return err
 }
 
 const listImagesOfOwner = `-- name: ListImagesOfOwner :many
-SELECT id, owner_id, name, original_name, bytes, width, height, content_type, sha256, created_at
+SELECT images.id, images.owner_id, images.name, images.original_name, images.bytes, images.width, images.height, images.content_type, images.sha256, images.created_at, images.title, images.visibility, images.verdict, images.reason, images.taken_at, images.camera, images.notices, images.notify_at, COALESCE(blobs.file, images.name) AS file, COALESCE(blobs.state, 'new') AS state,
+    COALESCE(blobs.orientation, 0) AS orientation, COALESCE(blobs.alpha, TRUE) AS alpha,
+    COALESCE(blobs.blur_hash, '') AS blur_hash, COALESCE(blobs.color, '') AS color
 FROM images
-WHERE owner_id = ? AND id < ?
-ORDER BY id DESC
+LEFT JOIN blobs ON blobs.hash = images.sha256
+WHERE images.owner_id = ? AND images.id < ?
+    AND (? = TRUE OR images.content_type = ?)
+    AND images.created_at >= ? AND images.created_at < ?
+ORDER BY images.id DESC
 LIMIT ?
 `
 
 type ListImagesOfOwnerParams struct {
-	OwnerID string
-	Before  string
-	Limit   int32
+	OwnerID    string
+	Before     string
+	AnyType    interface{}
+	WantedType string
+	Earliest   time.Time
+	Upto       time.Time
+	Limit      int32
 }
 
-func (q *Queries) ListImagesOfOwner(ctx context.Context, arg ListImagesOfOwnerParams) ([]Image, error) {
-	rows, err := q.query(ctx, q.listImagesOfOwnerStmt, listImagesOfOwner, arg.OwnerID, arg.Before, arg.Limit)
+type ListImagesOfOwnerRow struct {
+	Image       Image
+	File        string
+	State       string
+	Orientation int32
+	Alpha       bool
+	BlurHash    string
+	Color       string
+}
+
+func (q *Queries) ListImagesOfOwner(ctx context.Context, arg ListImagesOfOwnerParams) ([]ListImagesOfOwnerRow, error) {
+	rows, err := q.query(ctx, q.listImagesOfOwnerStmt, listImagesOfOwner,
+		arg.OwnerID,
+		arg.Before,
+		arg.AnyType,
+		arg.WantedType,
+		arg.Earliest,
+		arg.Upto,
+		arg.Limit,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListImagesOfOwnerRow{}
+	for rows.Next() {
+		var i ListImagesOfOwnerRow
+		if err := rows.Scan(
+			&i.Image.ID,
+			&i.Image.OwnerID,
+			&i.Image.Name,
+			&i.Image.OriginalName,
+			&i.Image.Bytes,
+			&i.Image.Width,
+			&i.Image.Height,
+			&i.Image.ContentType,
+			&i.Image.Sha256,
+			&i.Image.CreatedAt,
+			&i.Image.Title,
+			&i.Image.Visibility,
+			&i.Image.Verdict,
+			&i.Image.Reason,
+			&i.Image.TakenAt,
+			&i.Image.Camera,
+			&i.Image.Notices,
+			&i.Image.NotifyAt,
+			&i.File,
+			&i.State,
+			&i.Orientation,
+			&i.Alpha,
+			&i.BlurHash,
+			&i.Color,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listImagesToNotify = `-- name: ListImagesToNotify :many
+SELECT id, notices, notify_at
+FROM images
+WHERE notify_at <= ?
+ORDER BY notify_at
+LIMIT ?
+`
+
+type ListImagesToNotifyParams struct {
+	Now   *time.Time
+	Limit int32
+}
+
+type ListImagesToNotifyRow struct {
+	ID       string
+	Notices  int32
+	NotifyAt *time.Time
+}
+
+func (q *Queries) ListImagesToNotify(ctx context.Context, arg ListImagesToNotifyParams) ([]ListImagesToNotifyRow, error) {
+	rows, err := q.query(ctx, q.listImagesToNotifyStmt, listImagesToNotify, arg.Now, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListImagesToNotifyRow{}
+	for rows.Next() {
+		var i ListImagesToNotifyRow
+		if err := rows.Scan(&i.ID, &i.Notices, &i.NotifyAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listImagesWithoutBlob = `-- name: ListImagesWithoutBlob :many
+SELECT images.id, images.owner_id, images.name, images.original_name, images.bytes, images.width, images.height,
+    images.content_type, images.sha256, images.created_at, images.title, images.visibility, images.verdict,
+    images.reason, images.taken_at, images.camera, images.notices, images.notify_at
+FROM images
+LEFT JOIN blobs ON blobs.hash = images.sha256
+WHERE blobs.hash IS NULL AND images.id > ?
+ORDER BY images.id
+LIMIT ?
+`
+
+type ListImagesWithoutBlobParams struct {
+	After string
+	Limit int32
+}
+
+func (q *Queries) ListImagesWithoutBlob(ctx context.Context, arg ListImagesWithoutBlobParams) ([]Image, error) {
+	rows, err := q.query(ctx, q.listImagesWithoutBlobStmt, listImagesWithoutBlob, arg.After, arg.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +367,14 @@ func (q *Queries) ListImagesOfOwner(ctx context.Context, arg ListImagesOfOwnerPa
 			&i.ContentType,
 			&i.Sha256,
 			&i.CreatedAt,
+			&i.Title,
+			&i.Visibility,
+			&i.Verdict,
+			&i.Reason,
+			&i.TakenAt,
+			&i.Camera,
+			&i.Notices,
+			&i.NotifyAt,
 		); err != nil {
 			return nil, err
 		}
@@ -139,4 +387,103 @@ func (q *Queries) ListImagesOfOwner(ctx context.Context, arg ListImagesOfOwnerPa
 		return nil, err
 	}
 	return items, nil
+}
+
+const setImageBlob = `-- name: SetImageBlob :execrows
+UPDATE images
+SET sha256 = ?, bytes = ?, width = ?, height = ?
+WHERE id = ? AND sha256 = ?
+`
+
+type SetImageBlobParams struct {
+	NewSha256 []byte
+	Bytes     int64
+	Width     int64
+	Height    int64
+	ID        string
+	OldSha256 []byte
+}
+
+func (q *Queries) SetImageBlob(ctx context.Context, arg SetImageBlobParams) (int64, error) {
+	result, err := q.exec(ctx, q.setImageBlobStmt, setImageBlob,
+		arg.NewSha256,
+		arg.Bytes,
+		arg.Width,
+		arg.Height,
+		arg.ID,
+		arg.OldSha256,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const setImageVerdict = `-- name: SetImageVerdict :execrows
+UPDATE images
+SET verdict = ?, reason = ?, notify_at = NULL
+WHERE id = ?
+`
+
+type SetImageVerdictParams struct {
+	Verdict string
+	Reason  string
+	ID      string
+}
+
+func (q *Queries) SetImageVerdict(ctx context.Context, arg SetImageVerdictParams) (int64, error) {
+	result, err := q.exec(ctx, q.setImageVerdictStmt, setImageVerdict, arg.Verdict, arg.Reason, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const sumImagesOfOwner = `-- name: SumImagesOfOwner :one
+SELECT COUNT(*) AS images, CAST(COALESCE(SUM(bytes), 0) AS SIGNED) AS bytes
+FROM images
+WHERE owner_id = ?
+`
+
+type SumImagesOfOwnerRow struct {
+	Images int64
+	Bytes  int64
+}
+
+func (q *Queries) SumImagesOfOwner(ctx context.Context, ownerID string) (SumImagesOfOwnerRow, error) {
+	row := q.queryRow(ctx, q.sumImagesOfOwnerStmt, sumImagesOfOwner, ownerID)
+	var i SumImagesOfOwnerRow
+	err := row.Scan(&i.Images, &i.Bytes)
+	return i, err
+}
+
+const updateImage = `-- name: UpdateImage :execrows
+UPDATE images
+SET title = CASE WHEN ? = TRUE THEN ? ELSE title END,
+    visibility = CASE WHEN ? = TRUE THEN ? ELSE visibility END
+WHERE id = ? AND owner_id = ?
+`
+
+type UpdateImageParams struct {
+	SetTitle      interface{}
+	NewTitle      string
+	SetVisibility interface{}
+	NewVisibility string
+	ID            string
+	OwnerID       string
+}
+
+func (q *Queries) UpdateImage(ctx context.Context, arg UpdateImageParams) (int64, error) {
+	result, err := q.exec(ctx, q.updateImageStmt, updateImage,
+		arg.SetTitle,
+		arg.NewTitle,
+		arg.SetVisibility,
+		arg.NewVisibility,
+		arg.ID,
+		arg.OwnerID,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }

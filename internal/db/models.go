@@ -18,6 +18,24 @@ type AuditEvent struct {
 	CreatedAt time.Time
 }
 
+type Blob struct {
+	Hash        []byte
+	File        string
+	Bytes       int64
+	Width       int64
+	Height      int64
+	ContentType string
+	Orientation int32
+	Alpha       bool
+	State       string
+	BlurHash    string
+	Color       string
+	Checks      int32
+	CheckAt     *time.Time
+	UnownedAt   *time.Time
+	CreatedAt   time.Time
+}
+
 type IdempotentAnswer struct {
 	Hash        []byte
 	Fingerprint []byte
@@ -36,6 +54,19 @@ type Image struct {
 	ContentType  string
 	Sha256       []byte
 	CreatedAt    time.Time
+	Title        string
+	Visibility   string
+	Verdict      string
+	Reason       string
+	TakenAt      *time.Time
+	Camera       string
+	Notices      int32
+	NotifyAt     *time.Time
+}
+
+type ImageOwner struct {
+	OwnerID    string
+	UploadedAt time.Time
 }
 
 type LoginFailure struct {
@@ -82,6 +113,28 @@ type Ticket struct {
 	Hash      []byte
 	SessionID string
 	ExpiresAt time.Time
+}
+
+type UploadPiece struct {
+	SessionID string
+	Position  int64
+	Bytes     int64
+	File      string
+}
+
+type UploadSession struct {
+	ID           string
+	OwnerID      string
+	Kind         string
+	Bytes        int64
+	Received     int64
+	File         string
+	OriginalName string
+	Title        string
+	Visibility   string
+	ImageID      *string
+	ExpiresAt    time.Time
+	CreatedAt    time.Time
 }
 
 type User struct {

@@ -88,7 +88,7 @@ func TestBookletUploads(t *testing.T) {
 		s.wantBooklet(t, post("/upload/file", formType, "image=x"), bookletInvalid)
 		s.wantBooklet(t, post("/upload/file", "", ""), bookletInvalid)
 		s.wantBooklet(t, upload([]file{{"demo.jpg", nil}}), bookletEmpty)
-		s.wantBooklet(t, upload([]file{{"demo.jpg", []byte("text")}}), `{"data":{"msg":"只支持 JPEG、PNG、GIF 和 WebP 图片","code":2002}}`)
+		s.wantBooklet(t, upload([]file{{"demo.jpg", []byte("text")}}), `{"data":{"msg":"只支持 JPEG、PNG、GIF、WebP 和 HEIC 图片","code":2002}}`)
 		s.wantNoPictures(t)
 
 		for _, test := range []struct {
