@@ -1,42 +1,13 @@
-// Package storage stores the bytes of pictures. A Disk is one folder, which several server
-// processes may share.
-//
-//	<folder>/<ab>/<name>                  a file, in the shard named by the first two letters of its name
-//	<folder>/incoming/<process>/<name>    a file of an unfinished upload
-//	<folder>/incoming/<process>/<name>~…  the mark of a file that may lack its row
-//	<folder>/incoming/<process>/.lock     held while the process runs
-//
-// A file and its row in the database appear together or not at all, whenever a process is killed.
-// The entry in incoming is written first and removed last, so every file that may lack its row has
-// an entry. What a killed process leaves behind, and what Disk.Sweep does about it:
-//
-//	killed while the file is written    entry only, no row          remove the entry
-//	… after Place                       entry and file, no row      remove the file, then the entry
-//	… while the database commits        entry and file, row or not  ask the database, then as above or below
-//	… after the commit, before Keep     entry and file, row         remove the entry
-//	… in Discard                        entry, perhaps file         remove the file, then the entry
-//
-//	… in Removal, before the commit     mark and file, row          remove the mark
-//	… while the database commits        mark and file, row or not   ask the database, then as above or below
-//	… after the commit                  mark, perhaps file, no row  remove the file, then the mark
-//
-// If a sweep is killed, the next one repeats it. A sweep reads only the folders in incoming whose
-// lock is free, never the shards. Of its own process it decides what was left to it.
-//
-// Nothing is synced to the disk: a kill loses nothing, a power failure may lose the last seconds.
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
-	"syscall"
-
-	"github.com/gofrs/flock"
 )
 
 // Only the user that runs the server may read the files, as in the whole data folder.
@@ -45,57 +16,136 @@ const (
 	fileMode   = 0o600
 )
 
-// Disk keeps files in a folder. Its methods may be called by several goroutines at once.
+// Disk is a shelf in a folder.
 type Disk struct {
-	dir        string // holds the shards
-	incoming   string // holds a folder for each process
-	processDir string // the folder of this process
-	lock       *flock.Flock
-	link       func(oldname, newname string) error
-
-	mu   sync.Mutex
-	left []string // entries of this process that are left to a sweep
+	dir  string // holds the shards
+	link func(oldname, newname string) error
 }
 
 // OpenDisk opens the folder, and creates it if it is missing.
 func OpenDisk(dir string) (*Disk, error) {
-	d := &Disk{dir: dir, incoming: filepath.Join(dir, "incoming"), link: os.Link}
-	if err := os.MkdirAll(d.incoming, folderMode); err != nil {
+	if err := os.MkdirAll(dir, folderMode); err != nil {
 		return nil, fmt.Errorf("create the folder of files: %w", err)
 	}
-	if err := d.enroll(); err != nil {
-		return nil, fmt.Errorf("create a folder for incoming files: %w", err)
+	return &Disk{dir: dir, link: os.Link}, nil
+}
+
+// incoming is the spool of a disk, in the same file system.
+func (d *Disk) incoming() string {
+	return filepath.Join(d.dir, "incoming")
+}
+
+// Check reports if the folder can't be read.
+func (d *Disk) Check(context.Context) error {
+	f, err := os.Open(d.dir)
+	if err != nil {
+		return err
 	}
-	return d, nil
+	return f.Close()
 }
 
-// Close unlocks the folder of this process. No batch may be in use any more.
-// What is still undecided is left to the next sweep.
-func (d *Disk) Close() error {
-	entries, err := entriesOf(d.processDir)
-	if err == nil && len(entries) == 0 {
-		err = d.removeFolder(d.processDir)
+// Open opens a file. Its content is an *os.File.
+func (d *Disk) Open(_ context.Context, name string) (*File, error) {
+	return openFile(d.path(name))
+}
+
+func openFile(path string) (*File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
 	}
-	return errors.Join(err, d.lock.Close())
-}
-
-// Open opens a file for reading. Its error is fs.ErrNotExist if there is no such file, or the name is not valid.
-func (d *Disk) Open(name string) (*os.File, error) {
-	if !valid(name) {
-		return nil, fs.ErrNotExist
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
-	return os.Open(d.path(name))
+	return &File{Content: f, Size: info.Size(), ModTime: info.ModTime()}, nil
 }
 
-// IsFull reports whether a write failed because the disk is full or a quota is used up.
-func IsFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+// Stat describes a file.
+func (d *Disk) Stat(_ context.Context, name string) (Entry, error) {
+	info, err := os.Stat(d.path(name))
+	if err != nil {
+		return Entry{}, err
+	}
+	return Entry{Name: name, Size: info.Size(), ModTime: info.ModTime()}, nil
 }
 
-// place makes an incoming file visible under its name, and returns the entry in incoming that
-// marks it as undecided.
-func (d *Disk) place(name string) (entry string, err error) {
-	written, target := filepath.Join(d.processDir, name), d.path(name)
+// Remove removes a file, and then its variants.
+func (d *Disk) Remove(ctx context.Context, name string) error {
+	if err := removeIfThere(d.path(name)); err != nil {
+		return err
+	}
+	return d.removeVariants(ctx, name)
+}
+
+// Walk returns all files.
+func (d *Disk) Walk(ctx context.Context) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for found, err := range walkShards(ctx, d.dir) {
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			info, err := found.Info()
+			if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
+				continue
+			}
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			if !yield(Entry{Name: found.Name(), Size: info.Size(), ModTime: info.ModTime()}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// WalkVariants returns the names of the files that have variants.
+func (d *Disk) WalkVariants(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for found, err := range walkShards(ctx, d.variants()) {
+			if err != nil {
+				yield("", err)
+				return
+			}
+			if !yield(found.Name(), nil) {
+				return
+			}
+		}
+	}
+}
+
+// walkShards returns what lies in the shards of a folder under valid names. The last pair has an
+// error if there is one.
+func walkShards(ctx context.Context, dir string) iter.Seq2[fs.DirEntry, error] {
+	return func(yield func(fs.DirEntry, error) bool) {
+		shards, err := entriesOf(dir)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, shard := range shards {
+			if len(shard) != shardLength {
+				continue
+			}
+			entries, err := os.ReadDir(filepath.Join(dir, shard))
+			if err := errors.Join(err, ctx.Err()); err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, entry := range entries {
+				if valid(entry.Name()) && entry.Name()[:shardLength] == shard && !yield(entry, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// place makes a file visible by a link, so that it is in the spool too, or else by a move.
+func (d *Disk) place(_ context.Context, written, name string) (entry string, err error) {
+	target := d.path(name)
 	entry, err = d.linkOrMove(written, target)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return entry, err
@@ -122,32 +172,58 @@ func (d *Disk) linkOrMove(written, target string) (entry string, err error) {
 	return entry, os.Rename(written, target)
 }
 
-// remove removes the file of a name, if there is one.
-func (d *Disk) remove(name string) error {
-	return removeIfThere(d.path(name))
+func (d *Disk) openVariant(_ context.Context, name, variant string) (*File, error) {
+	return openFile(filepath.Join(d.variantsOf(name), variant))
 }
 
-func removeIfThere(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// putVariant writes a temporary file, whose name a sweep takes for no file's, and moves it.
+func (d *Disk) putVariant(_ context.Context, folder, name, variant string, data []byte) error {
+	temporary, err := writeTemporary(folder, data)
+	if err != nil {
 		return err
+	}
+	target := d.variantsOf(name)
+	if err := os.MkdirAll(target, folderMode); err != nil {
+		return errors.Join(err, os.Remove(temporary))
+	}
+	if err := os.Rename(temporary, filepath.Join(target, variant)); err != nil {
+		return errors.Join(err, os.Remove(temporary))
 	}
 	return nil
 }
 
-func (d *Disk) path(name string) string {
-	return d.dir + string(filepath.Separator) + name[:2] + string(filepath.Separator) + name
+func writeTemporary(folder string, data []byte) (path string, err error) {
+	f, err := os.CreateTemp(folder, ".variant-")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
 }
 
-// valid reports whether a file may have the name: lower-case letters, digits and dots, no dot
-// among the first two characters. So no name leads out of its folder or to a lock.
-func valid(name string) bool {
-	if len(name) < 3 || len(name) > 64 || strings.Contains(name[:2], ".") {
-		return false
-	}
-	for _, c := range []byte(name) {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' {
-			return false
-		}
-	}
-	return true
+func (d *Disk) removeVariants(_ context.Context, name string) error {
+	return os.RemoveAll(d.variantsOf(name))
+}
+
+func (d *Disk) countVariants(_ context.Context, name string) (int, error) {
+	variants, err := entriesOf(d.variantsOf(name))
+	return len(variants), err
+}
+
+// shardLength is how many letters of a name name its shard.
+const shardLength = 2
+
+func (d *Disk) path(name string) string {
+	return d.dir + string(filepath.Separator) + name[:shardLength] + string(filepath.Separator) + name
+}
+
+func (d *Disk) variants() string {
+	return filepath.Join(d.dir, "variants")
+}
+
+func (d *Disk) variantsOf(name string) string {
+	return filepath.Join(d.variants(), name[:shardLength], name)
 }

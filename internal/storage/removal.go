@@ -7,20 +7,19 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 )
 
 // Removal removes files together with their rows. Make one with Mark, delete the rows, then call
 // Finish, also if the rows could not be deleted. Removals of the same file may run at the same time,
 // in several processes: each has a mark of its own.
 type Removal struct {
-	disk    *Disk
-	entries []string // the marks in incoming
+	store   *Store
+	entries []string // the marks in the spool
 }
 
 // Mark marks files that are about to lose their rows. If it fails, it marks none.
-func (d *Disk) Mark(names ...string) (*Removal, error) {
-	r := &Removal{disk: d}
+func (s *Store) Mark(names ...string) (*Removal, error) {
+	r := &Removal{store: s}
 	for _, name := range names {
 		if err := r.mark(name); err != nil {
 			return nil, errors.Join(fmt.Errorf("mark file %q: %w", name, err), r.unmark())
@@ -33,7 +32,7 @@ func (r *Removal) mark(name string) error {
 	if !valid(name) {
 		return fs.ErrInvalid
 	}
-	entry := filepath.Join(r.disk.processDir, name+marked+rand.Text())
+	entry := r.store.entry(name + marked + rand.Text())
 	if err := os.WriteFile(entry, nil, fileMode); err != nil {
 		return err
 	}
@@ -52,5 +51,5 @@ func (r *Removal) unmark() error {
 // Finish removes the files for which stored returns false, and then every mark. What fails is left to
 // the next sweep.
 func (r *Removal) Finish(ctx context.Context, stored func(ctx context.Context, name string) (bool, error)) error {
-	return r.disk.decide(ctx, r.entries, stored)
+	return r.store.decide(ctx, r.entries, stored)
 }

@@ -17,23 +17,27 @@ import (
 const lockName = ".lock"
 
 // enroll creates and locks the folder of this process.
-func (d *Disk) enroll() error {
-	unlock, err := d.lockIncoming()
+func (s *Store) enroll() error {
+	incoming := s.spools[0]
+	if err := os.MkdirAll(incoming, folderMode); err != nil {
+		return err
+	}
+	unlock, err := lockSpool(incoming)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	d.processDir = filepath.Join(d.incoming, strings.ToLower(rand.Text()))
-	if err := os.Mkdir(d.processDir, folderMode); err != nil {
+	s.processDir = filepath.Join(incoming, strings.ToLower(rand.Text()))
+	if err := os.Mkdir(s.processDir, folderMode); err != nil {
 		return err
 	}
-	d.lock = flock.New(filepath.Join(d.processDir, lockName))
-	return d.lock.Lock()
+	s.lock = flock.New(filepath.Join(s.processDir, lockName))
+	return s.lock.Lock()
 }
 
-// lockIncoming keeps a sweep from claiming a folder that is created but not locked yet.
-func (d *Disk) lockIncoming() (unlock func() error, err error) {
-	lock := flock.New(filepath.Join(d.incoming, lockName))
+// lockSpool keeps a sweep from claiming a folder that is created but not locked yet.
+func lockSpool(incoming string) (unlock func() error, err error) {
+	lock := flock.New(filepath.Join(incoming, lockName))
 	if err := lock.Lock(); err != nil {
 		return nil, err
 	}
@@ -43,12 +47,16 @@ func (d *Disk) lockIncoming() (unlock func() error, err error) {
 // Sweep decides what dead processes left undecided, and what this one left to it: a file stays if
 // stored returns true, everything else is removed. A file for which stored fails is left to the next
 // sweep. Call it at the start and now and then; several processes may call it at the same time.
-func (d *Disk) Sweep(ctx context.Context, stored func(ctx context.Context, name string) (bool, error)) error {
-	orphaned, failed := d.claim()
-	failed = errors.Join(failed, d.decide(ctx, d.takeLeft(), stored))
-	for _, folder := range orphaned {
-		err := d.sweepFolder(ctx, folder.dir, stored)
-		failed = errors.Join(failed, err, folder.lock.Close())
+// It calls stored from several goroutines.
+func (s *Store) Sweep(ctx context.Context, stored func(ctx context.Context, name string) (bool, error)) error {
+	failed := s.decide(ctx, s.takeLeft(), stored)
+	for _, incoming := range s.spools {
+		orphaned, err := s.claim(incoming)
+		failed = errors.Join(failed, err)
+		for _, folder := range orphaned {
+			err := s.sweepFolder(ctx, folder.dir, stored)
+			failed = errors.Join(failed, err, folder.lock.Close())
+		}
 	}
 	if failed != nil {
 		return fmt.Errorf("sweep abandoned uploads: %w", failed)
@@ -61,22 +69,22 @@ type orphan struct {
 	lock *flock.Flock // held
 }
 
-// claim locks every folder in incoming whose process has died. If one cannot be locked, it is in the
+// claim locks every folder in a spool whose process has died. If one cannot be locked, it is in the
 // error, and the others are claimed all the same.
-func (d *Disk) claim() (orphaned []orphan, err error) {
-	unlock, err := d.lockIncoming()
+func (s *Store) claim(incoming string) (orphaned []orphan, err error) {
+	folders, err := entriesOf(incoming)
+	if err != nil || len(folders) == 0 {
+		return nil, err
+	}
+	unlock, err := lockSpool(incoming)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	folders, err := entriesOf(d.incoming)
-	if err != nil {
-		return nil, err
-	}
 	var failed error
 	for _, name := range folders {
-		dir := filepath.Join(d.incoming, name)
-		if dir == d.processDir {
+		dir := filepath.Join(incoming, name)
+		if dir == s.processDir {
 			continue
 		}
 		lock := flock.New(filepath.Join(dir, lockName))
@@ -92,24 +100,21 @@ func (d *Disk) claim() (orphaned []orphan, err error) {
 }
 
 // sweepFolder decides every entry of a folder, and then removes the folder.
-func (d *Disk) sweepFolder(ctx context.Context, dir string, stored func(context.Context, string) (bool, error)) error {
+func (s *Store) sweepFolder(ctx context.Context, dir string, stored func(context.Context, string) (bool, error)) error {
 	entries, err := entriesOf(dir)
 	if err != nil {
 		return err
 	}
-	var failed error
-	for _, entry := range entries {
-		failed = errors.Join(failed, d.sweepEntry(ctx, filepath.Join(dir, entry), stored))
+	err = forEach(len(entries), func(i int) error { return s.sweepEntry(ctx, filepath.Join(dir, entries[i]), stored) })
+	if err != nil {
+		return err
 	}
-	if failed != nil {
-		return failed
-	}
-	return d.removeFolder(dir)
+	return removeFolder(dir)
 }
 
 // removeFolder removes the folder of a process. No other process can claim it meanwhile.
-func (d *Disk) removeFolder(dir string) error {
-	unlock, err := d.lockIncoming()
+func removeFolder(dir string) error {
+	unlock, err := lockSpool(filepath.Dir(dir))
 	if err != nil {
 		return err
 	}
@@ -118,32 +123,31 @@ func (d *Disk) removeFolder(dir string) error {
 }
 
 // decide decides entries of this process. Those that it cannot decide are left to the next sweep.
-func (d *Disk) decide(ctx context.Context, entries []string, stored func(context.Context, string) (bool, error)) error {
-	var failed error
-	for _, entry := range entries {
-		if err := d.sweepEntry(ctx, entry, stored); err != nil {
-			d.leave(entry)
-			failed = errors.Join(failed, err)
+func (s *Store) decide(ctx context.Context, entries []string, stored func(context.Context, string) (bool, error)) error {
+	return forEach(len(entries), func(i int) error {
+		err := s.sweepEntry(ctx, entries[i], stored)
+		if err != nil {
+			s.leave(entries[i])
 		}
-	}
-	return failed
+		return err
+	})
 }
 
-func (d *Disk) leave(entries ...string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.left = append(d.left, entries...)
+func (s *Store) leave(entry string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left = append(s.left, entry)
 }
 
-func (d *Disk) takeLeft() []string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	left := d.left
-	d.left = nil
+func (s *Store) takeLeft() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	left := s.left
+	s.left = nil
 	return left
 }
 
-func (d *Disk) sweepEntry(ctx context.Context, entry string, stored func(context.Context, string) (bool, error)) error {
+func (s *Store) sweepEntry(ctx context.Context, entry string, stored func(context.Context, string) (bool, error)) error {
 	name, _, _ := strings.Cut(filepath.Base(entry), marked)
 	if !valid(name) {
 		return os.RemoveAll(entry)
@@ -153,7 +157,7 @@ func (d *Disk) sweepEntry(ctx context.Context, entry string, stored func(context
 		return fmt.Errorf("sweep file %s: %w", name, err)
 	}
 	if !keep {
-		if err := d.remove(name); err != nil {
+		if err := s.Remove(ctx, name); err != nil {
 			return err
 		}
 	}
