@@ -20,7 +20,7 @@ import (
 // Main runs the tests and then the cleanups, stops the server if the tests started one, and exits.
 func Main(m *testing.M, cleanups ...func() error) {
 	code := m.Run()
-	for _, cleanup := range append(cleanups, stopShared) {
+	for _, cleanup := range append(cleanups, stopShared, stopSharedMinIO) {
 		if err := cleanup(); err != nil {
 			fmt.Fprintln(os.Stderr, "clean up after the tests:", err)
 			code = max(code, 1)

@@ -61,7 +61,7 @@ func (s *S3) presign(ctx context.Context, key string, maxBytes int64, expires ti
 	if err != nil {
 		return Presigned{}, err
 	}
-	ctx, cancel := s.within(ctx, 0) // S3 may have to be asked for the region
+	ctx, cancel := context.WithTimeout(ctx, s.patience) // S3 may have to be asked for the region
 	defer cancel()
 	address, fields, err := s.client.PresignedPostPolicy(ctx, policy)
 	if err != nil {

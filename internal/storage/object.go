@@ -2,11 +2,9 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"time"
 
 	"github.com/minio/minio-go/v7"
 )
@@ -113,50 +111,36 @@ func (o *object) Close() error {
 	return err
 }
 
-// errStalled ends what makes no progress.
-var errStalled = fmt.Errorf("%w: no progress", errUnavailable)
-
-// stalled returns errStalled if that is what ended a request, and otherwise its error.
-func stalled(ctx context.Context, err error) error {
-	if err != nil && errors.Is(context.Cause(ctx), errStalled) {
-		return errStalled
-	}
-	return err
-}
-
-// stream is the answer to one request. It ends with errStalled if a Read gets nothing for too long.
+// stream is the answer to one request.
 type stream struct {
 	io.ReadCloser
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
-	patience time.Duration
-	timer    *time.Timer // cancels; runs while somebody waits
+	ctx  context.Context
+	wait *wait
 }
 
 // request opens a stream from an offset of an object to its end.
 func (s *S3) request(ctx context.Context, key string, offset int64) (*stream, minio.ObjectInfo, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(s.patience, func() { cancel(errStalled) })
-	defer timer.Stop()
 	var options minio.GetObjectOptions
 	if offset > 0 {
 		if err := options.SetRange(offset, 0); err != nil {
 			return nil, minio.ObjectInfo{}, err
 		}
 	}
+	ctx, wait := s.wait(ctx)
 	body, info, _, err := s.client.GetObject(ctx, s.bucket, key, options)
 	if err != nil {
 		err = stalled(ctx, s3Error(err))
-		cancel(nil)
+		wait.end()
 		return nil, minio.ObjectInfo{}, err
 	}
-	return &stream{ReadCloser: body, ctx: ctx, cancel: cancel, patience: s.patience, timer: timer}, info, nil
+	wait.pause()
+	return &stream{ReadCloser: body, ctx: ctx, wait: wait}, info, nil
 }
 
 func (s *stream) Read(p []byte) (int, error) {
-	s.timer.Reset(s.patience)
+	s.wait.goOn()
 	n, err := s.ReadCloser.Read(p)
-	s.timer.Stop()
+	s.wait.pause()
 	if err == io.EOF {
 		return n, err
 	}
@@ -164,6 +148,6 @@ func (s *stream) Read(p []byte) (int, error) {
 }
 
 func (s *stream) Close() error {
-	s.cancel(nil)
+	s.wait.end()
 	return s.ReadCloser.Close()
 }

@@ -37,8 +37,7 @@ type S3Options struct {
 const (
 	defaultPatience = 5 * time.Second
 	connectTimeout  = 3 * time.Second
-	attempts        = 3         // of each request
-	slowest         = 256 << 10 // bytes a second: an upload that is slower is given up
+	attempts        = 3 // of each request
 	// partSize is the most bytes of a file that are sent at once, from the file itself. A part that fails is sent again.
 	partSize = 16 << 20
 )
@@ -83,7 +82,7 @@ func OpenS3(o S3Options) (*S3, error) {
 
 // Check reports if the bucket can't be reached.
 func (s *S3) Check(ctx context.Context) error {
-	ctx, cancel := s.within(ctx, 0)
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	there, err := s.client.BucketExists(ctx, s.bucket)
 	if err == nil && !there {
@@ -93,11 +92,6 @@ func (s *S3) Check(ctx context.Context) error {
 		return fmt.Errorf("look for bucket %s: %w", s.bucket, s3Error(err))
 	}
 	return nil
-}
-
-// within bounds how long S3 may take for a request that sends so many bytes.
-func (s *S3) within(ctx context.Context, bytes int64) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, s.patience+time.Duration(bytes/slowest)*time.Second)
 }
 
 // s3Error adds what the error of a request means.
@@ -140,7 +134,7 @@ func (s *S3) Open(ctx context.Context, name string) (*File, error) {
 
 // Stat describes a file.
 func (s *S3) Stat(ctx context.Context, name string) (Entry, error) {
-	ctx, cancel := s.within(ctx, 0)
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	info, err := s.client.StatObject(ctx, s.bucket, s.key(filesFolder, name), minio.StatObjectOptions{})
 	if err != nil {
@@ -185,12 +179,10 @@ func (s *S3) walk(ctx context.Context, folder string) iter.Seq2[Entry, error] {
 // there is one. Only the time that S3 takes is bounded, not that of the caller.
 func (s *S3) list(ctx context.Context, folder string) iter.Seq2[minio.ObjectInfo, error] {
 	return func(yield func(minio.ObjectInfo, error) bool) {
-		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		patience := time.AfterFunc(s.patience, func() { cancel(errStalled) })
-		defer patience.Stop()
+		ctx, wait := s.wait(ctx)
+		defer wait.end()
 		for info := range s.client.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{Prefix: folder}) {
-			patience.Stop()
+			wait.pause()
 			if info.Err != nil {
 				yield(minio.ObjectInfo{}, stalled(ctx, s3Error(info.Err)))
 				return
@@ -198,7 +190,7 @@ func (s *S3) list(ctx context.Context, folder string) iter.Seq2[minio.ObjectInfo
 			if !yield(info, nil) {
 				return
 			}
-			patience.Reset(s.patience)
+			wait.goOn()
 		}
 		if err := context.Cause(ctx); err != nil { // the list may end without an error then
 			yield(minio.ObjectInfo{}, err)
@@ -215,7 +207,7 @@ func (s *S3) Remove(ctx context.Context, name string) error {
 }
 
 func (s *S3) remove(ctx context.Context, key string) error {
-	ctx, cancel := s.within(ctx, 0)
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	if err := s.client.RemoveObject(ctx, s.bucket, key, minio.RemoveObjectOptions{}); err != nil {
 		return s3Error(err)
@@ -243,14 +235,15 @@ func (s *S3) place(ctx context.Context, written, name string) (entry string, err
 
 // put stores an object. Its type follows from the extension of its name.
 func (s *S3) put(ctx context.Context, key, name string, content io.Reader, size int64) error {
-	ctx, cancel := s.within(ctx, size)
-	defer cancel()
+	ctx, wait := s.wait(ctx)
+	defer wait.end()
 	_, err := s.client.Client.PutObject(ctx, s.bucket, key, content, size, minio.PutObjectOptions{
 		ContentType: mime.TypeByExtension(path.Ext(name)),
 		PartSize:    partSize,
 		NumThreads:  1,
+		Progress:    wait,
 	})
-	return s3Error(err)
+	return stalled(ctx, s3Error(err))
 }
 
 func (s *S3) openVariant(ctx context.Context, name, variant string) (*File, error) {
