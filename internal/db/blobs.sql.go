@@ -194,7 +194,7 @@ func (q *Queries) ListBlobs(ctx context.Context, arg ListBlobsParams) ([]ListBlo
 }
 
 const listBlobsToCheck = `-- name: ListBlobsToCheck :many
-SELECT hash, file, content_type, orientation, checks, check_at
+SELECT hash, file, width, height, content_type, orientation, checks, check_at
 FROM blobs
 WHERE check_at <= ?
 ORDER BY check_at
@@ -209,6 +209,8 @@ type ListBlobsToCheckParams struct {
 type ListBlobsToCheckRow struct {
 	Hash        []byte
 	File        string
+	Width       int64
+	Height      int64
 	ContentType string
 	Orientation int32
 	Checks      int32
@@ -227,6 +229,8 @@ func (q *Queries) ListBlobsToCheck(ctx context.Context, arg ListBlobsToCheckPara
 		if err := rows.Scan(
 			&i.Hash,
 			&i.File,
+			&i.Width,
+			&i.Height,
 			&i.ContentType,
 			&i.Orientation,
 			&i.Checks,
@@ -285,6 +289,22 @@ func (q *Queries) ListSuspectBlobs(ctx context.Context, arg ListSuspectBlobsPara
 		return nil, err
 	}
 	return items, nil
+}
+
+const putBlobCheckOff = `-- name: PutBlobCheckOff :exec
+UPDATE blobs
+SET checks = checks - 1, check_at = ?
+WHERE hash = ? AND state = 'new'
+`
+
+type PutBlobCheckOffParams struct {
+	NextAt *time.Time
+	Hash   []byte
+}
+
+func (q *Queries) PutBlobCheckOff(ctx context.Context, arg PutBlobCheckOffParams) error {
+	_, err := q.exec(ctx, q.putBlobCheckOffStmt, putBlobCheckOff, arg.NextAt, arg.Hash)
+	return err
 }
 
 const setBlobChecked = `-- name: SetBlobChecked :exec

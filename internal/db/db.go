@@ -273,6 +273,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.logUserInStmt, err = db.PrepareContext(ctx, logUserIn); err != nil {
 		return nil, fmt.Errorf("error preparing query LogUserIn: %w", err)
 	}
+	if q.putBlobCheckOffStmt, err = db.PrepareContext(ctx, putBlobCheckOff); err != nil {
+		return nil, fmt.Errorf("error preparing query PutBlobCheckOff: %w", err)
+	}
 	if q.refundSMSBudgetStmt, err = db.PrepareContext(ctx, refundSMSBudget); err != nil {
 		return nil, fmt.Errorf("error preparing query RefundSMSBudget: %w", err)
 	}
@@ -762,6 +765,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing logUserInStmt: %w", cerr)
 		}
 	}
+	if q.putBlobCheckOffStmt != nil {
+		if cerr := q.putBlobCheckOffStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putBlobCheckOffStmt: %w", cerr)
+		}
+	}
 	if q.refundSMSBudgetStmt != nil {
 		if cerr := q.refundSMSBudgetStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing refundSMSBudgetStmt: %w", cerr)
@@ -999,6 +1007,7 @@ type Queries struct {
 	listUploadSessionsOfOwnerStmt      *sql.Stmt
 	listUsersStmt                      *sql.Stmt
 	logUserInStmt                      *sql.Stmt
+	putBlobCheckOffStmt                *sql.Stmt
 	refundSMSBudgetStmt                *sql.Stmt
 	releaseDuePhonesStmt               *sql.Stmt
 	releasePhoneStmt                   *sql.Stmt
@@ -1111,6 +1120,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listUploadSessionsOfOwnerStmt:      q.listUploadSessionsOfOwnerStmt,
 		listUsersStmt:                      q.listUsersStmt,
 		logUserInStmt:                      q.logUserInStmt,
+		putBlobCheckOffStmt:                q.putBlobCheckOffStmt,
 		refundSMSBudgetStmt:                q.refundSMSBudgetStmt,
 		releaseDuePhonesStmt:               q.releaseDuePhonesStmt,
 		releasePhoneStmt:                   q.releasePhoneStmt,

@@ -88,11 +88,16 @@ func (q *Queries) DeleteUploadPieces(ctx context.Context, sessionID string) erro
 }
 
 const deleteUploadSession = `-- name: DeleteUploadSession :execrows
-DELETE FROM upload_sessions WHERE id = ?
+DELETE FROM upload_sessions WHERE id = ? AND received = ?
 `
 
-func (q *Queries) DeleteUploadSession(ctx context.Context, id string) (int64, error) {
-	result, err := q.exec(ctx, q.deleteUploadSessionStmt, deleteUploadSession, id)
+type DeleteUploadSessionParams struct {
+	ID       string
+	Position int64
+}
+
+func (q *Queries) DeleteUploadSession(ctx context.Context, arg DeleteUploadSessionParams) (int64, error) {
+	result, err := q.exec(ctx, q.deleteUploadSessionStmt, deleteUploadSession, arg.ID, arg.Position)
 	if err != nil {
 		return 0, err
 	}
@@ -102,16 +107,17 @@ func (q *Queries) DeleteUploadSession(ctx context.Context, id string) (int64, er
 const getUploadSession = `-- name: GetUploadSession :one
 SELECT id, owner_id, kind, bytes, received, file, original_name, title, visibility, image_id, expires_at, created_at
 FROM upload_sessions
-WHERE id = ? AND owner_id = ?
+WHERE id = ? AND owner_id = ? AND kind = ?
 `
 
 type GetUploadSessionParams struct {
 	ID      string
 	OwnerID string
+	Kind    string
 }
 
 func (q *Queries) GetUploadSession(ctx context.Context, arg GetUploadSessionParams) (UploadSession, error) {
-	row := q.queryRow(ctx, q.getUploadSessionStmt, getUploadSession, arg.ID, arg.OwnerID)
+	row := q.queryRow(ctx, q.getUploadSessionStmt, getUploadSession, arg.ID, arg.OwnerID, arg.Kind)
 	var i UploadSession
 	err := row.Scan(
 		&i.ID,
@@ -186,7 +192,7 @@ func (q *Queries) InsertUploadSession(ctx context.Context, arg InsertUploadSessi
 }
 
 const listExpiredUploadSessions = `-- name: ListExpiredUploadSessions :many
-SELECT id, owner_id, kind, file
+SELECT id, owner_id, kind, bytes, received, file, original_name, title, visibility, image_id, expires_at, created_at
 FROM upload_sessions
 WHERE expires_at < ?
 ORDER BY expires_at
@@ -198,27 +204,28 @@ type ListExpiredUploadSessionsParams struct {
 	Limit int32
 }
 
-type ListExpiredUploadSessionsRow struct {
-	ID      string
-	OwnerID string
-	Kind    string
-	File    string
-}
-
-func (q *Queries) ListExpiredUploadSessions(ctx context.Context, arg ListExpiredUploadSessionsParams) ([]ListExpiredUploadSessionsRow, error) {
+func (q *Queries) ListExpiredUploadSessions(ctx context.Context, arg ListExpiredUploadSessionsParams) ([]UploadSession, error) {
 	rows, err := q.query(ctx, q.listExpiredUploadSessionsStmt, listExpiredUploadSessions, arg.Now, arg.Limit)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []ListExpiredUploadSessionsRow{}
+	items := []UploadSession{}
 	for rows.Next() {
-		var i ListExpiredUploadSessionsRow
+		var i UploadSession
 		if err := rows.Scan(
 			&i.ID,
 			&i.OwnerID,
 			&i.Kind,
+			&i.Bytes,
+			&i.Received,
 			&i.File,
+			&i.OriginalName,
+			&i.Title,
+			&i.Visibility,
+			&i.ImageID,
+			&i.ExpiresAt,
+			&i.CreatedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -269,7 +276,7 @@ func (q *Queries) ListUploadPieces(ctx context.Context, sessionID string) ([]Upl
 }
 
 const listUploadSessionsOfOwner = `-- name: ListUploadSessionsOfOwner :many
-SELECT id, owner_id, kind, file
+SELECT id, owner_id, kind, bytes, received, file, original_name, title, visibility, image_id, expires_at, created_at
 FROM upload_sessions
 WHERE owner_id = ?
 ORDER BY id
@@ -281,27 +288,28 @@ type ListUploadSessionsOfOwnerParams struct {
 	Limit   int32
 }
 
-type ListUploadSessionsOfOwnerRow struct {
-	ID      string
-	OwnerID string
-	Kind    string
-	File    string
-}
-
-func (q *Queries) ListUploadSessionsOfOwner(ctx context.Context, arg ListUploadSessionsOfOwnerParams) ([]ListUploadSessionsOfOwnerRow, error) {
+func (q *Queries) ListUploadSessionsOfOwner(ctx context.Context, arg ListUploadSessionsOfOwnerParams) ([]UploadSession, error) {
 	rows, err := q.query(ctx, q.listUploadSessionsOfOwnerStmt, listUploadSessionsOfOwner, arg.OwnerID, arg.Limit)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []ListUploadSessionsOfOwnerRow{}
+	items := []UploadSession{}
 	for rows.Next() {
-		var i ListUploadSessionsOfOwnerRow
+		var i UploadSession
 		if err := rows.Scan(
 			&i.ID,
 			&i.OwnerID,
 			&i.Kind,
+			&i.Bytes,
+			&i.Received,
 			&i.File,
+			&i.OriginalName,
+			&i.Title,
+			&i.Visibility,
+			&i.ImageID,
+			&i.ExpiresAt,
+			&i.CreatedAt,
 		); err != nil {
 			return nil, err
 		}

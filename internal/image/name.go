@@ -3,11 +3,14 @@ package image
 import (
 	"crypto/rand"
 	"path"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/simplifiedchinese"
+
+	"gatehouse/internal/codec"
 )
 
 // stemLength is what rand.Text returns: 26 letters of base 32, 130 bits.
@@ -17,28 +20,30 @@ const stemLength = 26
 const maxOriginalName = 255
 
 // newName returns an unguessable name, in lower case because some file systems ignore case.
-func newName(t fileType) string {
-	return strings.ToLower(rand.Text()) + "." + t.extension
+func newName(f codec.Format) string {
+	return strings.ToLower(rand.Text()) + "." + f.Extension()
 }
 
-// typeOfName returns the type of a picture from its generated name, and whether newName could have
-// generated the name.
-func typeOfName(name string) (fileType, bool) {
+// storedFormats are the formats of stored pictures.
+var storedFormats = []codec.Format{codec.JPEG, codec.PNG, codec.GIF, codec.WebP}
+
+// isName reports whether newName could have made a name for a stored picture.
+func isName(name string) bool {
 	stem, extension, _ := strings.Cut(name, ".")
 	if len(stem) != stemLength {
-		return fileType{}, false
+		return false
 	}
 	for _, c := range []byte(stem) {
 		if (c < 'a' || c > 'z') && (c < '2' || c > '7') {
-			return fileType{}, false
+			return false
 		}
 	}
-	for _, t := range fileTypes {
-		if t.extension == extension {
-			return t, true
-		}
-	}
-	return fileType{}, false
+	return slices.ContainsFunc(storedFormats, func(f codec.Format) bool { return f.Extension() == extension })
+}
+
+// formatOf returns the format of a stored picture.
+func formatOf(contentType string) codec.Format {
+	return codec.Format(strings.TrimPrefix(contentType, "image/"))
 }
 
 // displayName makes a client's file name safe to display: in UTF-8, without folders, without

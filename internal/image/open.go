@@ -1,47 +1,75 @@
 package image
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"os"
 	"time"
 
-	"gatehouse/internal/apperr"
+	"github.com/maypok86/otter/v2"
+
+	"gatehouse/internal/storage"
 )
 
-// File is a picture opened for reading. The caller closes it.
+// File is a picture opened for reading. The caller closes its content.
 type File struct {
-	*os.File
+	Content     io.ReadSeekCloser // an *os.File if it comes from a disk
 	Size        int64
 	ContentType string
-	ETag        string // quoted; the content of a name never changes
+	ETag        string // quoted; what a name and a size show never changes
 	ModTime     time.Time
+	ByAccept    bool // another Accept header may get another format
 }
 
-// Open opens a picture by its name. It reads only the disk, not the database.
-// The refusal is ImageNotFound.
-func (s *Service) Open(name string) (*File, error) {
-	t, ok := typeOfName(name)
-	if !ok {
-		return nil, apperr.New(apperr.ImageNotFound)
-	}
-	f, err := s.disk.Open(name)
+// hotFileSize is the most bytes of a file that is held in memory. Larger ones are better sent by the kernel.
+const hotFileSize = 256 << 10
+
+// newHotFiles returns a cache of so many bytes. Files never change under their names.
+func newHotFiles(size int64) (*otter.Cache[string, []byte], error) {
+	return otter.New(&otter.Options[string, []byte]{
+		MaximumWeight: uint64(max(size, 1)),
+		Weigher:       func(name string, data []byte) uint32 { return uint32(len(name) + len(data)) },
+	})
+}
+
+// Open opens a picture as it is stored. The refusals are ImageNotFound and StorageUnavailable.
+func (s *Service) Open(ctx context.Context, image Image) (*File, error) {
+	file, err := s.openHot(image.file, func() (*storage.File, error) { return s.Store.Open(ctx, image.file) })
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, apperr.New(apperr.ImageNotFound)
+		return nil, errNotFound
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open image %s: %w", name, err)
+		return nil, fmt.Errorf("open image %s: %w", image.Name, StorageError(err))
 	}
-	info, err := f.Stat()
+	file.ContentType, file.ModTime = image.ContentType, image.CreatedAt
+	file.ETag = `"` + image.Name[:stemLength] + `"`
+	return file, nil
+}
+
+// openHot opens a small file from memory, and others as open does.
+func (s *Service) openHot(key string, open func() (*storage.File, error)) (*File, error) {
+	if data, ok := s.hot.GetIfPresent(key); ok {
+		return fileOf(data), nil
+	}
+	file, err := open()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open image %s: %w", name, err), f.Close())
+		return nil, err
 	}
-	return &File{
-		File:        f,
-		Size:        info.Size(),
-		ContentType: t.contentType,
-		ETag:        `"` + name[:stemLength] + `"`,
-		ModTime:     info.ModTime(),
-	}, nil
+	if file.Size > hotFileSize || s.CacheBytes == 0 {
+		return &File{Content: file.Content, Size: file.Size}, nil
+	}
+	data := make([]byte, file.Size)
+	_, err = io.ReadFull(file.Content, data)
+	if err := errors.Join(err, file.Content.Close()); err != nil {
+		return nil, err
+	}
+	s.hot.Set(key, data)
+	return fileOf(data), nil
+}
+
+func fileOf(data []byte) *File {
+	return &File{Content: nopCloser{bytes.NewReader(data)}, Size: int64(len(data))}
 }

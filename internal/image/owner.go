@@ -5,11 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
-	"gatehouse/internal/storage"
 )
 
 // maxPage is the most pictures that List returns at once.
@@ -18,14 +18,38 @@ const maxPage = 1000
 // newest is greater than every id.
 const newest = "~"
 
+// endOfTime is later than every picture, and fits into both databases.
+var endOfTime = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Filter says which pictures of an owner are wanted.
+type Filter struct {
+	Before      string    // the id of a picture: only older ones
+	ContentType string    // only of this type; empty: of any
+	Since       time.Time // only uploaded then or later
+	Until       time.Time // only uploaded before; zero: ever
+}
+
+// Changes are what an owner changes of a picture. What is nil stays.
+type Changes struct {
+	Title      *string
+	Visibility *Visibility
+}
+
 // Get returns a picture of an owner. The refusal is ImageNotFound, also if the picture is somebody else's.
 func (s *Service) Get(ctx context.Context, ownerID, id string) (Image, error) {
-	if ownerID == "" {
-		return Image{}, apperr.New(apperr.ImageNotFound)
+	image, err := s.get(ctx, id)
+	if err == nil && (ownerID == "" || image.OwnerID != ownerID) {
+		return Image{}, errNotFound
 	}
-	row, err := s.database.Queries().GetImageOfOwner(ctx, db.GetImageOfOwnerParams{ID: id, OwnerID: ownerID})
+	return image, err
+}
+
+var errNotFound = apperr.New(apperr.ImageNotFound)
+
+func (s *Service) get(ctx context.Context, id string) (Image, error) {
+	row, err := s.Database.Queries().GetImage(ctx, id)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Image{}, apperr.New(apperr.ImageNotFound)
+		return Image{}, errNotFound
 	}
 	if err != nil {
 		return Image{}, fmt.Errorf("get image %s: %w", id, database.Refusal(err))
@@ -33,26 +57,21 @@ func (s *Service) Get(ctx context.Context, ownerID, id string) (Image, error) {
 	return imageFromRow(row), nil
 }
 
-// List returns up to limit pictures (at least 1, at most 1000) of an owner that are older than the one
-// with the id beforeID (empty: the newest), the newest first, and whether there are more.
-func (s *Service) List(ctx context.Context, ownerID, beforeID string, limit int) ([]Image, bool, error) {
+// List returns up to limit pictures (at least 1, at most 1000) of an owner, the newest first, and
+// whether there are more.
+func (s *Service) List(ctx context.Context, ownerID string, f Filter, limit int) ([]Image, bool, error) {
 	if ownerID == "" {
 		return nil, false, errNoOwner
 	}
-	if beforeID == "" {
-		beforeID = newest
-	}
 	limit = min(max(limit, 1), maxPage)
-	rows, err := s.database.Queries().ListImagesOfOwner(ctx, db.ListImagesOfOwnerParams{
-		OwnerID: ownerID, Before: beforeID, Limit: int32(limit + 1),
-	})
+	rows, err := s.Database.Queries().ListImagesOfOwner(ctx, f.params(ownerID, limit+1))
 	if err != nil {
 		return nil, false, fmt.Errorf("list the images of user %s: %w", ownerID, database.Refusal(err))
 	}
 	more := len(rows) > limit
 	images := make([]Image, 0, limit)
 	for _, row := range rows[:min(len(rows), limit)] {
-		images = append(images, imageFromRow(row))
+		images = append(images, imageFromRow(db.GetImageRow(row)))
 	}
 	return images, more, nil
 }
@@ -60,19 +79,75 @@ func (s *Service) List(ctx context.Context, ownerID, beforeID string, limit int)
 // errNoOwner keeps the pictures of everybody who was not logged in from being taken for one person's.
 var errNoOwner = errors.New("these images have no owner")
 
+func (f Filter) params(ownerID string, limit int) db.ListImagesOfOwnerParams {
+	p := db.ListImagesOfOwnerParams{
+		OwnerID: ownerID, Before: f.Before, AnyType: f.ContentType == "", WantedType: f.ContentType,
+		Earliest: database.Timestamp(f.Since), Upto: endOfTime, Limit: int32(limit),
+	}
+	if f.Before == "" {
+		p.Before = newest
+	}
+	if !f.Until.IsZero() {
+		p.Upto = database.Timestamp(f.Until)
+	}
+	return p
+}
+
+// Update changes a picture of an owner, and returns it. The refusal is ImageNotFound.
+func (s *Service) Update(ctx context.Context, ownerID, id string, c Changes) (Image, error) {
+	image, err := s.Get(ctx, ownerID, id)
+	if err != nil || c == (Changes{}) {
+		return image, err
+	}
+	p := db.UpdateImageParams{ID: id, OwnerID: ownerID, SetTitle: c.Title != nil, SetVisibility: c.Visibility != nil}
+	if c.Title != nil {
+		p.NewTitle = *c.Title
+	}
+	if c.Visibility != nil {
+		p.NewVisibility = string(*c.Visibility)
+	}
+	var updated int64
+	err = s.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) (err error) {
+		updated, err = q.UpdateImage(ctx, p)
+		return err
+	})
+	if err != nil {
+		return Image{}, fmt.Errorf("update image %s: %w", id, err)
+	}
+	s.found.Invalidate(image.Name)
+	if updated == 0 {
+		return Image{}, errNotFound
+	}
+	return s.Get(ctx, ownerID, id)
+}
+
+// Delete deletes a picture of an owner. Its bytes stay for those who have the same picture, and else
+// for some time. The refusal is ImageNotFound.
+func (s *Service) Delete(ctx context.Context, ownerID, id string) error {
+	image, err := s.Get(ctx, ownerID, id)
+	if err != nil {
+		return err
+	}
+	if err := s.delete(ctx, []Image{image}); err != nil {
+		return fmt.Errorf("delete image %s: %w", id, err)
+	}
+	s.log.InfoContext(ctx, "deleted a picture", "name", image.Name, "user", ownerID)
+	return nil
+}
+
 // deletedAtOnce bounds how long a deletion keeps other writers waiting.
 const deletedAtOnce = 100
 
-// DeleteAll deletes all pictures of an owner, rows and files. It may be called again after a failure,
-// and at the same time by several processes. What an upload stores meanwhile is deleted too, or stays.
+// DeleteAll deletes all pictures of an owner. It may be called again after a failure, and at the same
+// time by several processes. What an upload stores meanwhile is deleted too, or stays.
 func (s *Service) DeleteAll(ctx context.Context, ownerID string) error {
 	for {
-		images, _, err := s.List(ctx, ownerID, "", deletedAtOnce)
+		images, _, err := s.List(ctx, ownerID, Filter{}, deletedAtOnce)
 		if err != nil {
 			return err
 		}
 		if len(images) == 0 {
-			return nil
+			return s.deleteOwner(ctx, ownerID)
 		}
 		if err := s.delete(ctx, images); err != nil {
 			return fmt.Errorf("delete the images of user %s: %w", ownerID, err)
@@ -81,33 +156,27 @@ func (s *Service) DeleteAll(ctx context.Context, ownerID string) error {
 	}
 }
 
-// delete removes pictures and their rows.
-func (s *Service) delete(ctx context.Context, images []Image) error {
-	ids, names := make([]string, len(images)), make([]string, len(images))
-	for i, image := range images {
-		ids[i], names[i] = image.ID, image.Name
-	}
-	removal, err := s.disk.Mark(names...)
-	if err != nil {
-		return diskError(err)
-	}
-	err = s.deleteRows(ctx, ids)
-	return errors.Join(err, s.removeFiles(ctx, removal, err))
-}
-
-func (s *Service) deleteRows(ctx context.Context, ids []string) error {
-	return s.database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
-		return q.DeleteImages(ctx, ids)
+func (s *Service) deleteOwner(ctx context.Context, ownerID string) error {
+	return s.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
+		return q.DeleteImageOwner(ctx, ownerID)
 	})
 }
 
-// removeFiles removes the files whose rows are deleted: all, or if that failed, those without a row.
-// Names are never reused, so it does not matter who deleted a row.
-func (s *Service) removeFiles(ctx context.Context, removal *storage.Removal, failed error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
-	if failed != nil {
-		return removal.Finish(ctx, s.stored)
+// delete deletes images, and marks their blobs, which may have lost their last one.
+func (s *Service) delete(ctx context.Context, images []Image) error {
+	ids, hashes := make([]string, len(images)), make([][]byte, len(images))
+	for i, image := range images {
+		ids[i], hashes[i] = image.ID, image.SHA256[:]
 	}
-	return removal.Finish(ctx, func(context.Context, string) (bool, error) { return false, nil })
+	now := s.timestamp()
+	err := s.Database.InTx(ctx, func(q *db.Queries) error {
+		if err := q.SuspectBlobs(ctx, db.SuspectBlobsParams{UnownedAt: &now, Hashes: hashes}); err != nil {
+			return err
+		}
+		return q.DeleteImages(ctx, ids)
+	})
+	for _, image := range images {
+		s.found.Invalidate(image.Name)
+	}
+	return err
 }

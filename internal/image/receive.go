@@ -2,6 +2,8 @@ package image
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -13,148 +15,267 @@ import (
 	"github.com/google/uuid"
 
 	"gatehouse/internal/apperr"
+	"gatehouse/internal/codec"
 	"gatehouse/internal/storage"
 )
 
-// bufferSize is enough to write most pictures for a phone's screen at once. It limits the memory of
-// an upload, however large the picture is.
-const bufferSize = 64 << 10
+const (
+	// bufferSize limits what is read of a picture at once.
+	bufferSize = 64 << 10
+	// memorySize is enough for most pictures that apps send. A larger one is written to a file as it
+	// comes; of a smaller one no file is written if its bytes are stored already.
+	memorySize = 128 << 10
+)
 
-// receive writes a picture to a file of the batch, and checks it at the same time.
-// It may have at most left bytes.
-func (s *Service) receive(batch *storage.Batch, upload *Upload, left int64) (Image, error) {
-	in := incomingPool.Get().(*incoming)
-	defer in.release()
-	in.reset(batch, upload.Content, left)
-	size, err := in.inspect()
-	if err != nil {
-		return Image{}, err
-	}
-	return Image{
-		ID:           uuid.Must(uuid.NewV7()).String(),
-		Name:         in.name,
-		OriginalName: displayName(upload.Name),
-		Bytes:        in.bytes,
-		Width:        size.width,
-		Height:       size.height,
-		ContentType:  in.fileType.contentType,
-		SHA256:       [32]byte(in.hash.Sum(nil)),
-		CreatedAt:    s.timestamp(),
-	}, nil
+// picture is a picture on its way into the storage.
+type picture struct {
+	image    Image
+	blob     blob
+	known    bool   // there is such a blob already
+	lost     bool   // … and it was stored while this one was
+	received int64  // bytes that the client sent
+	file     string // for its bytes, if they are new
+	memory   []byte // a small picture
+	spooled  *os.File
+	hash     hash.Hash // of what is spooled
 }
 
-var incomingPool = sync.Pool{New: func() any {
-	return &incoming{reader: bufio.NewReaderSize(nil, bufferSize), hash: sha256.New()}
-}}
+// receive cleans a picture, which may have at most left bytes.
+func (s *Service) receive(ctx context.Context, batch *storage.Batch, upload *Upload, left int64) (*picture, error) {
+	in := readerPool.Get().(*bufio.Reader)
+	defer readerPool.Put(in)
+	counted := &countedReader{content: upload.Content, left: left}
+	in.Reset(counted)
+	defer in.Reset(nil)
 
-// incoming is a picture on its way to the disk. Everything that the inspection reads from it has
-// already been counted, hashed and written, so one pass is enough.
-type incoming struct {
-	content  io.Reader
-	batch    *storage.Batch
-	reader   *bufio.Reader // reads from the incoming itself
-	hash     hash.Hash
-	left     int64
-	bytes    int64
-	fileType fileType
-	name     string
-	file     *os.File
-	err      error // what ended the stream; io.EOF at its normal end
+	p := &picture{image: Image{
+		ID: uuid.Must(uuid.NewV7()).String(), OriginalName: displayName(upload.Name), Title: upload.Title, CreatedAt: s.timestamp(),
+	}}
+	err := s.clean(ctx, batch, p, in)
+	if err == nil {
+		_, err = io.Copy(io.Discard, in) // what follows the picture
+	}
+	if p.spooled != nil {
+		err = errors.Join(err, p.closeSpooled())
+	}
+	if counted.err != nil { // rather than what the parser made of it
+		err = counted.err
+	}
+	p.received = left - counted.left
+	return p, err
 }
 
-func (in *incoming) reset(batch *storage.Batch, content io.Reader, left int64) {
-	in.hash.Reset()
-	*in = incoming{content: content, batch: batch, reader: in.reader, hash: in.hash, left: left}
-	in.reader.Reset(in)
-}
+var readerPool = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, bufferSize) }}
 
-func (in *incoming) release() {
-	in.reset(nil, nil, 0)
-	incomingPool.Put(in)
-}
-
-// inspect reads the picture and what follows it to the end.
-func (in *incoming) inspect() (dimensions, error) {
-	size, err := in.walk()
-	if in.file != nil {
-		err = errors.Join(err, diskError(in.file.Close()))
-	}
-	return size, err
-}
-
-func (in *incoming) walk() (dimensions, error) {
-	if _, err := in.reader.Peek(1); err != nil {
-		return dimensions{}, in.failure(err)
-	}
-	size, err := in.fileType.inspect(&scanner{in.reader})
-	for err == nil {
-		_, err = in.reader.Discard(bufferSize)
-	}
-	if err != io.EOF {
-		return dimensions{}, in.failure(err)
-	}
-	return size, nil
-}
-
-// failure returns what broke the stream, if anything did, rather than the inspection's error.
-func (in *incoming) failure(err error) error {
-	if in.err != nil && in.err != io.EOF {
-		return in.err
-	}
-	if err == io.EOF && in.bytes == 0 {
+// clean recognises a picture and writes it without its metadata.
+func (s *Service) clean(ctx context.Context, batch *storage.Batch, p *picture, in *bufio.Reader) error {
+	head, err := in.Peek(codec.HeadSize)
+	if len(head) == 0 && err == io.EOF {
 		return apperr.New(apperr.EmptyUpload)
 	}
+	format, ok := codec.Recognise(head)
+	if !ok || format.IsConverted() && !codec.CanConvert(format) {
+		return apperr.New(apperr.NotAnImage)
+	}
+	out := &output{batch: batch, picture: p}
+	var info codec.Info
+	var patches []codec.Patch
+	if format.IsConverted() {
+		info, err = s.convert(ctx, out, in, format)
+		format = codec.JPEG
+	} else {
+		p.file = newName(format)
+		info, patches, err = codec.Clean(out, in, format, s.Limits)
+	}
+	if err == nil {
+		err = out.finish(patches)
+	}
+	s.describe(p, info, format)
 	return err
 }
 
-// Read fills p as far as possible, so that the disk gets few large writes.
-func (in *incoming) Read(p []byte) (n int, err error) {
-	for n < len(p) && in.err == nil {
-		var read int
-		read, in.err = in.content.Read(p[n:])
-		n += read
+// describe notes what is known of a clean picture.
+func (s *Service) describe(p *picture, info codec.Info, format codec.Format) {
+	p.image.Name, p.image.ContentType = p.file, format.ContentType()
+	p.image.Width, p.image.Height = info.Width, info.Height
+	if s.KeepDetails {
+		p.image.TakenAt, p.image.Camera = info.TakenAt, info.Camera
 	}
-	if in.err != nil && in.err != io.EOF {
-		in.err = fmt.Errorf("read picture: %w", in.err)
-		return 0, in.err
+	p.blob = blob{
+		hash: p.image.SHA256, file: p.file, width: info.Width, height: info.Height, contentType: p.image.ContentType,
+		orientation: info.Orientation, alpha: info.Alpha, state: stateNew,
 	}
-	if n == 0 {
-		return 0, io.EOF
+}
+
+// convert makes a JPEG of a picture that browsers do not show. It is collected in a file first, since
+// many may come at once and wait for their turn.
+func (s *Service) convert(ctx context.Context, out *output, in *bufio.Reader, format codec.Format) (codec.Info, error) {
+	raw := newName(format)
+	f, err := out.batch.Create(raw)
+	if err != nil {
+		return codec.Info{}, StorageError(fmt.Errorf("create picture: %w", err))
 	}
-	if err := in.take(p[:n]); err != nil {
-		in.err = err
-		return 0, err
+	_, err = io.Copy(f, in)
+	var info codec.Info
+	if err == nil {
+		out.picture.file = newName(codec.JPEG)
+		err = s.decodes.do(ctx, convertMemory, func() error {
+			data, err := readAll(f)
+			if err != nil {
+				return err
+			}
+			info, err = codec.Convert(out, data, format, s.Limits)
+			return err
+		})
+	}
+	return info, StorageError(errors.Join(err, f.Close(), out.batch.Drop(ctx, raw)))
+}
+
+// convertMemory is about what the conversion of a photograph of 12 megapixels takes, in bytes.
+const convertMemory = 150 << 20
+
+func readAll(f *os.File) ([]byte, error) {
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, size)
+	_, err = f.ReadAt(data, 0)
+	return data, err
+}
+
+// countedReader ends with UploadTooLarge where too much comes, and remembers what went wrong.
+type countedReader struct {
+	content io.Reader
+	left    int64
+	err     error
+}
+
+func (r *countedReader) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	n, err := r.content.Read(p)
+	if r.left -= int64(n); r.left < 0 {
+		r.err = apperr.New(apperr.UploadTooLarge)
+		return 0, r.err
+	}
+	if err != nil && err != io.EOF {
+		r.err = fmt.Errorf("read picture: %w", err)
+		return n, r.err
+	}
+	return n, err
+}
+
+// output takes a clean picture: into memory, and if it grows too large for that into a file.
+type output struct {
+	batch   *storage.Batch
+	picture *picture
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	p := o.picture
+	p.image.Bytes += int64(len(b))
+	if p.spooled == nil && len(p.memory)+len(b) <= memorySize {
+		p.memory = append(p.memory, b...)
+		return len(b), nil
+	}
+	if p.spooled == nil {
+		if err := p.spool(o.batch); err != nil {
+			return 0, err
+		}
+	}
+	return p.writeSpooled(b)
+}
+
+// finish puts right what could not be known before the end, and takes the hash of the whole.
+func (o *output) finish(patches []codec.Patch) error {
+	p := o.picture
+	if p.spooled == nil {
+		for _, patch := range patches {
+			copy(p.memory[patch.Offset:], patch.Bytes)
+		}
+		p.image.SHA256 = sha256.Sum256(p.memory)
+		return nil
+	}
+	for _, patch := range patches {
+		if _, err := p.spooled.WriteAt(patch.Bytes, patch.Offset); err != nil {
+			return StorageError(fmt.Errorf("write picture: %w", err))
+		}
+	}
+	if len(patches) > 0 {
+		p.hash.Reset()
+		if _, err := io.Copy(p.hash, io.NewSectionReader(p.spooled, 0, p.image.Bytes)); err != nil {
+			return StorageError(fmt.Errorf("read picture again: %w", err))
+		}
+	}
+	p.hash.Sum(p.image.SHA256[:0])
+	return nil
+}
+
+// spool moves a picture from memory to a file of the batch.
+func (p *picture) spool(batch *storage.Batch) (err error) {
+	if p.spooled, err = batch.Create(p.file); err != nil {
+		return StorageError(fmt.Errorf("create picture: %w", err))
+	}
+	p.hash = sha256.New()
+	_, err = p.writeSpooled(p.memory)
+	p.memory = nil
+	return err
+}
+
+func (p *picture) writeSpooled(b []byte) (int, error) {
+	p.hash.Write(b)
+	n, err := p.spooled.Write(b)
+	if err != nil {
+		return n, StorageError(fmt.Errorf("write picture: %w", err))
 	}
 	return n, nil
 }
 
-// take counts, hashes and writes. The file is created once the first bytes are those of a picture.
-func (in *incoming) take(p []byte) error {
-	in.bytes += int64(len(p))
-	if in.bytes > in.left {
-		return apperr.New(apperr.UploadTooLarge)
-	}
-	if in.file == nil {
-		if err := in.create(p); err != nil {
-			return err
-		}
-	}
-	in.hash.Write(p)
-	if _, err := in.file.Write(p); err != nil {
-		return diskError(fmt.Errorf("write picture: %w", err))
+func (p *picture) closeSpooled() error {
+	if err := p.spooled.Close(); err != nil {
+		return StorageError(fmt.Errorf("write picture: %w", err))
 	}
 	return nil
 }
 
-func (in *incoming) create(head []byte) error {
-	var ok bool
-	if in.fileType, ok = typeOfHead(head); !ok {
-		return apperr.New(apperr.NotAnImage)
+// write makes a file of a small picture, unless it has one.
+func (p *picture) write(batch *storage.Batch) error {
+	if p.spooled != nil {
+		return nil
 	}
-	in.name = newName(in.fileType)
-	var err error
-	if in.file, err = in.batch.Create(in.name); err != nil {
-		return diskError(fmt.Errorf("create picture: %w", err))
+	memory := p.memory
+	if err := p.spool(batch); err != nil {
+		return errors.Join(err, p.closeIfOpen())
 	}
-	return nil
+	p.memory = memory // it may still be decoded from here
+	return p.closeSpooled()
 }
+
+func (p *picture) closeIfOpen() error {
+	if p.spooled == nil {
+		return nil
+	}
+	return p.spooled.Close()
+}
+
+// drop takes the file of a picture that is stored already out of the batch.
+func (p *picture) drop(ctx context.Context, batch *storage.Batch) error {
+	if p.spooled == nil {
+		return nil
+	}
+	return StorageError(batch.Drop(ctx, p.file))
+}
+
+// open returns the bytes of a picture that was received.
+func (p *picture) open() (io.ReadSeekCloser, error) {
+	if p.spooled == nil || p.memory != nil {
+		return nopCloser{bytes.NewReader(p.memory)}, nil
+	}
+	return os.Open(p.spooled.Name())
+}
+
+type nopCloser struct{ io.ReadSeeker }
+
+func (nopCloser) Close() error { return nil }

@@ -29,7 +29,7 @@ WHERE hash = ? AND unowned_at < sqlc.arg(before)
 UPDATE blobs SET unowned_at = NULL WHERE hash = ? AND unowned_at < sqlc.arg(before);
 
 -- name: ListBlobsToCheck :many
-SELECT hash, file, content_type, orientation, checks, check_at
+SELECT hash, file, width, height, content_type, orientation, checks, check_at
 FROM blobs
 WHERE check_at <= sqlc.arg(now)
 ORDER BY check_at
@@ -51,3 +51,8 @@ FROM blobs
 WHERE file > sqlc.arg(after)
 ORDER BY file
 LIMIT ?;
+
+-- name: PutBlobCheckOff :exec
+UPDATE blobs
+SET checks = checks - 1, check_at = sqlc.arg(next_at)
+WHERE hash = ? AND state = 'new';

@@ -5,7 +5,7 @@ VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?);
 -- name: GetUploadSession :one
 SELECT id, owner_id, kind, bytes, received, file, original_name, title, visibility, image_id, expires_at, created_at
 FROM upload_sessions
-WHERE id = ? AND owner_id = ?;
+WHERE id = ? AND owner_id = ? AND kind = ?;
 
 -- name: CountUploadSessions :one
 SELECT COUNT(*) FROM upload_sessions WHERE owner_id = ? AND image_id IS NULL AND expires_at > sqlc.arg(now);
@@ -21,17 +21,17 @@ SET received = bytes, image_id = ?, expires_at = ?
 WHERE id = ? AND received = sqlc.arg(position) AND image_id IS NULL;
 
 -- name: DeleteUploadSession :execrows
-DELETE FROM upload_sessions WHERE id = ?;
+DELETE FROM upload_sessions WHERE id = ? AND received = sqlc.arg(position);
 
 -- name: ListExpiredUploadSessions :many
-SELECT id, owner_id, kind, file
+SELECT id, owner_id, kind, bytes, received, file, original_name, title, visibility, image_id, expires_at, created_at
 FROM upload_sessions
 WHERE expires_at < sqlc.arg(now)
 ORDER BY expires_at
 LIMIT ?;
 
 -- name: ListUploadSessionsOfOwner :many
-SELECT id, owner_id, kind, file
+SELECT id, owner_id, kind, bytes, received, file, original_name, title, visibility, image_id, expires_at, created_at
 FROM upload_sessions
 WHERE owner_id = ?
 ORDER BY id
