@@ -49,7 +49,7 @@ func TestAuthorizationHeaders(t *testing.T) {
 				s.send(t, get("/users/me", with("Authorization", test.header))).want(t, test.wantCode)
 				s.send(t, newRequest(http.MethodPost, "/h5/ticket", "", nil, with("Authorization", test.header))).want(t, test.wantCode)
 				if test.wantCode != apperr.OK {
-					s.send(t, upload([]file{{"a.png", tinyPNG(t)}}, with("Authorization", test.header))).want(t, test.wantCode)
+					s.send(t, uploadOf([]file{{"a.png", tinyPNG(t)}}, with("Authorization", test.header))).want(t, test.wantCode)
 				}
 			})
 		}
@@ -138,15 +138,15 @@ func TestForgedCookies(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				s.send(t, get(homePath, cookie(value))).wantRedirect(t, loginPath)
-				s.send(t, upload([]file{{"a.png", tinyPNG(t)}}, cookie(value))).want(t, apperr.NotLoggedIn)
+				s.send(t, uploadOf([]file{{"a.png", tinyPNG(t)}}, cookie(value))).want(t, apperr.NotLoggedIn)
 			})
 		}
 		s.send(t, get("/users/me", cookie(right))).want(t, apperr.NotLoggedIn) // takes tokens only
-		s.send(t, upload([]file{{"a.png", tinyPNG(t)}}, cookie(right))).want(t, apperr.OK)
-		s.send(t, upload([]file{{"a.png", tinyPNG(t)}}, cookie(right), bearer(marker))).want(t, apperr.NotLoggedIn)
+		s.send(t, uploadOf([]file{{"a.png", tinyPNG(t)}}, cookie(right))).want(t, apperr.OK)
+		s.send(t, uploadOf([]file{{"a.png", tinyPNG(t)}}, cookie(right), bearer(marker))).want(t, apperr.NotLoggedIn)
 		s.clock.advance(31 * day)
 		s.send(t, get(homePath, cookie(right))).wantRedirect(t, loginPath)
-		s.send(t, upload([]file{{"a.png", tinyPNG(t)}}, cookie(right))).want(t, apperr.NotLoggedIn)
+		s.send(t, uploadOf([]file{{"a.png", tinyPNG(t)}}, cookie(right))).want(t, apperr.NotLoggedIn)
 	})
 }
 
@@ -175,8 +175,8 @@ func TestOtherSitesDoNothingWithOurCookie(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			files := []file{{"a.png", tinyPNG(t)}}
-			s.send(t, upload(files, ours, test.change)).want(t, test.want)
-			s.send(t, upload(files, bearer(u.token), test.change)).want(t, apperr.OK) // a token shows intent
+			s.send(t, uploadOf(files, ours, test.change)).want(t, test.want)
+			s.send(t, uploadOf(files, bearer(u.token), test.change)).want(t, apperr.OK) // a token shows intent
 			pictures++
 			if test.want == apperr.OK {
 				pictures++

@@ -84,11 +84,11 @@ var bookletURL = regexp.MustCompile(`http://127\.0\.0\.1:\d+(/static/image/[a-z2
 func TestBookletUploads(t *testing.T) {
 	dbtest.RunURL(t, func(t *testing.T, url string) {
 		s := newBooklet(t, url)
-		s.wantBooklet(t, upload(nil), bookletInvalid)
+		s.wantBooklet(t, uploadOf(nil), bookletInvalid)
 		s.wantBooklet(t, post("/upload/file", formType, "image=x"), bookletInvalid)
 		s.wantBooklet(t, post("/upload/file", "", ""), bookletInvalid)
-		s.wantBooklet(t, upload([]file{{"demo.jpg", nil}}), bookletEmpty)
-		s.wantBooklet(t, upload([]file{{"demo.jpg", []byte("text")}}), `{"data":{"msg":"只支持 JPEG、PNG、GIF、WebP 和 HEIC 图片","code":2002}}`)
+		s.wantBooklet(t, uploadOf([]file{{"demo.jpg", nil}}), bookletEmpty)
+		s.wantBooklet(t, uploadOf([]file{{"demo.jpg", []byte("text")}}), `{"data":{"msg":"只支持 JPEG、PNG、GIF、WebP 和 HEIC 图片","code":2002}}`)
 		s.wantNoPictures(t)
 
 		for _, test := range []struct {
@@ -98,7 +98,7 @@ func TestBookletUploads(t *testing.T) {
 			{[]file{{"demo.jpg", tinyJPEG(t)}}, `{"data":{"msg":{"imageUrl":["URL"]},"code":0}}`},
 			{[]file{{"demo.jpg", tinyJPEG(t)}, {"demo.jpg", tinyPNG(t)}}, `{"data":{"msg":{"imageUrl":["URL","URL"]},"code":0}}`},
 		} {
-			a := s.sendUnchecked(t, upload(test.files)).wantStatus(t, http.StatusOK).wantHeader(t, "Content-Type", jsonType)
+			a := s.sendUnchecked(t, uploadOf(test.files)).wantStatus(t, http.StatusOK).wantHeader(t, "Content-Type", jsonType)
 			if got := strings.TrimSpace(bookletURL.ReplaceAllString(string(a.body), "URL")); got != test.want {
 				t.Errorf("answer is %s, want %s", got, test.want)
 			}

@@ -180,8 +180,8 @@ type file struct {
 	content []byte
 }
 
-// upload sends files in the field image.
-func upload(files []file, changes ...change) *http.Request {
+// uploadOf sends files in the field image.
+func uploadOf(files []file, changes ...change) *http.Request {
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
 	for _, f := range files {

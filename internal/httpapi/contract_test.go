@@ -117,7 +117,7 @@ func TestExamplesAreTrue(t *testing.T) {
 		s.send(t, refresh(login.Data.Msg.RefreshToken)).want(t, apperr.OK)
 		s.send(t, get("/users/me", token)).want(t, apperr.OK)
 		s.send(t, newRequest(http.MethodPost, "/h5/ticket", "", nil, token)).want(t, apperr.OK)
-		s.send(t, upload([]file{{"我的照片.jpg", examplePicture(t)}}, token)).want(t, apperr.OK)
+		s.send(t, uploadOf([]file{{"我的照片.jpg", examplePicture(t)}}, token)).want(t, apperr.OK)
 		s.sendExamplesAs(t, "updateCurrentUser", token, http.StatusOK)
 		s.sendExamplesAs(t, "endSession", token, http.StatusNotFound)
 		s.sendExamplesAs(t, "listActivity", token, http.StatusOK)

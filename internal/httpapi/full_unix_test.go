@@ -38,13 +38,13 @@ func limitFiles(t testing.TB, bytes int64) (lift func()) {
 func TestDiskIsFull(t *testing.T) {
 	s := newServer(t, "")
 	token := bearer(s.newUser(t).token)
-	large := upload([]file{{"small.png", tinyPNG(t)}, {"large.jpg", jpegOf(t, 1_000_000)}}, token)
+	large := uploadOf([]file{{"small.png", tinyPNG(t)}, {"large.jpg", jpegOf(t, 1_000_000)}}, token)
 	lift := limitFiles(t, 900_000)
 	s.send(t, large).want(t, apperr.StorageFull)
 	s.wantNoPictures(t)
-	s.send(t, upload([]file{{"small.png", tinyPNG(t)}}, token)).want(t, apperr.OK)
+	s.send(t, uploadOf([]file{{"small.png", tinyPNG(t)}}, token)).want(t, apperr.OK)
 	lift()
-	s.send(t, upload([]file{{"large.jpg", jpegOf(t, 1_000_000)}}, token)).want(t, apperr.OK)
+	s.send(t, uploadOf([]file{{"large.jpg", jpegOf(t, 1_000_000)}}, token)).want(t, apperr.OK)
 }
 
 // TestDatabaseIsFull leaves SQLite's log no room to grow.
@@ -61,6 +61,6 @@ func TestDatabaseIsFull(t *testing.T) {
 		t.Run(id, func(t *testing.T) { s.send(t, request()).want(t, apperr.StorageFull) })
 	}
 	lift()
-	s.send(t, upload([]file{{"small.png", tinyPNG(t)}}, bearer(u.token))).want(t, apperr.OK)
+	s.send(t, uploadOf([]file{{"small.png", tinyPNG(t)}}, bearer(u.token))).want(t, apperr.OK)
 	s.send(t, registration("18866668888")).want(t, apperr.OK)
 }

@@ -26,7 +26,7 @@ func TestRepeatedRequests(t *testing.T) {
 			},
 			"refresh": func(c ...change) *http.Request { return refresh(u.refreshToken, c...) },
 			"upload": func(c ...change) *http.Request {
-				return upload([]file{{"a.png", tinyPNG(t)}}, append(c, bearer(u.token))...)
+				return uploadOf([]file{{"a.png", tinyPNG(t)}}, append(c, bearer(u.token))...)
 			},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -61,7 +61,7 @@ func TestRepeatedAtTheSameInstant(t *testing.T) {
 		}
 		token := bearer(s.login(t, "18866668888").token)
 		uploads := atOnce(8, func() string {
-			return decoded[api.UploadResult](t, s.send(t, upload([]file{{"a.png", tinyPNG(t)}}, key, token))).Data.Msg.ImageURL[0]
+			return decoded[api.UploadResult](t, s.send(t, uploadOf([]file{{"a.png", tinyPNG(t)}}, key, token))).Data.Msg.ImageURL[0]
 		})
 		if len(uploads) != 1 || s.count(t, "images") != 1 {
 			t.Errorf("the pictures are %v", uploads)
@@ -82,7 +82,7 @@ func TestKeysOfOtherRequests(t *testing.T) {
 		s.send(t, refresh(one.refreshToken, key)).want(t, apperr.OK) // a key is an operation's own
 		s.send(t, refresh(other.refreshToken, key)).want(t, apperr.IdempotencyKeyReused)
 		for _, u := range []user{one, other} { // and a user's
-			s.send(t, upload([]file{{"a.png", tinyPNG(t)}}, bearer(u.token), key)).want(t, apperr.OK)
+			s.send(t, uploadOf([]file{{"a.png", tinyPNG(t)}}, bearer(u.token), key)).want(t, apperr.OK)
 		}
 		if images := s.count(t, "images"); images != 2 {
 			t.Errorf("%d pictures, want 2", images)
@@ -96,7 +96,7 @@ func TestKeysOfOtherRequests(t *testing.T) {
 func TestKeysOfNobody(t *testing.T) {
 	s := newBooklet(t, "")
 	key := idempotencyKey("photo-0001")
-	send := func() string { return string(s.sendUnchecked(t, upload([]file{{"a.png", tinyPNG(t)}}, key)).body) }
+	send := func() string { return string(s.sendUnchecked(t, uploadOf([]file{{"a.png", tinyPNG(t)}}, key)).body) }
 	if first, second := send(), send(); first == second || s.count(t, "images") != 2 {
 		t.Errorf("%d pictures, answered\n%s\n%s; want two of them", s.count(t, "images"), first, second)
 	}
@@ -107,6 +107,6 @@ func TestFailuresAreNotRepeated(t *testing.T) {
 	s := newServer(t, "")
 	key := idempotencyKey(uuid.NewString())
 	token := bearer(s.newUser(t).token)
-	s.send(t, upload([]file{{"a.png", []byte("no picture")}}, token, key)).want(t, apperr.NotAnImage)
-	s.send(t, upload([]file{{"a.png", tinyPNG(t)}}, token, key)).want(t, apperr.OK)
+	s.send(t, uploadOf([]file{{"a.png", []byte("no picture")}}, token, key)).want(t, apperr.NotAnImage)
+	s.send(t, uploadOf([]file{{"a.png", tinyPNG(t)}}, token, key)).want(t, apperr.OK)
 }

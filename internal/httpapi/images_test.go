@@ -14,7 +14,7 @@ import (
 // newImage uploads a picture and returns the path that it is loaded from.
 func (s *testServer) newImage(t testing.TB, content []byte) string {
 	t.Helper()
-	stored := decoded[api.UploadResult](t, s.send(t, upload([]file{{"a", content}}, bearer(s.newUser(t).token))))
+	stored := decoded[api.UploadResult](t, s.send(t, uploadOf([]file{{"a", content}}, bearer(s.newUser(t).token))))
 	return pathOf(t, stored.Data.Msg.ImageURL[0])
 }
 

@@ -51,7 +51,7 @@ func (s *testServer) goodRequests(t testing.TB, u user) map[string]func() *http.
 		"deleteCurrentUser": func() *http.Request { return postJSON("/users/me/deletion", confirmed, token) },
 		"exportCurrentUser": func() *http.Request { return postJSON("/users/me/export", confirmed, token) },
 		"listActivity":      func() *http.Request { return get("/users/me/activity", token) },
-		"uploadImages":      func() *http.Request { return upload([]file{{"a.png", tinyPNG(t)}}, token) },
+		"uploadImages":      func() *http.Request { return uploadOf([]file{{"a.png", tinyPNG(t)}}, token) },
 		"getImage":          func() *http.Request { return get(picture) },
 		"headImage":         func() *http.Request { return head(picture) },
 		"createHomeTicket":  func() *http.Request { return newRequest(http.MethodPost, "/h5/ticket", "", nil, token) },

@@ -21,8 +21,8 @@ func TestProfile(t *testing.T) {
 		s := newServer(t, url)
 		u, other := s.newUser(t), s.newUser(t)
 		token := bearer(u.token)
-		uploaded := decoded[api.UploadResult](t, s.send(t, upload([]file{{"a.png", tinyPNG(t)}}, token))).Data.Msg.Images[0]
-		foreign := decoded[api.UploadResult](t, s.send(t, upload([]file{{"a.png", tinyPNG(t)}}, bearer(other.token)))).Data.Msg.Images[0]
+		uploaded := decoded[api.UploadResult](t, s.send(t, uploadOf([]file{{"a.png", tinyPNG(t)}}, token))).Data.Msg.Images[0]
+		foreign := decoded[api.UploadResult](t, s.send(t, uploadOf([]file{{"a.png", tinyPNG(t)}}, bearer(other.token)))).Data.Msg.Images[0]
 		steps := []struct {
 			name    string
 			changes map[string]any
@@ -228,7 +228,7 @@ func TestExport(t *testing.T) {
 		u, other := s.newUser(t), s.newUser(t)
 		picture := tinyPNG(t)
 		for _, owner := range []user{u, u, other} {
-			s.send(t, upload([]file{{"我的照片.png", picture}}, bearer(owner.token))).want(t, apperr.OK)
+			s.send(t, uploadOf([]file{{"我的照片.png", picture}}, bearer(owner.token))).want(t, apperr.OK)
 		}
 		ask := func(confirmation map[string]any) answer {
 			return s.send(t, postJSON("/users/me/export", confirmation, bearer(u.token)))

@@ -26,7 +26,7 @@ func TestUploadAndLoad(t *testing.T) {
 	wantTypes := []string{"jpeg", "png", "gif", "webp", "jpeg", "jpeg", "png", "jpeg", "gif"}
 	dbtest.RunURL(t, func(t *testing.T, url string) {
 		s := newServer(t, url)
-		stored := decoded[api.UploadResult](t, s.send(t, upload(files, bearer(s.newUser(t).token)))).Data.Msg
+		stored := decoded[api.UploadResult](t, s.send(t, uploadOf(files, bearer(s.newUser(t).token)))).Data.Msg
 		if len(stored.Images) != len(files) || len(stored.ImageURL) != len(files) {
 			t.Fatalf("stored %d images with %d URLs, want %d", len(stored.Images), len(stored.ImageURL), len(files))
 		}
@@ -78,14 +78,14 @@ func TestRefusedUploadsLeaveNothing(t *testing.T) {
 		token := bearer(s.newUser(t).token)
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
-				s.send(t, upload(test.files, token)).want(t, test.wantCode)
+				s.send(t, uploadOf(test.files, token)).want(t, test.wantCode)
 				if len(test.files) > 0 {
-					s.send(t, upload(append([]file{good}, test.files...), token)).want(t, test.wantCode) // all or none
+					s.send(t, uploadOf(append([]file{good}, test.files...), token)).want(t, test.wantCode) // all or none
 				}
 				s.wantNoPictures(t)
 			})
 		}
-		s.send(t, upload([]file{{"a.jpg", jpegOf(t, 1<<20)}}, token)).want(t, apperr.OK) // the limit itself
+		s.send(t, uploadOf([]file{{"a.jpg", jpegOf(t, 1<<20)}}, token)).want(t, apperr.OK) // the limit itself
 	})
 }
 
