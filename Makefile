@@ -1,6 +1,10 @@
 # Every command of the project. Start with `make run`; `make help` lists the rest.
 SHELL       := /bin/sh
 export CGO_ENABLED ?= 0
+# nodynamic: HEIC is decoded in a sandbox, and not by whatever library the machine has. With
+# CGO_ENABLED=1 and TAGS=nodynamic,libwebp, photographs are sent as lossy WebP too.
+TAGS        ?= nodynamic
+export GOFLAGS += -tags=$(TAGS)
 GO          ?= go
 TOOL        := $(GO) tool -modfile=tools/go.mod
 VERSION     := $(shell git describe --always --dirty 2>/dev/null || echo development)
@@ -38,7 +42,7 @@ fuzz: ## run every fuzz test: make fuzz FUZZTIME=5m
 		done; done
 
 bench: build ## measure the server beside its yardsticks
-	@sh tools/setup.sh mariadb nginx wrk
+	@sh tools/setup.sh mariadb nginx wrk vips
 	@$(GO) run ./bench $(ARGS)
 
 generate: ## generate internal/api from the contract and internal/db from the queries
@@ -60,10 +64,10 @@ lint-contract: ## check the contract's style
 	@sh tools/lint-contract.sh
 
 setup:
-	@sh tools/setup.sh mariadb redis curl
+	@sh tools/setup.sh mariadb redis exiftool curl
 
 setup-all:
-	@sh tools/setup.sh mariadb redis curl chromium node cc
+	@sh tools/setup.sh mariadb redis exiftool curl chromium node cc
 
 clean: ## remove what was built; data stays
 	rm -rf bin
