@@ -101,13 +101,15 @@ func (b *Batch) Discard(ctx context.Context) error {
 
 // discard removes a file of this process: the visible file first, because its entry in the spool
 // must outlive it.
-func (s *Store) discard(ctx context.Context, f *batchFile) error {
+func (s *Store) discard(ctx context.Context, f *batchFile) (err error) {
 	if f.tried {
-		err := s.shelf.Remove(context.WithoutCancel(ctx), f.name)
-		if err != nil || f.mayAppear {
-			s.leave(f.entry)
-			return err
-		}
+		err = s.shelf.Remove(context.WithoutCancel(ctx), f.name)
 	}
-	return errors.Join(removeIfThere(s.entry(f.name+marked)), removeIfThere(s.entry(f.name)))
+	if err == nil && !f.mayAppear {
+		err = errors.Join(removeIfThere(s.entry(f.name+marked)), removeIfThere(s.entry(f.name)))
+	}
+	if err != nil || f.mayAppear {
+		s.leave(f.entry)
+	}
+	return err
 }

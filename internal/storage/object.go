@@ -2,9 +2,11 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 
 	"github.com/minio/minio-go/v7"
 )
@@ -127,7 +129,10 @@ func (s *S3) request(ctx context.Context, key string, offset int64) (*stream, mi
 		}
 	}
 	ctx, wait := s.wait(ctx)
-	body, info, _, err := s.client.GetObject(ctx, s.bucket, key, options)
+	body, info, header, err := s.client.GetObject(ctx, s.bucket, key, options)
+	if err == nil && offset > 0 && !strings.HasPrefix(header.Get("Content-Range"), fmt.Sprintf("bytes %d-", offset)) {
+		err = errors.Join(errors.New("the answer has another range"), body.Close())
+	}
 	if err != nil {
 		err = stalled(ctx, s3Error(err))
 		wait.end()

@@ -12,9 +12,9 @@ import (
 )
 
 // keep stores files of a batch for good.
-func keep(t *testing.T, d *Disk, names ...string) {
+func keep(t *testing.T, s *Store, names ...string) {
 	t.Helper()
-	b := d.NewBatch()
+	b := s.NewBatch()
 	for _, name := range names {
 		create(t, b, name)
 	}
@@ -24,9 +24,9 @@ func keep(t *testing.T, d *Disk, names ...string) {
 	}
 }
 
-func mark(t *testing.T, d *Disk, names ...string) *Removal {
+func mark(t *testing.T, s *Store, names ...string) *Removal {
 	t.Helper()
-	r, err := d.Mark(names...)
+	r, err := s.Mark(names...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,74 +52,78 @@ func TestRemoval(t *testing.T) {
 		{"rows not deleted", true, nil, []string{"aaa.x", "bbb.x", "ccc.x"}, 0, []string{"aaa.x", "bbb.x", "ccc.x"}},
 		{"unknown", false, down, []string{"aaa.x", "bbb.x", "ccc.x"}, 2, []string{"ccc.x"}},
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			d := openDisk(t, t.TempDir())
-			keep(t, d, "aaa.x", "bbb.x", "ccc.x")
-			r := mark(t, d, "aaa.x", "bbb.x")
-			if err := r.Finish(t.Context(), answer(test.stored, test.err)); !errors.Is(err, test.err) {
-				t.Errorf("error is %v, want %v", err, test.err)
-			}
-			wantFiles(t, d, test.want, test.wantIncoming)
-			for range 2 {
-				if err := d.Sweep(t.Context(), answer(false, nil)); err != nil {
-					t.Fatal(err)
+	shelves(t, func(t *testing.T, open func() *Store) {
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				s := open()
+				keep(t, s, "aaa.x", "bbb.x", "ccc.x")
+				r := mark(t, s, "aaa.x", "bbb.x")
+				if err := r.Finish(t.Context(), answer(test.stored, test.err)); !errors.Is(err, test.err) {
+					t.Errorf("error is %v, want %v", err, test.err)
 				}
-				wantFiles(t, d, test.wantSwept, 0)
-			}
-		})
-	}
+				wantFiles(t, s, test.want, test.wantIncoming)
+				for range 2 {
+					if err := s.Sweep(t.Context(), answer(false, nil)); err != nil {
+						t.Fatal(err)
+					}
+					wantFiles(t, s, test.wantSwept, 0)
+				}
+				removeAll(t, s)
+			})
+		}
+	})
 }
 
 // TestSweepAfterKillInRemoval kills a process between the steps, and checks what the next one does.
 func TestSweepAfterKillInRemoval(t *testing.T) {
 	tests := []struct {
 		name  string
-		steps func(t *testing.T, d *Disk)
+		steps func(t *testing.T, s *Store)
 		row   bool
 		want  []string
 	}{
-		{"marked", func(t *testing.T, d *Disk) {}, true, []string{"aaa.x"}},
-		{"row deleted", func(t *testing.T, d *Disk) {}, false, nil},
-		{"file removed", func(t *testing.T, d *Disk) {
-			if err := d.remove("aaa.x"); err != nil {
-				t.Fatal(err)
-			}
-		}, false, nil},
-		{"marked twice", func(t *testing.T, d *Disk) { mark(t, d, "aaa.x") }, false, nil},
+		{"marked", func(t *testing.T, s *Store) {}, true, []string{"aaa.x"}},
+		{"row deleted", func(t *testing.T, s *Store) {}, false, nil},
+		{"file removed", func(t *testing.T, s *Store) { removeOnlyFile(t, s, "aaa.x") }, false, nil},
+		{"variants removed", func(t *testing.T, s *Store) { removeAll(t, s) }, false, nil},
+		{"marked twice", func(t *testing.T, s *Store) { mark(t, s, "aaa.x") }, false, nil},
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			dir := t.TempDir()
-			killed := openDisk(t, dir)
-			keep(t, killed, "aaa.x")
-			mark(t, killed, "aaa.x")
-			test.steps(t, killed)
-			kill(t, killed)
-			next := openDisk(t, dir)
-			for range 2 {
-				if err := next.Sweep(t.Context(), answer(test.row, nil)); err != nil {
-					t.Fatal(err)
+	shelves(t, func(t *testing.T, open func() *Store) {
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				killed := open()
+				keep(t, killed, "aaa.x")
+				putVariant(t, killed, "aaa.x", "small.x")
+				mark(t, killed, "aaa.x")
+				test.steps(t, killed)
+				kill(t, killed)
+				next := open()
+				for range 2 {
+					if err := next.Sweep(t.Context(), answer(test.row, nil)); err != nil {
+						t.Fatal(err)
+					}
+					wantFiles(t, next, test.want, 0)
+					wantVariants(t, next, test.want)
 				}
-				wantFiles(t, next, test.want, 0)
-			}
-		})
-	}
+				removeAll(t, next)
+			})
+		}
+	})
 }
 
 // TestRemovalsDoNotUnmarkEachOther ends one removal in vain while another one of the same file goes on.
 func TestRemovalsDoNotUnmarkEachOther(t *testing.T) {
-	d := openDisk(t, t.TempDir())
-	keep(t, d, "aaa.x")
-	vain, other := mark(t, d, "aaa.x"), mark(t, d, "aaa.x")
+	s := onDisk(t, t.TempDir())
+	keep(t, s, "aaa.x")
+	vain, other := mark(t, s, "aaa.x"), mark(t, s, "aaa.x")
 	if err := vain.Finish(t.Context(), answer(true, nil)); err != nil {
 		t.Fatal(err)
 	}
-	wantFiles(t, d, []string{"aaa.x"}, 1)
+	wantFiles(t, s, []string{"aaa.x"}, 1)
 	if err := other.Finish(t.Context(), answer(false, nil)); err != nil {
 		t.Fatal(err)
 	}
-	wantFiles(t, d, nil, 0)
+	wantFiles(t, s, nil, 0)
 }
 
 func TestRemovalsAtOnce(t *testing.T) {
@@ -128,12 +132,12 @@ func TestRemovalsAtOnce(t *testing.T) {
 	for i := range 50 {
 		names = append(names, fmt.Sprintf("aaa%d.x", i))
 	}
-	keep(t, openDisk(t, dir), names...)
+	keep(t, onDisk(t, dir), names...)
 	var group sync.WaitGroup
 	for range 4 {
-		d := openDisk(t, dir)
+		s := onDisk(t, dir)
 		group.Go(func() {
-			r, err := d.Mark(names...)
+			r, err := s.Mark(names...)
 			if err != nil {
 				t.Error(err)
 				return
@@ -144,57 +148,57 @@ func TestRemovalsAtOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
-	wantFiles(t, openDisk(t, dir), nil, 0)
+	wantFiles(t, onDisk(t, dir), nil, 0)
 }
 
 func TestMarkMarksAllOrNone(t *testing.T) {
-	d := openDisk(t, t.TempDir())
-	keep(t, d, "aaa.x")
-	if _, err := d.Mark("aaa.x", "../aaa.x"); !errors.Is(err, fs.ErrInvalid) {
+	s := onDisk(t, t.TempDir())
+	keep(t, s, "aaa.x")
+	if _, err := s.Mark("aaa.x", "../aaa.x"); !errors.Is(err, fs.ErrInvalid) {
 		t.Errorf("error is %v, want fs.ErrInvalid", err)
 	}
-	wantFiles(t, d, []string{"aaa.x"}, 0)
+	wantFiles(t, s, []string{"aaa.x"}, 0)
 }
 
 // TestFileThatCannotBeRemoved leaves the mark until it can.
 func TestFileThatCannotBeRemoved(t *testing.T) {
-	d := openDisk(t, t.TempDir())
-	stubborn := d.path("aaa.x") // a folder that is not empty
+	s := onDisk(t, t.TempDir())
+	stubborn := s.shelf.(*Disk).path("aaa.x") // a folder that is not empty
 	if err := os.MkdirAll(filepath.Join(stubborn, "x"), folderMode); err != nil {
 		t.Fatal(err)
 	}
-	if err := mark(t, d, "aaa.x").Finish(t.Context(), answer(false, nil)); err == nil {
+	if err := mark(t, s, "aaa.x").Finish(t.Context(), answer(false, nil)); err == nil {
 		t.Error("removed a folder")
 	}
 	if err := os.Remove(filepath.Join(stubborn, "x")); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Sweep(t.Context(), answer(false, nil)); err != nil {
+	if err := s.Sweep(t.Context(), answer(false, nil)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(stubborn); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("still there: %v", err)
 	}
-	wantFiles(t, d, nil, 0)
+	wantFiles(t, s, nil, 0)
 }
 
 // TestLeftUploadIsSwept checks that an undecided upload does not wait for the end of its process.
 func TestLeftUploadIsSwept(t *testing.T) {
-	fileSystems(t, func(t *testing.T, open func() *Disk) {
+	shelves(t, func(t *testing.T, open func() *Store) {
 		for _, stored := range []bool{false, true} {
-			d := open()
-			b := d.NewBatch()
+			s := open()
+			b := s.NewBatch()
 			create(t, b, "aaa.x")
 			place(t, b)
 			b.Leave()
-			if err := d.Sweep(t.Context(), answer(stored, nil)); err != nil {
+			if err := s.Sweep(t.Context(), answer(stored, nil)); err != nil {
 				t.Fatal(err)
 			}
 			want := []string{"aaa.x"}
 			if !stored {
 				want = nil
 			}
-			wantFiles(t, d, want, 0)
+			wantFiles(t, s, want, 0)
 		}
 	})
 }

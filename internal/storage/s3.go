@@ -10,7 +10,6 @@ import (
 	"iter"
 	"mime"
 	"net"
-	"net/http"
 	"os"
 	"path"
 	"strings"
@@ -94,6 +93,9 @@ func (s *S3) Check(ctx context.Context) error {
 	return nil
 }
 
+// insufficientStorage is the status of HTTP for a full server.
+const insufficientStorage = 507
+
 // s3Error adds what the error of a request means.
 func s3Error(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) {
@@ -104,7 +106,7 @@ func s3Error(err error) error {
 	switch {
 	case response.Code == minio.NoSuchKey:
 		return fmt.Errorf("%w: %w", fs.ErrNotExist, err)
-	case response.StatusCode == http.StatusInsufficientStorage, strings.Contains(response.Code, "QuotaExceeded"):
+	case response.StatusCode == insufficientStorage, strings.Contains(response.Code, "QuotaExceeded"):
 		return fmt.Errorf("%w: %w", errFull, err)
 	default:
 		return fmt.Errorf("%w: %w", errUnavailable, err)

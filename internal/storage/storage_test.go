@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,7 +15,28 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"gatehouse/internal/dbtest"
 )
+
+func TestMain(m *testing.M) {
+	minio.DefaultRetryUnit = time.Millisecond
+	dbtest.Main(m)
+}
+
+// openStore opens a store until the test ends.
+func openStore(t *testing.T, o Options) *Store {
+	t.Helper()
+	s, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
 
 func openDisk(t *testing.T, dir string) *Disk {
 	t.Helper()
@@ -22,18 +44,28 @@ func openDisk(t *testing.T, dir string) *Disk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { d.Close() })
 	return d
+}
+
+// onDisk opens a store on a disk.
+func onDisk(t *testing.T, dir string) *Store {
+	t.Helper()
+	return openStore(t, Options{Shelf: openDisk(t, dir)})
 }
 
 // create adds a file to the batch that contains its own name.
 func create(t *testing.T, b *Batch, name string) {
 	t.Helper()
+	write(t, b, name, name)
+}
+
+func write(t *testing.T, b *Batch, name, content string) {
+	t.Helper()
 	f, err := b.Create(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.WriteString(f, name); err != nil {
+	if _, err := io.WriteString(f, content); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {
@@ -43,60 +75,115 @@ func create(t *testing.T, b *Batch, name string) {
 
 func place(t *testing.T, b *Batch) {
 	t.Helper()
-	if err := b.Place(); err != nil {
+	if err := b.Place(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// kill releases the lock of a disk, as the death of its process does, and does nothing else.
-func kill(t *testing.T, d *Disk) {
+// kill releases the lock of a store, as the death of its process does, and does nothing else.
+func kill(t *testing.T, s *Store) {
 	t.Helper()
-	if err := d.lock.Close(); err != nil {
+	if err := s.lock.Close(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// wantFiles checks which files can be opened, by their names, and how many entries incoming has.
-func wantFiles(t *testing.T, d *Disk, want []string, wantIncoming int) {
+// wantFiles checks which files can be opened, by their names, and how many entries the spool has.
+func wantFiles(t *testing.T, s *Store, want []string, wantIncoming int) {
 	t.Helper()
-	var got []string
-	incoming := 0
-	err := filepath.WalkDir(d.dir, func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil || entry.IsDir() || entry.Name() == lockName:
-		case strings.HasPrefix(path, d.incoming):
-			incoming++
-		default:
-			got = append(got, entry.Name())
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	got, incoming := namesOf(t, s.Walk(t.Context())), countEntries(t, s)
 	slices.Sort(want)
 	if !slices.Equal(got, want) || incoming != wantIncoming {
 		t.Errorf("files %q and %d incoming, want %q and %d", got, incoming, want, wantIncoming)
 	}
 	for _, name := range got {
-		wantContent(t, d, name)
+		wantContent(t, s, name)
 	}
 }
 
-func wantContent(t *testing.T, d *Disk, name string) {
+// namesOf returns the names in a walk, in order.
+func namesOf(t *testing.T, walk iter.Seq2[Entry, error]) []string {
 	t.Helper()
-	f, err := d.Open(name)
+	var names []string
+	for entry, err := range walk {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if entry.Size == 0 || time.Since(entry.ModTime).Abs() > time.Hour {
+			t.Errorf("walked to %+v, want a size and a recent time", entry)
+		}
+		names = append(names, entry.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// countEntries counts what lies in the folders of processes in the spool.
+func countEntries(t *testing.T, s *Store) (n int) {
+	t.Helper()
+	processes, err := entriesOf(s.spools[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	if data, err := io.ReadAll(f); err != nil || string(data) != name {
-		t.Errorf("%s contains %q, %v", name, data, err)
+	for _, process := range processes {
+		entries, err := entriesOf(filepath.Join(s.spools[0], process))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += len(entries)
+	}
+	return n
+}
+
+// removeAll removes the files of all tests.
+func removeAll(t *testing.T, s *Store) {
+	t.Helper()
+	for _, name := range []string{"aaa.x", "bbb.x", "bbb.y", "ccc.x"} {
+		if err := s.Remove(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
-// fileSystems runs a test as on a file system with hard links, and as on one without.
-func fileSystems(t *testing.T, test func(t *testing.T, open func() *Disk)) {
+// removeOnlyFile removes a file as Remove does, but stops before its variants.
+func removeOnlyFile(t *testing.T, s *Store, name string) {
+	t.Helper()
+	var err error
+	switch shelf := s.shelf.(type) {
+	case *Disk:
+		err = os.Remove(shelf.path(name))
+	case *S3:
+		err = shelf.remove(t.Context(), shelf.key(filesFolder, name))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantContent(t *testing.T, s *Store, name string) {
+	t.Helper()
+	if data := read(t, s, name); string(data) != name {
+		t.Errorf("%s contains %q", name, data)
+	}
+}
+
+func read(t *testing.T, s *Store, name string) []byte {
+	t.Helper()
+	f, err := s.Open(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Content.Close()
+	data, err := io.ReadAll(f.Content)
+	if err != nil || int64(len(data)) != f.Size {
+		t.Fatalf("read %d bytes of %d: %v", len(data), f.Size, err)
+	}
+	return data
+}
+
+// shelves runs a test on a file system with hard links, as on one without, and on S3. The stores that
+// it opens share a shelf and a spool.
+func shelves(t *testing.T, test func(t *testing.T, open func() *Store)) {
 	links := []struct {
 		name string
 		link func(oldname, newname string) error
@@ -112,13 +199,17 @@ func fileSystems(t *testing.T, test func(t *testing.T, open func() *Disk)) {
 	for _, l := range links {
 		t.Run(l.name, func(t *testing.T) {
 			dir := t.TempDir()
-			test(t, func() *Disk {
+			test(t, func() *Store {
 				d := openDisk(t, dir)
 				d.link = l.link
-				return d
+				return openStore(t, Options{Shelf: d})
 			})
 		})
 	}
+	t.Run("s3", func(t *testing.T) {
+		shelf, spool := openS3(t), t.TempDir()
+		test(t, func() *Store { return openStore(t, Options{Shelf: shelf, Spool: spool}) })
+	})
 }
 
 func TestBatch(t *testing.T) {
@@ -128,41 +219,55 @@ func TestBatch(t *testing.T) {
 		want         []string
 		wantIncoming int
 	}{
-		{"discarded", func(t *testing.T, b *Batch) error { return b.Discard() }, nil, 0},
-		{"placed and discarded", func(t *testing.T, b *Batch) error { place(t, b); return b.Discard() }, nil, 0},
+		{"discarded", func(t *testing.T, b *Batch) error { return b.Discard(t.Context()) }, nil, 0},
+		{"placed and discarded", func(t *testing.T, b *Batch) error { place(t, b); return b.Discard(t.Context()) }, nil, 0},
 		{"not placed", func(t *testing.T, b *Batch) error { return nil }, nil, 2},
 		{"placed", func(t *testing.T, b *Batch) error { place(t, b); return nil }, []string{"aaa.x", "bbb.y"}, 2},
 		{"kept", func(t *testing.T, b *Batch) error {
 			place(t, b)
-			return errors.Join(b.Keep(), b.Discard())
+			return errors.Join(b.Keep(), b.Discard(t.Context()))
 		}, []string{"aaa.x", "bbb.y"}, 0},
+		{"dropped, then placed", func(t *testing.T, b *Batch) error {
+			err := b.Drop(t.Context(), "aaa.x")
+			place(t, b)
+			return errors.Join(err, b.Keep())
+		}, []string{"bbb.y"}, 0},
+		{"placed, then dropped", func(t *testing.T, b *Batch) error {
+			place(t, b)
+			return errors.Join(b.Drop(t.Context(), "aaa.x"), b.Keep())
+		}, []string{"bbb.y"}, 0},
+		{"dropped and discarded", func(t *testing.T, b *Batch) error {
+			place(t, b)
+			return errors.Join(b.Drop(t.Context(), "aaa.x"), b.Discard(t.Context()))
+		}, nil, 0},
 		{"left", func(t *testing.T, b *Batch) error {
 			place(t, b)
 			b.Leave()
-			return b.Discard()
+			return b.Discard(t.Context())
 		}, []string{"aaa.x", "bbb.y"}, 2},
 		{"placed in part and discarded", func(t *testing.T, b *Batch) error {
-			if err := os.Remove(filepath.Join(b.disk.processDir, "bbb.y")); err != nil {
+			if err := os.Remove(filepath.Join(b.store.processDir, "bbb.y")); err != nil {
 				t.Fatal(err)
 			}
-			if err := b.Place(); err == nil {
+			if err := b.Place(t.Context()); err == nil {
 				t.Error("a missing file was placed")
 			}
-			return b.Discard()
+			return b.Discard(t.Context())
 		}, nil, 0},
 	}
-	fileSystems(t, func(t *testing.T, open func() *Disk) {
+	shelves(t, func(t *testing.T, open func() *Store) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
-				d := open()
-				b := d.NewBatch()
+				s := open()
+				b := s.NewBatch()
 				create(t, b, "aaa.x")
 				create(t, b, "bbb.y")
 				if err := test.end(t, b); err != nil {
 					t.Fatal(err)
 				}
-				wantFiles(t, d, test.want, test.wantIncoming)
-				if err := errors.Join(d.remove("aaa.x"), d.remove("bbb.y"), os.RemoveAll(d.processDir)); err != nil {
+				wantFiles(t, s, test.want, test.wantIncoming)
+				removeAll(t, s)
+				if err := os.RemoveAll(s.processDir); err != nil {
 					t.Fatal(err)
 				}
 			})
@@ -189,27 +294,27 @@ func TestSweepAfterKill(t *testing.T) {
 		}, true, []string{"aaa.x"}},
 		{"file discarded, entry not yet", func(t *testing.T, b *Batch) {
 			place(t, b)
-			if err := b.disk.remove("aaa.x"); err != nil {
+			if err := b.store.shelf.Remove(t.Context(), "aaa.x"); err != nil {
 				t.Fatal(err)
 			}
 		}, false, nil},
 		{"mark written, not yet moved", func(t *testing.T, b *Batch) {
-			if err := os.WriteFile(filepath.Join(b.disk.processDir, "aaa.x"+marked), nil, fileMode); err != nil {
+			if err := os.WriteFile(filepath.Join(b.store.processDir, "aaa.x"+marked), nil, fileMode); err != nil {
 				t.Fatal(err)
 			}
 		}, false, nil},
 		{"junk", func(t *testing.T, b *Batch) {
-			if err := os.WriteFile(filepath.Join(b.disk.processDir, ".nfs000012"), nil, fileMode); err != nil {
+			if err := os.WriteFile(filepath.Join(b.store.processDir, ".nfs000012"), nil, fileMode); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.Mkdir(filepath.Join(b.disk.processDir, "..."), folderMode); err != nil {
+			if err := os.Mkdir(filepath.Join(b.store.processDir, "..."), folderMode); err != nil {
 				t.Fatal(err)
 			}
 		}, false, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			fileSystems(t, func(t *testing.T, open func() *Disk) {
+			shelves(t, func(t *testing.T, open func() *Store) {
 				killed := open()
 				b := killed.NewBatch()
 				create(t, b, "aaa.x")
@@ -233,11 +338,11 @@ func TestSweepAfterKill(t *testing.T) {
 
 func TestSweepLeavesLivingProcessesAlone(t *testing.T) {
 	dir := t.TempDir()
-	one, two := openDisk(t, dir), openDisk(t, dir)
+	one, two := onDisk(t, dir), onDisk(t, dir)
 	b := one.NewBatch()
 	create(t, b, "aaa.x")
-	for _, d := range []*Disk{one, two} {
-		err := d.Sweep(t.Context(), func(context.Context, string) (bool, error) {
+	for _, s := range []*Store{one, two} {
+		err := s.Sweep(t.Context(), func(context.Context, string) (bool, error) {
 			t.Error("asked for a file of a living process")
 			return false, nil
 		})
@@ -252,13 +357,13 @@ func TestSweepLeavesLivingProcessesAlone(t *testing.T) {
 // TestSweepLeavesWhatItCannotDecide checks that a later sweep decides it, and this one decides the rest.
 func TestSweepLeavesWhatItCannotDecide(t *testing.T) {
 	dir := t.TempDir()
-	killed := openDisk(t, dir)
+	killed := onDisk(t, dir)
 	b := killed.NewBatch()
 	create(t, b, "aaa.x")
 	create(t, b, "bbb.y")
 	place(t, b)
 	kill(t, killed)
-	next := openDisk(t, dir)
+	next := onDisk(t, dir)
 	down := errors.New("database is down")
 	err := next.Sweep(t.Context(), func(_ context.Context, name string) (bool, error) {
 		if name == "aaa.x" {
@@ -279,25 +384,25 @@ func TestSweepLeavesWhatItCannotDecide(t *testing.T) {
 func TestManyProcessesStartAndSweepAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	for i := range 8 {
-		d := openDisk(t, dir)
-		b := d.NewBatch()
+		s := onDisk(t, dir)
+		b := s.NewBatch()
 		create(t, b, fmt.Sprintf("aa%d.x", i))
 		place(t, b)
-		kill(t, d)
+		kill(t, s)
 	}
 	var group sync.WaitGroup
 	for i := range 8 {
 		group.Go(func() {
-			d, err := OpenDisk(dir)
+			s, err := Open(Options{Shelf: openDisk(t, dir)})
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			defer d.Close()
-			b := d.NewBatch()
+			defer s.Close()
+			b := s.NewBatch()
 			create(t, b, fmt.Sprintf("bb%d.x", i))
-			err = d.Sweep(t.Context(), func(_ context.Context, name string) (bool, error) { return name < "aa4", nil })
-			if err := errors.Join(err, b.Place(), b.Keep()); err != nil {
+			err = s.Sweep(t.Context(), func(_ context.Context, name string) (bool, error) { return name < "aa4", nil })
+			if err := errors.Join(err, b.Place(t.Context()), b.Keep()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -307,44 +412,44 @@ func TestManyProcessesStartAndSweepAtOnce(t *testing.T) {
 	for i := range 8 {
 		want = append(want, fmt.Sprintf("bb%d.x", i))
 	}
-	wantFiles(t, openDisk(t, dir), want, 0)
+	wantFiles(t, onDisk(t, dir), want, 0)
 }
 
 func TestCloseLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
-	d := openDisk(t, dir)
-	if err := d.Close(); err != nil {
+	s := onDisk(t, dir)
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if names, err := entriesOf(d.incoming); err != nil || len(names) > 0 {
-		t.Errorf("incoming has %q, %v", names, err)
+	if names, err := entriesOf(s.spools[0]); err != nil || len(names) > 0 {
+		t.Errorf("the spool has %q, %v", names, err)
 	}
 }
 
 func TestNames(t *testing.T) {
-	d := openDisk(t, t.TempDir())
+	s := onDisk(t, t.TempDir())
 	for _, name := range []string{
 		"", "a", "ab", ".lock", "..", "...", "a.b", "../x", "aa/../x", "aaa/", `aa\x`, "AAA.x", "aaa~", "aaa x", "aaa\x00",
 		"图图图", strings.Repeat("a", 65),
 	} {
-		if _, err := d.Open(name); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := s.Open(t.Context(), name); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("open %q: %v, want fs.ErrNotExist", name, err)
 		}
-		if _, err := d.NewBatch().Create(name); !errors.Is(err, fs.ErrInvalid) {
+		if _, err := s.NewBatch().Create(name); !errors.Is(err, fs.ErrInvalid) {
 			t.Errorf("create %q: %v, want fs.ErrInvalid", name, err)
 		}
 	}
-	if _, err := d.Open("aaa.x"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.Open(t.Context(), "aaa.x"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("open a file that is not there: %v, want fs.ErrNotExist", err)
 	}
 }
 
 func TestFileIsNotForEveryone(t *testing.T) {
-	d := openDisk(t, t.TempDir())
-	b := d.NewBatch()
+	s := onDisk(t, t.TempDir())
+	b := s.NewBatch()
 	create(t, b, "aaa.x")
 	place(t, b)
-	for path, want := range map[string]fs.FileMode{d.path("aaa.x"): fileMode, filepath.Dir(d.path("aaa.x")): folderMode} {
+	for path, want := range map[string]fs.FileMode{s.shelf.(*Disk).path("aaa.x"): fileMode, filepath.Dir(s.shelf.(*Disk).path("aaa.x")): folderMode} {
 		info, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)
