@@ -309,7 +309,7 @@ func withRIFFLength(data []byte) []byte {
 func TestCleanFindsTransparency(t *testing.T) {
 	lossy := fixture(t, "lossy.webp")[12:]
 	frame := riff("ANMF", "\x01\x00\x00\x00\x00\x00\x17\x00\x00\x0f\x00\x00\x64\x00\x00\x00"+string(lossy))
-	gifData := encodeGIF(t, 24, 16, 2)
+	gifData := encodeGIF(t, 24, 16, 1)
 	screenSize := 13 + int(gifColorTable(gifData[10]))
 	bare := join(gifData[:screenSize], gifData[screenSize+8:]) // nothing controls the first frame
 	tests := []struct {
