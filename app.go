@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -24,7 +23,9 @@ import (
 	"gatehouse/internal/session"
 	"gatehouse/internal/site"
 	"gatehouse/internal/storage"
+	"gatehouse/internal/upload"
 	"gatehouse/internal/verify"
+	"gatehouse/internal/webhook"
 )
 
 // app is everything that runs in one process.
@@ -32,7 +33,7 @@ type app struct {
 	options     config.Options
 	log         *slog.Logger
 	database    *database.Database
-	disk        *storage.Disk
+	store       *storage.Store
 	redis       *redis.Client // nil where it is not used
 	sessions    *session.Service
 	codes       *verify.Service
@@ -40,6 +41,8 @@ type app struct {
 	audit       *audit.Service
 	idempotency *idempotency.Service
 	images      *image.Service
+	uploads     *upload.Service
+	moderator   *webhook.Client // nil where pictures are not held back
 	server      *http.Server
 	stopping    atomic.Bool
 }
@@ -91,7 +94,7 @@ func (a *app) openStores(ctx context.Context, logs *logging.Logs) (err error) {
 	if _, err := a.database.Migrate(ctx); err != nil {
 		return err
 	}
-	if a.disk, err = storage.OpenDisk(filepath.Join(a.options.DataDir, "image")); err != nil {
+	if a.store, err = openStorage(a.options); err != nil {
 		return err
 	}
 	if a.options.Redis != "" {
@@ -105,8 +108,8 @@ func (a *app) close() error {
 	if a.redis != nil {
 		err = a.redis.Close()
 	}
-	if a.disk != nil {
-		err = errors.Join(err, a.disk.Close())
+	if a.store != nil {
+		err = errors.Join(err, a.store.Close())
 	}
 	if a.database != nil {
 		err = errors.Join(err, a.database.Close())
@@ -126,10 +129,11 @@ func (a *app) buildServer(logs *logging.Logs) error {
 	}
 	handler, err := httpapi.New(httpapi.Options{
 		Accounts: a.accounts, Audit: a.audit, Codes: a.codes, Idempotency: a.idempotency, Images: a.images,
-		Limiter: limiter, Sessions: a.sessions, Site: pages, Logger: logs.Module(logging.HTTP),
+		Limiter: limiter, Sessions: a.sessions, Site: pages, Uploads: a.uploads, Logger: logs.Module(logging.HTTP),
 		Contract: contractYAML, Ready: a.ready, Now: time.Now, Limits: a.options.Limits,
 		PublicURL: string(a.options.PublicURL), TrustedProxies: a.options.TrustedProxy,
-		CORSOrigins: texts(a.options.CORSOrigin), UploadLimit: int64(a.options.UploadLimit),
+		CORSOrigins: texts(a.options.CORSOrigin), UploadLimit: int64(a.options.UploadLimit), ImageURL: string(a.options.ImageURL),
+		VerifyVerdict: a.verifyVerdict,
 		Dev: a.options.Mode == config.Dev, LAN: a.options.LAN, Booklet: a.options.Compat == config.CompatBooklet,
 	})
 	if err != nil {
@@ -158,10 +162,9 @@ func (a *app) buildServices(ctx context.Context, logs *logging.Logs) error {
 		return err
 	}
 	a.audit = audit.New(audit.Options{Database: a.database, Now: time.Now, Retention: a.options.AuditRetention})
-	a.images = image.New(image.Options{
-		Database: a.database, Disk: a.disk, Logger: logs.Module(logging.Image), Now: time.Now,
-		MaxFiles: a.options.UploadFiles, MaxBytes: int64(a.options.UploadLimit),
-	})
+	if err = a.newPictures(secret, logs); err != nil {
+		return err
+	}
 	a.accounts = account.New(account.Options{
 		Database: a.database, Hasher: newHasher(a.options), Logger: logs.Module(logging.Account), Now: time.Now,
 		Codes: a.codes, Sessions: a.sessions, Grace: a.options.DeletionGrace, AbsentAfter: a.options.AbsentAfter,

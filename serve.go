@@ -8,11 +8,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"gatehouse/internal/config"
 	"gatehouse/internal/logging"
+	"gatehouse/internal/upload"
 )
 
 const (
@@ -57,6 +59,7 @@ func (a *app) serve(ctx context.Context, listener net.Listener) error {
 	var background sync.WaitGroup
 	background.Go(func() { a.clean(cleaning) })
 	background.Go(func() { a.sessions.Run(cleaning) })
+	background.Go(func() { a.images.Run(cleaning) })
 	defer func() { stopCleaning(); background.Wait() }()
 
 	ended := make(chan error, 1)
@@ -103,15 +106,32 @@ func (a *app) clean(ctx context.Context) {
 
 // sweep is worth no failed start: what it leaves is taken up by the next one.
 func (a *app) sweep(ctx context.Context) {
-	if err := a.images.Sweep(ctx); err != nil && ctx.Err() == nil {
+	if err := a.store.Sweep(ctx, a.stored); err != nil && ctx.Err() == nil {
 		a.log.Error("sweep unfinished uploads", "error", err)
 	}
+}
+
+// stored reports whether the row of a file is in the database.
+func (a *app) stored(ctx context.Context, file string) (bool, error) {
+	stored, err := a.ownerOf(file)(ctx, file)
+	if err == nil {
+		a.log.Info("swept an interrupted upload or deletion", "file", file, "kept", stored)
+	}
+	return stored, err
+}
+
+func (a *app) ownerOf(file string) func(ctx context.Context, file string) (bool, error) {
+	if strings.HasSuffix(file, upload.PieceSuffix) {
+		return a.uploads.Stored
+	}
+	return a.images.Stored
 }
 
 // deleteExpired removes what is of no more use, each kind for itself: one that fails stops no other.
 func (a *app) deleteExpired(ctx context.Context) {
 	for what, deleteExpired := range map[string]func(context.Context) (int64, error){
 		"sessions": a.sessions.DeleteExpired, "codes": a.codes.DeleteExpired, "failed logins": a.accounts.DeleteExpired,
+		"uploads": a.uploads.DeleteExpired, "pictures that nobody has": a.images.SweepBlobs,
 		"answers": a.idempotency.DeleteExpired, "events": a.audit.DeleteExpired,
 	} {
 		deleted, err := deleteExpired(ctx)
@@ -134,7 +154,7 @@ func (a *app) eraseUsers(ctx context.Context) {
 		a.log.Error("find the users to erase", "error", err)
 	}
 	for _, id := range due {
-		err := a.images.DeleteAll(ctx, id)
+		err := errors.Join(a.uploads.DeleteAll(ctx, id), a.images.DeleteAll(ctx, id))
 		if err == nil {
 			err = a.accounts.Erase(ctx, id)
 		}

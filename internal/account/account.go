@@ -14,6 +14,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/maypok86/otter/v2"
+
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
@@ -73,11 +75,12 @@ type Options struct {
 type Service struct {
 	options    Options
 	remembered *remembered
+	hidings    *otter.Cache[string, hiding]
 }
 
 // New returns the service of users.
 func New(options Options) *Service {
-	return &Service{options: options, remembered: newRemembered()}
+	return &Service{options: options, remembered: newRemembered(), hidings: newHidings()}
 }
 
 // maxDecisions bounds how often a user may change in the same moment as something is decided about them.

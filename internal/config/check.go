@@ -184,6 +184,7 @@ type rule struct {
 
 // checkRules notes missing options, and options that contradict each other.
 func (p *parser) checkRules(o Options, command string) {
+	lackingModeration := missing(o.moderationNeeds())
 	p.noteBroken([]rule{
 		{o.Mode == Dev && !o.LAN && !isLoopback(o.Addr.host()), "addr",
 			"--addr: dev mode listens on this machine only; add --lan to open it to the local network, or use --mode production"},
@@ -196,6 +197,11 @@ func (p *parser) checkRules(o Options, command string) {
 			"--password-memory: argon2id needs 8 KiB for each thread; raise it, or lower --password-parallelism"},
 		{o.AccessTokenLifetime > o.SessionIdle, "access-token-lifetime",
 			"--access-token-lifetime: a token cannot outlive its session; lower it, or raise --session-idle"},
+		{o.needsStorageKey() && (o.StorageKeyID == "" || o.StorageKeySecret == ""), "storage-key-id",
+			"--storage-key-id: S3 needs --storage-key-id and --storage-key-secret"},
+		{len(o.ImageSizes) == 0 || slices.Min(o.ImageSizes) < 1 || slices.Max(o.ImageSizes) > 65535, "image-sizes",
+			"--image-sizes: want pixels from 1 to 65535, such as 160,320,640"},
+		{lackingModeration != "", "moderation", fmt.Sprintf("--moderation: %s needs also %s", o.Moderation, lackingModeration)},
 		{o.SessionIdle > o.SessionLifetime, "session-idle",
 			"--session-idle: a login cannot last longer unused than at all; lower it, or raise --session-lifetime"},
 	})
@@ -278,6 +284,15 @@ func (c Codes) captchaNeeds() []need {
 	}
 	return nil
 }
+
+func (p Pictures) moderationNeeds() []need {
+	if p.Moderation != ModerationWebhook {
+		return nil
+	}
+	return []need{{"moderation-endpoint", p.ModerationEndpoint != ""}, {"moderation-secret", p.ModerationSecret != ""}}
+}
+
+func (d Data) needsStorageKey() bool { return d.Storage.isS3() || d.StorageFallback.isS3() }
 
 // missing lists the options that are not there.
 func missing(needs []need) string {

@@ -44,6 +44,15 @@ const (
 	CaptchaWebhook   Captcha = "webhook"
 )
 
+// Moderation is who decides whether a picture may be seen.
+type Moderation string
+
+// ModerationNone lets everybody see a picture at once.
+const (
+	ModerationNone    Moderation = "none"
+	ModerationWebhook Moderation = "webhook"
+)
+
 // TokenAlgorithm is how access tokens are signed.
 type TokenAlgorithm string
 
@@ -103,6 +112,10 @@ type Data struct {
 	Database            Database `placeholder:"URL" help:"mysql://user:password@host[:port]/name for MySQL or MariaDB. Without it, SQLite in the data folder."`
 	DatabaseConnections int      `default:"0" min:"0" max:"10000" placeholder:"N" help:"The most connections to the database; 0 chooses for the database."`
 	SecretFile          string   `placeholder:"FILE" help:"The file of the one secret that keys and links come from. Dev mode makes one in the data folder; production needs one."`
+	Storage             Storage  `placeholder:"URL" help:"Where pictures are stored: file:///folder, or s3://bucket[/prefix]?endpoint=https://host&region=name (default the folder image in the data folder)."`
+	StorageFallback     Storage  `placeholder:"URL" help:"Where pictures are looked for that --storage does not have, while they are moved from there."`
+	StorageKeyID        string   `name:"storage-key-id" placeholder:"ID" help:"The name of the access key of S3."`
+	StorageKeySecret    Secret   `placeholder:"SECRET" help:"The secret of that key."`
 	WebDir              string   `placeholder:"DIR" help:"A folder whose files replace built-in pages and assets of the same name. Dev mode takes ./web where it exists."`
 }
 
@@ -118,10 +131,27 @@ type RateLimits struct {
 	Redis  Redis        `placeholder:"URL" help:"redis://[user:password@]host[:port][/number], rediss:// for TLS or unix:// for a socket: counts limits for several servers together, and tells them at once of logins that end. Without it, each counts its own limits; budgets and failures are in the database."`
 }
 
-// Pictures are the limits of an upload.
+// Pictures are what is taken of pictures, and how they are shown.
 type Pictures struct {
-	UploadLimit Size `default:"50MiB" min:"1KB" max:"10GB" placeholder:"SIZE" help:"The most bytes in one upload, such as 50MB or 50MiB (default ${default})."`
-	UploadFiles int  `default:"9" min:"1" max:"1000" placeholder:"N" help:"The most pictures in one upload (default ${default})."`
+	UploadLimit        Size          `default:"50MiB" min:"1KB" max:"10GB" placeholder:"SIZE" help:"The most bytes in one upload, such as 50MB or 50MiB (default ${default})."`
+	UploadFiles        int           `default:"9" min:"1" max:"1000" placeholder:"N" help:"The most pictures in one upload (default ${default})."`
+	UploadLifetime     time.Duration `default:"24h" min:"1m" max:"720h" placeholder:"TIME" help:"How long an upload in pieces may rest before it is given up (default ${default})."`
+	QuotaImages        int           `default:"0" min:"0" max:"1000000000" placeholder:"N" help:"The most pictures of one user; 0 is no limit (default ${default})."`
+	QuotaBytes         Size          `default:"0" min:"0" max:"1000TB" placeholder:"SIZE" help:"The most bytes of all pictures of one user; 0 is no limit (default none)."`
+	ImagePixels        int           `default:"52428800" min:"1" max:"1000000000" placeholder:"N" help:"The most pixels of a picture, and of each frame of an animation (default ${default}, 50 megapixels)."`
+	ImageSide          int           `default:"65535" min:"1" max:"65535" placeholder:"N" help:"The most pixels on a side of a picture (default ${default})."`
+	ImageFrames        int           `default:"1000" min:"1" max:"100000" placeholder:"N" help:"The most frames of an animation (default ${default})."`
+	ImageDetails       bool          `help:"Keep when a photograph was taken, and with what camera. Where it was taken is never kept."`
+	ImageURL           PublicURL     `name:"image-url" placeholder:"URL" help:"The address of a CDN in front of this server, for the URLs of public pictures (default --public-url)."`
+	ImageSizes         []int         `default:"32,64,96,160,240,320,480,640,800,1080,1440,1920,2560" placeholder:"N" help:"The sides of pictures that may be asked for, in pixels; others are rounded up (default ${default})."`
+	ImagePreset        []ImagePreset `default:"avatar=w=160&h=160&fit=cover" placeholder:"NAME=QUERY" help:"A name for a size that apps ask for as preset=NAME (default ${default}). May be repeated."`
+	ImageCache         Size          `default:"64MiB" min:"0" max:"1TB" placeholder:"SIZE" help:"Memory for small pictures that are loaded often; 0 is none (default ${default})."`
+	ImageDecodes       int           `default:"0" min:"0" max:"1024" placeholder:"N" help:"Pictures that are decoded at once; 0 is one for each core."`
+	ImageMemory        Size          `default:"256MiB" min:"1MiB" max:"1TB" placeholder:"SIZE" help:"Memory that the decoding of pictures may take together; one that needs more is decoded alone (default ${default})."`
+	ImageWait          time.Duration `default:"5s" min:"0s" max:"1m" placeholder:"TIME" help:"How long a request waits for a picture's turn to be decoded before it is told to come back (default ${default})."`
+	Moderation         Moderation    `enum:"none,webhook" default:"none" placeholder:"NAME" help:"Who decides whether a new picture may be seen: webhook posts each to --moderation-endpoint and holds it back until a signed answer (default ${default})."`
+	ModerationEndpoint Endpoint      `placeholder:"URL" help:"Where webhook posts pictures; with https unless the host is this machine."`
+	ModerationSecret   Secret        `placeholder:"SECRET" help:"The secret that signs those requests and their answers."`
 }
 
 // Codes are how verification codes are sent, to whom and how many.

@@ -15,6 +15,8 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/dustin/go-humanize"
 	"github.com/redis/go-redis/v9"
+
+	"gatehouse/internal/storage"
 )
 
 // Address is a TCP address to listen on: host:port, where the host may be empty.
@@ -286,6 +288,64 @@ func (s Size) String() string {
 	}
 	return fmt.Sprintf("%dB", s)
 }
+
+// Storage is where pictures are stored, or empty. Its keys are options of their own.
+type Storage string
+
+// UnmarshalText reads a location.
+func (s *Storage) UnmarshalText(text []byte) error {
+	if len(text) > 0 {
+		if _, err := storage.ParseLocation(string(text)); err != nil {
+			return err
+		}
+	}
+	*s = Storage(text)
+	return nil
+}
+
+// isS3 reports whether it needs a key.
+func (s Storage) isS3() bool { return strings.HasPrefix(string(s), "s3:") }
+
+// ImagePreset is a name for the size and format in which pictures are shown.
+type ImagePreset struct {
+	Name          string
+	Width, Height int
+	Fit, Format   string
+	Quality       int
+	text          string
+}
+
+var (
+	presetName   = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+	presetValues = map[string]*regexp.Regexp{
+		"w": regexp.MustCompile(`^[1-9][0-9]{0,4}$`), "h": regexp.MustCompile(`^[1-9][0-9]{0,4}$`),
+		"q":   regexp.MustCompile(`^([1-9][0-9]?|100)$`),
+		"fit": regexp.MustCompile(`^(inside|cover|contain)$`), "format": regexp.MustCompile(`^(jpeg|webp|png)$`),
+	}
+)
+
+// UnmarshalText reads NAME=QUERY, where the query is what would follow the ? in the URL of a picture.
+func (i *ImagePreset) UnmarshalText(text []byte) error {
+	name, query, _ := strings.Cut(string(text), "=")
+	values, err := url.ParseQuery(query)
+	wrong := err != nil || !presetName.MatchString(name) || values.Get("w")+values.Get("h") == ""
+	for key, given := range values {
+		allowed := presetValues[key]
+		wrong = wrong || allowed == nil || len(given) != 1 || !allowed.MatchString(given[0])
+	}
+	if wrong {
+		return errors.New("want a name and what it stands for, of w, h, fit, format and q, such as avatar=w=160&h=160&fit=cover")
+	}
+	number := func(key string) int { n, _ := strconv.Atoi(values.Get(key)); return n } // 0 where it is missing
+	*i = ImagePreset{
+		Name: name, Width: number("w"), Height: number("h"), Quality: number("q"),
+		Fit: values.Get("fit"), Format: values.Get("format"), text: string(text),
+	}
+	return nil
+}
+
+// String returns the preset as it was given.
+func (i ImagePreset) String() string { return i.text }
 
 // decodePrefix reads a network, or a single address as a network of one address.
 func decodePrefix(ctx *kong.DecodeContext, target reflect.Value) error {

@@ -21,8 +21,9 @@ type Contents struct {
 	Sessions any
 	Activity iter.Seq2[any, error] // events, which may be many
 	Images   iter.Seq2[image.Image, error]
-	Open     func(name string) (*image.File, error) // opens a picture; ImageNotFound if it was deleted meanwhile
-	At       time.Time                              // when the export is made
+	// Open opens a picture; ImageNotFound if it was deleted meanwhile.
+	Open func(ctx context.Context, stored image.Image) (*image.File, error)
+	At   time.Time // when the export is made
 }
 
 // Write writes the ZIP file as it is made: the documents, the pictures one after the other, and the
@@ -55,7 +56,7 @@ func Write(ctx context.Context, w io.Writer, c Contents) error {
 // archive is an export under way.
 type archive struct {
 	zip    *zip.Writer
-	open   func(name string) (*image.File, error)
+	open   func(ctx context.Context, stored image.Image) (*image.File, error)
 	at     time.Time
 	buffer [64 << 10]byte
 }
@@ -100,7 +101,7 @@ func (a *archive) addImages(ctx context.Context, images iter.Seq2[image.Image, e
 			return err
 		}
 		entry := entryFromImage(stored)
-		err := a.addImage(stored, entry.File)
+		err := a.addImage(ctx, stored, entry.File)
 		if apperr.Is(err, apperr.ImageNotFound) {
 			entry.File, entry.Missing = "", true
 		} else if err != nil {
@@ -118,17 +119,17 @@ func (a *archive) addImages(ctx context.Context, images iter.Seq2[image.Image, e
 }
 
 // addImage adds a picture as it is, because pictures are compressed already.
-func (a *archive) addImage(stored image.Image, name string) error {
-	file, err := a.open(stored.Name)
+func (a *archive) addImage(ctx context.Context, stored image.Image, name string) error {
+	file, err := a.open(ctx, stored)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer file.Content.Close()
 	w, err := a.create(name, zip.Store, stored.CreatedAt)
 	if err != nil {
 		return err
 	}
 	// Without the file's WriteTo, which allocates a buffer for each.
-	_, err = io.CopyBuffer(w, struct{ io.Reader }{file}, a.buffer[:])
+	_, err = io.CopyBuffer(w, struct{ io.Reader }{file.Content}, a.buffer[:])
 	return err
 }

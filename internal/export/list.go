@@ -19,6 +19,8 @@ type entry struct {
 	File        string    `json:"file,omitempty"`    // in the archive
 	Missing     bool      `json:"missing,omitempty"` // the picture was deleted while the export was made
 	Name        string    `json:"name"`              // the user's name for it
+	Title       string    `json:"title"`
+	Visibility  string    `json:"visibility"`
 	Bytes       int64     `json:"bytes"`
 	Width       int       `json:"width"`
 	Height      int       `json:"height"`
@@ -32,6 +34,8 @@ func entryFromImage(stored image.Image) entry {
 		ID:          stored.ID,
 		File:        fileName(stored),
 		Name:        stored.OriginalName,
+		Title:       stored.Title,
+		Visibility:  string(stored.Visibility),
 		Bytes:       stored.Bytes,
 		Width:       stored.Width,
 		Height:      stored.Height,

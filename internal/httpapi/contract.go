@@ -16,12 +16,15 @@ import (
 // operation is what the server needs of an operation of the contract at each request.
 type operation struct {
 	id         string
-	bearer     bool // an access token lets in
-	cookie     bool // a session cookie lets in
-	optional   bool // so does nothing at all
-	isPage     bool // answers browsers
-	isBooklet  bool // the booklet's server has it
-	isUpload   bool
+	bearer     bool           // an access token lets in
+	cookie     bool           // a session cookie lets in
+	optional   bool           // so does nothing at all
+	isPage     bool           // answers browsers
+	isBooklet  bool           // the booklet's server has it
+	isUpload   bool           // takes a picture, or a piece of one, as it streams in
+	isForm     bool           // in a form
+	isSigned   bool           // by a secret that the caller shares
+	takesQuery bool           // besides a body
 	mediaTypes []string       // of the body; none: it takes no body
 	route      *routers.Route // what kin-openapi checks; nil where there is nothing to check
 
@@ -86,10 +89,23 @@ func newOperation(route *routers.Route, options Options) *operation {
 			o.mediaTypes = append(o.mediaTypes, mediaType)
 		}
 	}
-	o.isUpload = slices.Contains(o.mediaTypes, "multipart/form-data")
+	_, o.isSigned = requirementOf(spec)["webhookSignature"]
+	o.takesQuery = slices.ContainsFunc(spec.Parameters, isQuery)
+	o.isForm = slices.Contains(o.mediaTypes, "multipart/form-data")
+	o.isUpload = o.isForm || slices.Contains(o.mediaTypes, "application/offset+octet-stream")
 	o.route = checkedRoute(route, o.isUpload)
 	return o
 }
+
+// requirementOf is the first way to be let in; empty where everybody is.
+func requirementOf(spec *openapi3.Operation) openapi3.SecurityRequirement {
+	if len(*spec.Security) == 0 {
+		return nil
+	}
+	return (*spec.Security)[0]
+}
+
+func isQuery(p *openapi3.ParameterRef) bool { return p.Value.In == openapi3.ParameterInQuery }
 
 // checkedRoute leaves to kin-openapi what it can check before the handler: callers are recognised
 // earlier, and uploads are read by the handler as they stream in.

@@ -64,7 +64,7 @@ func (s *server) allImages(ctx context.Context, userID string) iter.Seq2[image.I
 		for before, more := "", true; more; {
 			var images []image.Image
 			var err error
-			if images, more, err = s.Images.List(ctx, userID, before, exportPage); err != nil {
+			if images, more, err = s.Images.List(ctx, userID, image.Filter{Before: before}, exportPage); err != nil {
 				yield(image.Image{}, err)
 				return
 			}

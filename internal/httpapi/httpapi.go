@@ -17,6 +17,7 @@ import (
 	"gatehouse/internal/limit"
 	"gatehouse/internal/session"
 	"gatehouse/internal/site"
+	"gatehouse/internal/upload"
 	"gatehouse/internal/verify"
 )
 
@@ -30,6 +31,7 @@ type Options struct {
 	Limiter     *limit.Limiter
 	Sessions    *session.Service
 	Site        *site.Site
+	Uploads     *upload.Service
 	Logger      *slog.Logger
 
 	Now      func() time.Time
@@ -40,7 +42,11 @@ type Options struct {
 	PublicURL      string         // where clients reach the server; empty: where the request says
 	TrustedProxies []netip.Prefix // whose word on a client's address and scheme counts
 	CORSOrigins    []string
-	UploadLimit    int64 // bytes of pictures in one upload
+	ImageURL       string // where clients load public pictures; empty: where they reach the server
+	UploadLimit    int64  // bytes of pictures in one upload
+
+	// VerifyVerdict returns InvalidSignature for a verdict on a picture that the moderator did not sign.
+	VerifyVerdict func(header http.Header, body []byte) error
 
 	Dev     bool // show causes of errors, serve the booklet's login by URL, refuse callers from elsewhere
 	LAN     bool // development mode for the local network too

@@ -2,11 +2,18 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
 	"gatehouse/internal/api"
+	"gatehouse/internal/apperr"
+	"gatehouse/internal/codec"
 	"gatehouse/internal/idempotency"
 	"gatehouse/internal/image"
 )
@@ -21,7 +28,10 @@ func (s *server) UploadImages(ctx context.Context, request api.UploadImagesReque
 	answer, err := once.Do(ctx, func() ([]byte, error) {
 		form := uploadForm{parts: request.Body, body: c.upload}
 		render := func(images []image.Image) ([]byte, error) { return s.uploadAnswer(c, images) }
-		images, err := s.Images.Upload(ctx, c.session.UserID, form.next, idempotency.CommitResult(ctx, once, render))
+		images, err := s.Images.Upload(ctx, image.UploadOptions{
+			OwnerID: c.session.UserID, Visibility: image.Visibility(value(request.Params.Visibility)), Wait: value(request.Params.Wait),
+			Commit: idempotency.CommitResult(ctx, once, render),
+		}, form.next)
 		if err != nil {
 			return nil, err
 		}
@@ -45,44 +55,168 @@ func (s *server) uploadAnswer(c *call, images []image.Image) ([]byte, error) {
 	return marshal(api.UploadResult{Data: api.UploadData{Msg: upload}})
 }
 
-// imageURL is where anybody loads a picture.
-func (s *server) imageURL(c *call, name string) string {
-	return s.baseURL(c) + "/static/image/" + name
+const defaultImages = 20 // in a list, as the contract says
+
+func (s *server) ListImages(ctx context.Context, request api.ListImagesRequestObject) (api.ListImagesResponseObject, error) {
+	c := callFrom(ctx)
+	limit := defaultImages
+	if request.Params.Limit != nil {
+		limit = int(*request.Params.Limit)
+	}
+	images, more, err := s.Images.List(ctx, c.session.UserID, filterFromAPI(request.Params), limit)
+	if err != nil {
+		return nil, err
+	}
+	page := api.Images{Images: make([]api.StoredImage, len(images))}
+	for i, stored := range images {
+		page.Images[i] = s.storedImageFromImage(c, stored)
+	}
+	if more {
+		page.Next = &page.Images[len(images)-1].ID
+	}
+	return api.ListImages200JSONResponse{Data: api.ImagesData{Msg: page}}, nil
+}
+
+func filterFromAPI(p api.ListImagesParams) image.Filter {
+	filter := image.Filter{ContentType: string(value(p.Type)), Since: value(p.Since), Until: value(p.Until)}
+	if p.Before != nil {
+		filter.Before = p.Before.String()
+	}
+	return filter
+}
+
+func (s *server) DescribeImage(ctx context.Context, request api.DescribeImageRequestObject) (api.DescribeImageResponseObject, error) {
+	c := callFrom(ctx)
+	stored, err := s.Images.Get(ctx, c.session.UserID, request.ID.String())
+	return api.DescribeImage200JSONResponse(s.imageResult(c, stored)), err
+}
+
+func (s *server) UpdateImage(ctx context.Context, request api.UpdateImageRequestObject) (api.UpdateImageResponseObject, error) {
+	c := callFrom(ctx)
+	changed, err := s.Images.Update(ctx, c.session.UserID, request.ID.String(), image.Changes{
+		Title: request.Body.Title, Visibility: (*image.Visibility)(request.Body.Visibility),
+	})
+	return api.UpdateImage200JSONResponse(s.imageResult(c, changed)), err
+}
+
+func (s *server) DeleteImage(ctx context.Context, request api.DeleteImageRequestObject) (api.DeleteImageResponseObject, error) {
+	err := s.Images.Delete(ctx, callFrom(ctx).session.UserID, request.ID.String())
+	return api.DeleteImage200JSONResponse{DoneJSONResponse: api.DoneJSONResponse(done())}, err
+}
+
+func (s *server) LinkImage(ctx context.Context, request api.LinkImageRequestObject) (api.LinkImageResponseObject, error) {
+	c := callFrom(ctx)
+	lifetime := time.Duration(request.Body.ExpiresIn) * time.Second
+	link, err := s.Images.Link(ctx, c.session.UserID, request.ID.String(), lifetime)
+	if err != nil {
+		return nil, err
+	}
+	return api.LinkImage200JSONResponse{Data: api.ImageLinkData{
+		Msg: api.ImageLink{URL: LinkURL(s.baseURL(c), link), ExpiresAt: link.Expires},
+	}}, nil
+}
+
+// LinkURL is where a link lets in, on the server at a base URL.
+func LinkURL(base string, link image.Link) string {
+	query := url.Values{"expires": {strconv.FormatInt(link.Expires.Unix(), 10)}, "signature": {link.Signature}}
+	return base + imagesPath + link.Name + "?" + query.Encode()
+}
+
+func (s *server) JudgeImage(ctx context.Context, request api.JudgeImageRequestObject) (api.JudgeImageResponseObject, error) {
+	release := request.Body.Verdict == api.Release
+	err := s.Images.Judge(ctx, request.ID.String(), release, value(request.Body.Reason))
+	return api.JudgeImage200JSONResponse{DoneJSONResponse: api.DoneJSONResponse(done())}, err
 }
 
 func (s *server) GetImage(ctx context.Context, request api.GetImageRequestObject) (api.GetImageResponseObject, error) {
-	return s.openImage(ctx, request.Name)
+	return s.openImage(ctx, request.Name, request.Params)
 }
 
 func (s *server) HeadImage(ctx context.Context, request api.HeadImageRequestObject) (api.HeadImageResponseObject, error) {
-	return s.openImage(ctx, request.Name)
+	return s.openImage(ctx, request.Name, api.GetImageParams(request.Params))
 }
 
-func (s *server) openImage(ctx context.Context, name string) (imageResponse, error) {
-	file, err := s.Images.Open(name)
+func (s *server) openImage(ctx context.Context, name string, p api.GetImageParams) (imageResponse, error) {
+	c := callFrom(ctx)
+	reader := image.Reader{UserID: c.session.UserID, Expires: value(p.Expires), Signature: value(p.Signature)}
+	found, err := s.Images.Find(ctx, name, reader)
 	if err != nil {
 		return imageResponse{}, err
 	}
-	return imageResponse{file, callFrom(ctx).request}, nil
+	if err := s.checkOwner(ctx, found); err != nil {
+		return imageResponse{}, err
+	}
+	file, err := s.Images.OpenResized(ctx, found, resizeFromAPI(p), takesWebP(c.request))
+	if err != nil {
+		return imageResponse{}, err
+	}
+	return imageResponse{file: file, request: c.request, caching: s.cachingOf(found, reader)}, nil
+}
+
+// checkOwner hides the pictures of who asked to be deleted.
+func (s *server) checkOwner(ctx context.Context, found image.Image) error {
+	if found.OwnerID == "" {
+		return nil
+	}
+	hidden, err := s.Accounts.IsHidden(ctx, found.OwnerID)
+	if err == nil && hidden {
+		return apperr.New(apperr.ImageNotFound)
+	}
+	return err
+}
+
+func resizeFromAPI(p api.GetImageParams) image.Resize {
+	resize := image.Resize{
+		Width: int(value(p.W)), Height: int(value(p.H)), Fit: codec.Fit(value(p.Fit)), Quality: int(value(p.Q)), Preset: value(p.Preset),
+	}
+	if p.Format != nil {
+		resize.Format = codec.Format(*p.Format)
+	}
+	return resize
+}
+
+func takesWebP(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "image/webp")
+}
+
+const (
+	publicCaching = "public, max-age=31536000, immutable"
+	ownerCaching  = "private, no-cache" // it may be shown to nobody else, and be deleted any time
+	linkCaching   = time.Hour           // at most, and not longer than the link
+)
+
+func (s *server) cachingOf(found image.Image, by image.Reader) string {
+	switch {
+	case found.IsPublic():
+		return publicCaching
+	case by.Signature != "":
+		left := min(time.Unix(by.Expires, 0).Sub(s.Now()), linkCaching)
+		return fmt.Sprintf("private, max-age=%d", int(left.Seconds()))
+	}
+	return ownerCaching
 }
 
 // imageResponse leaves ranges, conditions and HEAD to http.ServeContent.
 type imageResponse struct {
 	file    *image.File
 	request *http.Request
+	caching string
 }
 
 func (i imageResponse) VisitGetImageResponse(w http.ResponseWriter) error {
-	defer i.file.Close()
+	defer i.file.Content.Close()
 	header := w.Header()
 	header.Set("Accept-Ranges", "bytes")
-	header.Set("Cache-Control", "public, max-age=31536000, immutable")
+	header.Set("Cache-Control", i.caching)
 	header.Set("Content-Security-Policy", "sandbox; default-src 'none'") // pictures share the pages' origin
 	header.Set("Content-Type", i.file.ContentType)
 	header.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	header.Set("ETag", i.file.ETag)
+	if i.file.ByAccept {
+		header.Add("Vary", "Accept")
+	}
 	allowSlowReader(w, i.file.Size)
-	http.ServeContent(w, i.request, "", i.file.ModTime, i.file.File) // the file itself, so that the kernel sends it
+	http.ServeContent(w, i.request, "", i.file.ModTime, i.file.Content) // an *os.File itself, so that the kernel sends it
 	return nil
 }
 
@@ -90,10 +224,59 @@ func (i imageResponse) VisitHeadImageResponse(w http.ResponseWriter) error {
 	return i.VisitGetImageResponse(w)
 }
 
-func (s *server) storedImageFromImage(c *call, stored image.Image) api.StoredImage {
-	return api.StoredImage{
-		ID: uuid.MustParse(stored.ID), URL: s.imageURL(c, stored.Name),
-		Width: int64(stored.Width), Height: int64(stored.Height), Bytes: stored.Bytes,
-		ContentType: stored.ContentType, Name: stored.OriginalName,
+const imagesPath = "/static/image/"
+
+// imageURL is where who may see a picture loads it. A CDN would show a private one to everybody.
+func (s *server) imageURL(c *call, stored image.Image) string {
+	if stored.Visibility == image.Private {
+		return s.baseURL(c) + imagesPath + stored.Name
 	}
+	return s.publicImageURL(c, stored.Name)
+}
+
+func (s *server) publicImageURL(c *call, name string) string {
+	if s.ImageURL != "" {
+		return s.ImageURL + imagesPath + name
+	}
+	return s.baseURL(c) + imagesPath + name
+}
+
+func (s *server) imageResult(c *call, stored image.Image) api.ImageResult {
+	if stored.ID == "" { // an error is answered instead
+		return api.ImageResult{}
+	}
+	return api.ImageResult{Data: api.ImageData{Msg: s.storedImageFromImage(c, stored)}}
+}
+
+func (s *server) storedImageFromImage(c *call, stored image.Image) api.StoredImage {
+	out := api.StoredImage{
+		ID: uuid.MustParse(stored.ID), URL: s.imageURL(c, stored),
+		Width: int64(stored.Width), Height: int64(stored.Height), Bytes: stored.Bytes,
+		ContentType: stored.ContentType, Name: stored.OriginalName, Title: stored.Title,
+		Visibility: api.Visibility(stored.Visibility), Status: api.ImageStatus(stored.Status), CreatedAt: stored.CreatedAt,
+		BlurHash: optional(stored.BlurHash), Color: optional(stored.Color), Camera: optional(stored.Camera),
+	}
+	if stored.Status == image.StatusWithdrawn {
+		out.Reason = new(reasonOf(c, stored))
+	}
+	if !stored.TakenAt.IsZero() {
+		out.TakenAt = &stored.TakenAt
+	}
+	return out
+}
+
+// reasonOf is what the moderator said, or that the picture could not be decoded.
+func reasonOf(c *call, stored image.Image) string {
+	if stored.Reason != "" {
+		return stored.Reason
+	}
+	return apperr.ImageDamaged.Text().In(c.language())
+}
+
+// optional is nil where there is nothing to say.
+func optional(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }

@@ -24,7 +24,7 @@ func (s *server) routes() http.Handler {
 	if len(s.CORSOrigins) > 0 {
 		r.Use(s.cors().Handler)
 	}
-	r.Use(middleware.GetHead)
+	r.Use(s.speakTus, middleware.GetHead)
 	r.NotFound(s.notFound)
 	r.MethodNotAllowed(s.methodNotAllowed)
 
@@ -32,7 +32,7 @@ func (s *server) routes() http.Handler {
 		if s.Booklet {
 			r.Use(s.acceptBookletBodies)
 		}
-		r.Use(s.findOperation, s.limitAddress, s.authenticate, s.limitUser, s.limitBody, s.validate)
+		r.Use(s.findOperation, s.limitAddress, s.authenticate, s.limitUser, s.limitBody, s.verifySignature, s.validate)
 		api.HandlerWithOptions(s.strictHandler(), api.ChiServerOptions{BaseRouter: r, ErrorHandlerFunc: s.badRequest})
 	})
 
@@ -67,9 +67,12 @@ func (s *server) cors() *cors.Cors {
 	return cors.New(cors.Options{
 		AllowedOrigins: s.CORSOrigins,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete},
-		AllowedHeaders: []string{"Authorization", "Content-Type", "Accept-Language", "Idempotency-Key", "X-Request-ID", "Range", "If-None-Match"},
+		AllowedHeaders: []string{"Authorization", "Content-Type", "Accept-Language", "Idempotency-Key", "X-Request-ID", "Range", "If-None-Match",
+			"Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Metadata", "Upload-Checksum", "X-HTTP-Method-Override"},
 		ExposedHeaders: []string{"X-Request-ID", "Retry-After", "WWW-Authenticate", "ETag", "Content-Range", "Accept-Ranges",
-			"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Content-Disposition"},
+			"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Content-Disposition", "Location", "Content-Location",
+			"Tus-Resumable", "Tus-Version", "Tus-Extension", "Tus-Max-Size", "Tus-Checksum-Algorithm",
+			"Upload-Offset", "Upload-Length", "Upload-Expires"},
 		MaxAge: 600,
 	})
 }

@@ -168,7 +168,7 @@ func (s *server) userFromAccount(c *call, user account.User) api.User {
 		HasPassword: user.HasPassword, HomeVisits: user.HomeVisits, LastLoginAt: user.LastLoginAt, CreatedAt: user.CreatedAt,
 	}
 	if user.AvatarID != nil {
-		id, address := uuid.MustParse(*user.AvatarID), s.imageURL(c, *user.AvatarName)
+		id, address := uuid.MustParse(*user.AvatarID), s.publicImageURL(c, *user.AvatarName)
 		out.AvatarID, out.AvatarURL = &id, &address
 	}
 	if user.Gender != nil {

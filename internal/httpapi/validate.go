@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -30,7 +31,9 @@ func (s *server) limitBody(next http.Handler) http.Handler {
 				s.writeError(w, r, err)
 				return
 			}
-			r.URL.RawQuery = "" // which would fill in what a form lacks, and where no password belongs
+			if !o.takesQuery {
+				r.URL.RawQuery = "" // which would fill in what a form lacks, and where no password belongs
+			}
 		}
 		switch {
 		case o.isUpload:
@@ -38,6 +41,26 @@ func (s *server) limitBody(next http.Handler) http.Handler {
 		case len(o.mediaTypes) > 0:
 			r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
 		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// verifySignature lets in only who shares the secret of an operation, which vouches for the whole body.
+func (s *server) verifySignature(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !callFrom(r.Context()).operation.isSigned {
+			next.ServeHTTP(w, r)
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = s.VerifyVerdict(r.Header, body)
+		}
+		if err != nil {
+			s.writeError(w, r, err)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)
 	})
 }

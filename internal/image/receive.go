@@ -124,7 +124,7 @@ func (s *Service) convert(ctx context.Context, out *output, in *bufio.Reader, fo
 			if err != nil {
 				return err
 			}
-			info, err = codec.Convert(out, data, format, s.Limits)
+			info, err = codec.Convert(ctx, out, data, format, s.Limits)
 			return err
 		})
 	}

@@ -19,10 +19,13 @@ import (
 type Resize struct {
 	Width, Height int // of the box, in pixels
 	Fit           codec.Fit
-	Format        codec.Format // empty: the best that the reader takes
+	Format        codec.Format // AutoFormat or empty: the best that the reader takes
 	Quality       int          // 1 to 100
 	Preset        string       // fills in what is zero
 }
+
+// AutoFormat asks for the best format, also where nothing else is asked for.
+const AutoFormat codec.Format = "auto"
 
 const defaultQuality = 80
 
@@ -43,8 +46,7 @@ func (s *Service) OpenResized(ctx context.Context, image Image, r Resize, takesW
 	if r == (Resize{}) {
 		return s.Open(ctx, image)
 	}
-	byAccept := r.Format == ""
-	v, err := s.variantOf(image, r, takesWebP)
+	v, byAccept, err := s.variantOf(image, r, takesWebP)
 	if err != nil {
 		return nil, err
 	}
@@ -60,12 +62,13 @@ func (s *Service) OpenResized(ctx context.Context, image Image, r Resize, takesW
 	return file, nil
 }
 
-// variantOf chooses the variant that is made for what somebody wants.
-func (s *Service) variantOf(image Image, r Resize, takesWebP bool) (codec.Variant, error) {
+// variantOf chooses the variant that is made for what somebody wants, and says whether what the reader
+// takes has decided.
+func (s *Service) variantOf(image Image, r Resize, takesWebP bool) (v codec.Variant, byAccept bool, err error) {
 	if r.Preset != "" {
 		preset, ok := s.Presets[r.Preset]
 		if !ok {
-			return codec.Variant{}, errNoPreset
+			return codec.Variant{}, false, errNoPreset
 		}
 		r = r.over(preset)
 	}
@@ -73,9 +76,12 @@ func (s *Service) variantOf(image Image, r Resize, takesWebP bool) (codec.Varian
 	if r.Width == 0 && r.Height == 0 {
 		r.Width, r.Height, r.Fit = largest, largest, codec.Inside
 	}
-	v := codec.Variant{
+	if byAccept = r.Format == "" || r.Format == AutoFormat; byAccept {
+		r.Format = bestFormat(image, takesWebP)
+	}
+	v = codec.Variant{
 		Width: roundUp(r.Width, s.Sizes), Height: roundUp(r.Height, s.Sizes), Fit: cmp.Or(r.Fit, codec.Inside),
-		Format: cmp.Or(r.Format, bestFormat(image, takesWebP)), Quality: roundUp(cmp.Or(r.Quality, defaultQuality), qualities),
+		Format: r.Format, Quality: roundUp(cmp.Or(r.Quality, defaultQuality), qualities),
 	}
 	if v.Width == 0 || v.Height == 0 {
 		v.Fit = codec.Inside
@@ -83,7 +89,7 @@ func (s *Service) variantOf(image Image, r Resize, takesWebP bool) (codec.Varian
 	if v.Format == codec.PNG || v.Format == codec.WebP && !codec.WritesLossyWebP() {
 		v.Quality = 0
 	}
-	return v, nil
+	return v, byAccept, nil
 }
 
 // over fills in what is zero from a preset.

@@ -110,7 +110,7 @@ func (i *Importer) store(ctx context.Context, ownerID string, files fs.FS, name 
 	if i.options.DryRun {
 		commit = func(*db.Queries, []image.Image) error { return errDryRun }
 	}
-	images, err := i.options.Images.Upload(ctx, ownerID, next, commit)
+	images, err := i.options.Images.Upload(ctx, image.UploadOptions{OwnerID: ownerID, Commit: commit}, next)
 	if err != nil {
 		return "", err
 	}

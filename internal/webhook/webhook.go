@@ -112,6 +112,15 @@ func (c *Client) Post(ctx context.Context, event any) (Answer, error) {
 	return Answer{}, fmt.Errorf("reach the webhook: %w", err)
 }
 
+// Verify returns an error unless who sent the request shares the secret, and signed it in the last five
+// minutes.
+func (c *Client) Verify(header http.Header, body []byte) error {
+	if err := c.signer.Verify(body, header); err != nil {
+		return fmt.Errorf("verify the webhook's signature: %w", err)
+	}
+	return nil
+}
+
 func backoff() retry.Backoff {
 	return retry.WithMaxRetries(retries, retry.WithJitterPercent(20, retry.NewExponential(firstDelay)))
 }
