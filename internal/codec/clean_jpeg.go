@@ -174,7 +174,7 @@ func (j *jpegCleaner) scanHeader(length int) error {
 	if j.info.Width == 0 {
 		return damaged("jpeg: a scan before the frame")
 	}
-	if length > 2+6+2*4 {
+	if length < 2+6+2*1 || length > 2+6+2*4 { // one to four components
 		return damaged("jpeg: bad scan header")
 	}
 	p, err := j.peek(length + 2)
@@ -182,7 +182,7 @@ func (j *jpegCleaner) scanHeader(length int) error {
 		return err
 	}
 	header, data := p[:length], p[length:]
-	if components := int(header[4]); components == 0 || length != 2+6+2*components {
+	if components := int(header[4]); length != 2+6+2*components {
 		return damaged("jpeg: bad scan header")
 	}
 	if data[0] == 0xff && data[1] != 0 {

@@ -69,6 +69,7 @@ func TestCleanRefusesJPEG(t *testing.T) {
 		{"two frames", join(jpg[:scan], jpg[frame:]), apperr.ImageDamaged},
 		{"bad scan header", patched(jpg, scan+4, 7), apperr.ImageDamaged},
 		{"scan of no component", join(jpg[:scan], []byte("\xff\xda\x00\x06\x00\x00\x3f\x00"), jpg[scan+14:]), apperr.ImageDamaged},
+		{"scan header of nothing", join(jpg[:scan], []byte("\xff\xda\x00\x02"), jpg[scan+14:]), apperr.ImageDamaged},
 		{"long scan header", patched(jpg, scan+2, 1), apperr.ImageDamaged},
 		{"segment of length 1", patched(jpg, frame+2, 0, 1), apperr.ImageDamaged},
 		{"long frame header", patched(jpg, frame+2, 0xff), apperr.ImageDamaged},
