@@ -123,7 +123,7 @@ func LinkURL(base string, link image.Link) string {
 }
 
 func (s *server) JudgeImage(ctx context.Context, request api.JudgeImageRequestObject) (api.JudgeImageResponseObject, error) {
-	release := request.Body.Verdict == api.Release
+	release := request.Body.Verdict == api.JudgementVerdictRelease
 	err := s.Images.Judge(ctx, request.ID.String(), release, value(request.Body.Reason))
 	return api.JudgeImage200JSONResponse{DoneJSONResponse: api.DoneJSONResponse(done())}, err
 }

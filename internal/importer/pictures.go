@@ -106,7 +106,7 @@ func (i *Importer) store(ctx context.Context, ownerID string, files fs.FS, name 
 		uploads = uploads[1:]
 		return upload, nil
 	}
-	var commit image.Commit
+	var commit func(*db.Queries, []image.Image) error
 	if i.options.DryRun {
 		commit = func(*db.Queries, []image.Image) error { return errDryRun }
 	}
