@@ -22,6 +22,7 @@ type table struct {
 	dc      bool
 	limits  [18]uint32 // by length: what the first 16 bits are below if the code is not longer
 	offsets [18]int32  // by length: from a code to its symbol
+	counts  [16]byte   // of symbols by length, from 1
 	symbols []byte
 
 	// All are indexed by the next lookBits bits. An entry is zero where these are not enough, or are no code.
@@ -36,7 +37,7 @@ func newTable(content []byte) (*table, []byte, error) {
 		return nil, nil, FormatError("short Huffman table")
 	}
 	counts, content := content[:16], content[16:]
-	t := &table{}
+	t := &table{counts: [16]byte(counts)}
 	code, count := uint32(0), 0
 	for i, n := range counts {
 		length := i + 1
@@ -60,12 +61,7 @@ func newTable(content []byte) (*table, []byte, error) {
 // prepare works out the codes for progressive scans, or all for sequential ones.
 func (t *table) prepare(progressive bool) {
 	if t.codes == nil {
-		t.codes = new([1 << lookBits]uint16)
-		for i := range t.codes {
-			if symbol, length := t.find(uint64(i) << lookShift); length <= lookBits {
-				t.codes[i] = uint16(symbol)<<8 | uint16(length)
-			}
-		}
+		t.prepareCodes()
 	}
 	if progressive || t.values != nil {
 		return
@@ -81,6 +77,22 @@ func (t *table) prepare(progressive bool) {
 		for i := range t.skips {
 			t.skips[i] = t.skip(uint64(i) << lookShift)
 		}
+	}
+}
+
+// prepareCodes fills codes: those of the symbols follow one another.
+func (t *table) prepareCodes() {
+	t.codes = new([1 << lookBits]uint16)
+	index, symbols := 0, t.symbols
+	for i, count := range t.counts[:lookBits] {
+		length := i + 1
+		for _, symbol := range symbols[:count] {
+			for range 1 << (lookBits - length) {
+				t.codes[index] = uint16(symbol)<<8 | uint16(length)
+				index++
+			}
+		}
+		symbols = symbols[count:]
 	}
 }
 

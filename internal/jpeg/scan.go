@@ -1,7 +1,7 @@
 package jpeg
 
-// maxScans is more than encoders make: around 10, and 64 with three components at the very most that are of use.
-// It bounds the work that a small file asks for, since a scan of a progressive picture may be nearly empty.
+// maxScans is more than encoders make, which is around 10. It bounds the work that a small file asks for: a scan of a
+// progressive picture may need a few bytes only.
 const maxScans = 100
 
 // maxBlocks is how many blocks an MCU may have (T.81 B.2.3).
@@ -40,6 +40,8 @@ func (d *decoder) readScan(content []byte) error {
 	return d.readMCUs(s, decodeMCU)
 }
 
+// scanHeader reads the header. What it says of the progression means nothing in sequential pictures, and is not looked
+// at in these.
 func (d *decoder) scanHeader(content []byte) (*scan, error) {
 	if d.frame.components == nil {
 		return nil, FormatError("a scan before the frame")

@@ -62,7 +62,7 @@ func (b *bitReader) skip(t *table, k int) (ok bool) {
 		e := uint(t.skips[acc>>lookShift])
 		next := k + int(e>>5)
 		if next > 64 && (next < endAdvance || next >= endAdvance+64) {
-			// Too short a look, or one that saw into the next block: one code at a time.
+			// The look was too short, or went into the next block: take a single code.
 			one := t.next(acc)
 			run := int(one>>8) & 0xff
 			e = uint(one & 63)
