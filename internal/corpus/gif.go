@@ -113,11 +113,18 @@ func gifPictures() []Picture {
 	s.damaged("end-only", "the end follows the screen of an empty file", []byte("GIF89a\x01\x00\x01\x00\x00\x00\x00;"))
 	s.refused(apperr.NotAnImage, "90a", "a version that there is not", replaced(gifFile(), "GIF89a", "GIF90a")).Format = Other
 
+	gifData(s)
+	return append(s.pictures, gifMetadataPictures()...)
+}
+
+// gifData adds data that does not decode, and cuts.
+func gifData(s *set) {
+	pixels, descriptor := gifPixels(width*height), gifDescriptor(0, 0, width, height, 0)
 	s.withdrawn("data-short", "a few pixels are missing", gifOf(gifFrameOf(descriptor, gifPixels(width*height-40))))
 	s.withdrawn("data-cut", "the codes stop halfway", gifOf(gifFrameOf(descriptor, pixels[:len(pixels)/2])))
 	s.withdrawn("data-long", "more pixels than the frame has", gifOf(gifFrameOf(descriptor, gifPixels(width*height+40))))
 	s.withdrawn("data-garbage", "the codes refer to others that are not there yet", gifOf(gifFrameOf(descriptor, bytes.Repeat([]byte{0xfe}, 60))))
-	s.withdrawn("colors-missing", "a palette of two colours, and pixels of four", []byte("GIF89a"), le16(width), le16(height), []byte{0xf0, 0, 0}, []byte(gifPalette)[:6], frame, []byte(gifEnd))
+	s.withdrawn("colors-missing", "a palette of two colours, and pixels of four", []byte("GIF89a"), le16(width), le16(height), []byte{0xf0, 0, 0}, []byte(gifPalette)[:6], gifFrame(0, 0, width, height), []byte(gifEnd))
 
 	s.cuts(6, []part{
 		{"magic", []byte("GIF89a")},
@@ -130,7 +137,6 @@ func gifPictures() []Picture {
 		{"comment", extension(0xfe, blocks([]byte("comment")))},
 		{"end", []byte(gifEnd)},
 	})
-	return append(s.pictures, gifMetadataPictures()...)
 }
 
 // bytewise puts each byte into a block of its own.

@@ -276,7 +276,7 @@ func pngOddChunks(s *set, header, data []byte) {
 	s.refused(apperr.NotAnImage, "name-not-letters", "a chunk whose name is not made of letters", withChunks(chunk("\x00\x01\x02\x03", []byte("x"))))
 	s.stored("chunk-unknown", "a chunk that nobody knows or needs", withChunks(chunk("zzZz", []byte("SecretUnknown")))).hides("SecretUnknown")
 	s.stored("many-chunks", "5,000 empty texts", withChunks(bytes.Repeat(chunk("tEXt", []byte("a\x00")), 5000)))
-	s.stored("gamma", "gamma, chromaticities, resolution and a background", withChunks(chunk("gAMA", be32(45455)), chunk("cHRM", bytes.Repeat(be32(31270), 8)), chunk("pHYs", be32(2835), be32(2835), []byte{1}), chunk("bKGD", make([]byte, 6)))).keeps("gAMA")
+	s.stored("gamma", "gamma, chromaticities, resolution and a background", withChunks(chunk("gAMA", be32(45455)), chunk("cHRM", be32(31270), be32(32900), be32(64000), be32(33000), be32(30000), be32(60000), be32(15000), be32(6000)), chunk("pHYs", be32(2835), be32(2835), []byte{1}), chunk("bKGD", make([]byte, 6)))).keeps("gAMA")
 	s.stored("srgb", "the colours are those of sRGB", withChunks(chunk("sRGB", []byte{0}))).keeps("sRGB")
 	s.refused(apperr.NotAnImage, "after-junk", "a byte before an ordinary picture", []byte{0}, plainPNG()).Format = Other
 	s.stored("called-jpg", "its uploader calls it a JPEG", plainPNG()).Extension = "jpg"
