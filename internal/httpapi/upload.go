@@ -29,12 +29,14 @@ var errNoImageField = apperr.New(apperr.InvalidInput, apperr.Detail{
 
 // limitUpload bounds the size of an upload, what it may have besides its pictures, and how slowly it may come.
 func (s *server) limitUpload(w http.ResponseWriter, r *http.Request) {
+	c := callFrom(r.Context())
 	limited := http.MaxBytesReader(w, r.Body, s.UploadLimit+formOverhead)
-	body := &uploadBody{
-		ReadCloser: endless{io.MultiReader(limited, strings.NewReader("\r\n"), cutOff{}), limited},
-		connection: http.NewResponseController(w), start: time.Now(), overhead: partOverhead,
+	c.upload = &uploadBody{ReadCloser: limited, connection: http.NewResponseController(w), start: time.Now(), inPicture: true}
+	if c.operation.isForm {
+		c.upload.ReadCloser = endless{io.MultiReader(limited, strings.NewReader("\r\n"), cutOff{}), limited}
+		c.upload.inPicture, c.upload.overhead = false, partOverhead
 	}
-	callFrom(r.Context()).upload, r.Body = body, body
+	r.Body = c.upload
 }
 
 // endless is a body that ends a form only by its last boundary, whose line break may be missing:
