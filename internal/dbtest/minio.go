@@ -207,7 +207,7 @@ func (m *MinIO) Start() error {
 func (m *MinIO) await() error {
 	deadline := time.After(minioStartup)
 	for {
-		response, err := http.Get("http://" + m.Endpoint + "/minio/health/ready")
+		response, err := http.Get("http://" + m.Endpoint + "/minio/health/cluster")
 		if err == nil {
 			response.Body.Close()
 			if response.StatusCode == http.StatusOK {
@@ -245,7 +245,10 @@ func (m *MinIO) createBucket(ctx context.Context) error {
 
 // Suspend stops the process: the server no longer answers, but its connections stay open.
 func (m *MinIO) Suspend() error {
-	return m.cmd.Process.Signal(syscall.SIGSTOP)
+	if err := m.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	return awaitStop(m.cmd.Process.Pid)
 }
 
 // Resume lets a suspended server go on.

@@ -5,3 +5,5 @@ package dbtest
 import "syscall"
 
 func dieWithParent() *syscall.SysProcAttr { return nil }
+
+func awaitStop(int) error { return nil }

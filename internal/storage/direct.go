@@ -21,8 +21,8 @@ type Presigned struct {
 // Direct reports whether clients can upload past the server. If not, the methods named for it return
 // errors.ErrUnsupported.
 func (s *Store) Direct() bool {
-	_, err := s.direct("aaa")
-	return err == nil
+	_, ok := s.shelf.(*S3)
+	return ok
 }
 
 // direct returns the S3 that clients may upload to.
@@ -77,7 +77,11 @@ func (s *Store) OpenDirect(ctx context.Context, name string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return shelf.open(ctx, shelf.key(directFolder, name))
+	f, err := shelf.open(ctx, shelf.key(directFolder, name))
+	if err != nil {
+		return nil, fmt.Errorf("open direct upload %s: %w", name, err)
+	}
+	return f, nil
 }
 
 // RemoveDirect removes what a client uploaded. It is no error if there is nothing. Until its form
@@ -87,7 +91,10 @@ func (s *Store) RemoveDirect(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return shelf.remove(ctx, shelf.key(directFolder, name))
+	if err := shelf.remove(ctx, shelf.key(directFolder, name)); err != nil {
+		return fmt.Errorf("remove direct upload %s: %w", name, err)
+	}
+	return nil
 }
 
 // WalkDirect returns what clients have uploaded, in no particular order, so that the old can be

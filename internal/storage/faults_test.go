@@ -97,7 +97,7 @@ func (p *faultyS3) loseAnswer(_ http.ResponseWriter, r *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-// cutAnswer closes the connection after so many bytes of the body, or else in its middle.
+// cutAnswer closes the connection in the middle of the answer's body.
 func (p *faultyS3) cutAnswer(w http.ResponseWriter, r *http.Request) {
 	whole := httptest.NewRecorder()
 	p.forward.ServeHTTP(whole, r)

@@ -38,7 +38,7 @@ func ParseLocation(text string) (Location, error) {
 func parseS3(text string) (*S3Options, error) {
 	u, err := url.Parse(text)
 	if err != nil {
-		return nil, errors.New("must look like s3://bucket/prefix?endpoint=https://host:port&region=name")
+		return nil, errors.New("must look like s3://bucket/prefix?endpoint=https://host&region=name")
 	}
 	if u.User != nil {
 		return nil, errors.New("must not contain the key of S3, which is an option of its own")
@@ -48,7 +48,7 @@ func parseS3(text string) (*S3Options, error) {
 		return nil, fmt.Errorf("needs the name of a bucket: %w", err)
 	}
 	if strings.Contains("/"+o.Prefix+"/", "/./") || strings.Contains("/"+o.Prefix+"/", "/../") || strings.Contains(o.Prefix, "//") {
-		return nil, errors.New("the prefix of S3 must not have empty parts, . or ..")
+		return nil, errors.New("the prefix of S3 must not have parts that are empty, . or .. alone")
 	}
 	return o, parseParameters(u, o)
 }

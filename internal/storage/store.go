@@ -25,8 +25,7 @@
 // an entry. What a killed process leaves behind, and what Store.Sweep does about it:
 //
 //	killed while the file is written    entry only, no row          remove the entry
-//	… in Place                          entry, perhaps file or some remove both
-//	                                    parts of it on S3, no row
+//	… in Place                          entry, perhaps file, no row remove the file or its parts, then the entry
 //	… after Place                       entry and file, no row      remove the file, then the entry
 //	… while the database commits        entry and file, row or not  ask the database, then as above or below
 //	… after the commit, before Keep     entry and file, row         remove the entry
@@ -38,6 +37,9 @@
 //	… after the commit                  mark, perhaps file, no row  remove the file, its variants, then the mark
 //
 //	… in PutVariant                     temporary file              remove it
+//
+// Killed at its end, PutVariant may also leave a variant of a file that is removed at the same moment:
+// WalkVariants finds it.
 //
 // If a sweep is killed, the next one repeats it. A sweep reads only the folders in the spool whose
 // lock is free, never the shelf. Of its own process it decides what was left to it. So a machine that

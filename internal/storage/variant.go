@@ -38,14 +38,12 @@ func (s *Store) putVariant(ctx context.Context, name, variant string, data []byt
 	if err != nil || stored >= s.maxVariants {
 		return err
 	}
-	if err := s.shelf.putVariant(ctx, s.processDir, name, variant, data); err != nil {
-		return err
-	}
+	failed := s.shelf.putVariant(ctx, s.processDir, name, variant, data)
 	// Whoever removes the file removes its variants after it, so one of the two finds this variant.
 	if _, err := s.Stat(ctx, name); err != nil {
 		return errors.Join(err, s.shelf.removeVariants(context.WithoutCancel(ctx), name))
 	}
-	return nil
+	return failed
 }
 
 // CountVariants returns how many variants of a file are stored.
