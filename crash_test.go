@@ -182,7 +182,7 @@ func (c *crash) upload(t *testing.T, client *http.Client, p *process, count int)
 	if gone {
 		return true
 	}
-	var success struct{ Data struct{ Msg upload } }
+	var success struct{ Data struct{ Msg uploaded } }
 	if err := json.Unmarshal(answer, &success); err != nil || len(success.Data.Msg.ImageURL) != count {
 		t.Errorf("%d pictures uploaded, answer %s", count, answer)
 		return false

@@ -36,7 +36,7 @@ func TestTerminateDrains(t *testing.T) {
 		if _, err := uploader.conn.Write(rest); err != nil {
 			t.Fatalf("send the rest of the upload: %v", err)
 		}
-		stored := messageOf[upload](t, readAnswer(t, uploader.reader))
+		stored := messageOf[uploaded](t, readAnswer(t, uploader.reader))
 		p.awaitGoodEnd(t)
 
 		next := newClient(t, start(t, args...))

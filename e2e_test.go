@@ -65,7 +65,7 @@ type user struct {
 	HomeVisits          int
 }
 
-type upload struct {
+type uploaded struct {
 	ImageURL []string
 	Images   []struct {
 		URL, Name, ContentType string
@@ -125,7 +125,7 @@ func uploadAndLoad(t *testing.T, app *client, bearer []string) {
 	t.Helper()
 	files := []file{{"我的照片.png", pngPicture(t)}, {"../../evil.jpg", gifPicture(t)}}
 	app.upload(files).wantError(t, http.StatusUnauthorized, 1006)
-	stored := messageOf[upload](t, app.upload(files, bearer...))
+	stored := messageOf[uploaded](t, app.upload(files, bearer...))
 	if len(stored.ImageURL) != 2 || len(stored.Images) != 2 {
 		t.Fatalf("upload: %+v, want two pictures", stored)
 	}
@@ -234,7 +234,7 @@ func uploadAsInBooklet(t *testing.T, app *client) {
 	got := stored
 	got.body = address.ReplaceAllString(got.body, "URL")
 	got.wantBooklet(t, "upload", `{"data": {"msg": {"imageUrl": ["URL.png", "URL.gif"]}, "code": 0}}`)
-	for i, name := range messageOf[upload](t, stored).ImageURL {
+	for i, name := range messageOf[uploaded](t, stored).ImageURL {
 		if loaded := app.get(name); !bytes.Equal([]byte(loaded.body), files[i].content) {
 			t.Errorf("picture %d is not the one that was sent", i)
 		}
