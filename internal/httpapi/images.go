@@ -196,7 +196,7 @@ func (s *server) cachingOf(found image.Image, by image.Reader) string {
 	return ownerCaching
 }
 
-// imageResponse leaves ranges, conditions and HEAD to http.ServeContent.
+// imageResponse leaves ranges and conditions to http.ServeContent.
 type imageResponse struct {
 	file    *image.File
 	request *http.Request
@@ -216,8 +216,24 @@ func (i imageResponse) VisitGetImageResponse(w http.ResponseWriter) error {
 		header.Add("Vary", "Accept")
 	}
 	allowSlowReader(w, i.file.Size)
+	if i.file.Memory != nil && isPlainGet(i.request) { // ServeContent would copy it
+		header.Set("Content-Length", strconv.Itoa(len(i.file.Memory)))
+		header.Set("Last-Modified", i.file.ModTime.UTC().Format(http.TimeFormat))
+		_, err := w.Write(i.file.Memory)
+		return err
+	}
 	http.ServeContent(w, i.request, "", i.file.ModTime, i.file.Content) // an *os.File itself, so that the kernel sends it
 	return nil
+}
+
+// isPlainGet reports whether a request asks for all of a picture, whatever the client has of it.
+func isPlainGet(r *http.Request) bool {
+	for _, condition := range []string{"Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+		if r.Header[condition] != nil {
+			return false
+		}
+	}
+	return r.Method == http.MethodGet
 }
 
 func (i imageResponse) VisitHeadImageResponse(w http.ResponseWriter) error {

@@ -17,6 +17,7 @@ import (
 // File is a picture opened for reading. The caller closes its content.
 type File struct {
 	Content     io.ReadSeekCloser // an *os.File if it comes from a disk
+	Memory      []byte            // all of a small file; nil for others. It is shared and never changed
 	Size        int64
 	ContentType string
 	ETag        string // quoted; what a name and a size show never changes
@@ -71,5 +72,5 @@ func (s *Service) openHot(key string, open func() (*storage.File, error)) (*File
 }
 
 func fileOf(data []byte) *File {
-	return &File{Content: nopCloser{bytes.NewReader(data)}, Size: int64(len(data))}
+	return &File{Content: nopCloser{bytes.NewReader(data)}, Memory: data, Size: int64(len(data))}
 }
