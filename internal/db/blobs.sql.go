@@ -310,7 +310,7 @@ func (q *Queries) PutBlobCheckOff(ctx context.Context, arg PutBlobCheckOffParams
 const setBlobChecked = `-- name: SetBlobChecked :exec
 UPDATE blobs
 SET state = ?, blur_hash = ?, color = ?, check_at = NULL
-WHERE hash = ?
+WHERE hash = ? AND state = 'new'
 `
 
 type SetBlobCheckedParams struct {

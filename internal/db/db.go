@@ -54,6 +54,15 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.completeUploadSessionStmt, err = db.PrepareContext(ctx, completeUploadSession); err != nil {
 		return nil, fmt.Errorf("error preparing query CompleteUploadSession: %w", err)
 	}
+	if q.countBlobsStmt, err = db.PrepareContext(ctx, countBlobs); err != nil {
+		return nil, fmt.Errorf("error preparing query CountBlobs: %w", err)
+	}
+	if q.countUnadoptedImagesStmt, err = db.PrepareContext(ctx, countUnadoptedImages); err != nil {
+		return nil, fmt.Errorf("error preparing query CountUnadoptedImages: %w", err)
+	}
+	if q.countUploadPiecesStmt, err = db.PrepareContext(ctx, countUploadPieces); err != nil {
+		return nil, fmt.Errorf("error preparing query CountUploadPieces: %w", err)
+	}
 	if q.countUploadSessionsStmt, err = db.PrepareContext(ctx, countUploadSessions); err != nil {
 		return nil, fmt.Errorf("error preparing query CountUploadSessions: %w", err)
 	}
@@ -126,6 +135,15 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.eraseUserStmt, err = db.PrepareContext(ctx, eraseUser); err != nil {
 		return nil, fmt.Errorf("error preparing query EraseUser: %w", err)
 	}
+	if q.findBlobFilesStmt, err = db.PrepareContext(ctx, findBlobFiles); err != nil {
+		return nil, fmt.Errorf("error preparing query FindBlobFiles: %w", err)
+	}
+	if q.findPieceFilesStmt, err = db.PrepareContext(ctx, findPieceFiles); err != nil {
+		return nil, fmt.Errorf("error preparing query FindPieceFiles: %w", err)
+	}
+	if q.findUnadoptedNamesStmt, err = db.PrepareContext(ctx, findUnadoptedNames); err != nil {
+		return nil, fmt.Errorf("error preparing query FindUnadoptedNames: %w", err)
+	}
 	if q.forceUserPasswordStmt, err = db.PrepareContext(ctx, forceUserPassword); err != nil {
 		return nil, fmt.Errorf("error preparing query ForceUserPassword: %w", err)
 	}
@@ -149,6 +167,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.getSessionStmt, err = db.PrepareContext(ctx, getSession); err != nil {
 		return nil, fmt.Errorf("error preparing query GetSession: %w", err)
+	}
+	if q.getSessionOfPieceStmt, err = db.PrepareContext(ctx, getSessionOfPiece); err != nil {
+		return nil, fmt.Errorf("error preparing query GetSessionOfPiece: %w", err)
 	}
 	if q.getUploadSessionStmt, err = db.PrepareContext(ctx, getUploadSession); err != nil {
 		return nil, fmt.Errorf("error preparing query GetUploadSession: %w", err)
@@ -228,6 +249,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listExpiredUploadSessionsStmt, err = db.PrepareContext(ctx, listExpiredUploadSessions); err != nil {
 		return nil, fmt.Errorf("error preparing query ListExpiredUploadSessions: %w", err)
 	}
+	if q.listImageNamesStmt, err = db.PrepareContext(ctx, listImageNames); err != nil {
+		return nil, fmt.Errorf("error preparing query ListImageNames: %w", err)
+	}
+	if q.listImagesOfFileStmt, err = db.PrepareContext(ctx, listImagesOfFile); err != nil {
+		return nil, fmt.Errorf("error preparing query ListImagesOfFile: %w", err)
+	}
 	if q.listImagesOfOwnerStmt, err = db.PrepareContext(ctx, listImagesOfOwner); err != nil {
 		return nil, fmt.Errorf("error preparing query ListImagesOfOwner: %w", err)
 	}
@@ -255,11 +282,23 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listSigningKeysStmt, err = db.PrepareContext(ctx, listSigningKeys); err != nil {
 		return nil, fmt.Errorf("error preparing query ListSigningKeys: %w", err)
 	}
+	if q.listStoredBlobsStmt, err = db.PrepareContext(ctx, listStoredBlobs); err != nil {
+		return nil, fmt.Errorf("error preparing query ListStoredBlobs: %w", err)
+	}
+	if q.listStoredPiecesStmt, err = db.PrepareContext(ctx, listStoredPieces); err != nil {
+		return nil, fmt.Errorf("error preparing query ListStoredPieces: %w", err)
+	}
 	if q.listSurplusSessionIDsStmt, err = db.PrepareContext(ctx, listSurplusSessionIDs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListSurplusSessionIDs: %w", err)
 	}
 	if q.listSuspectBlobsStmt, err = db.PrepareContext(ctx, listSuspectBlobs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListSuspectBlobs: %w", err)
+	}
+	if q.listUnadoptedImagesStmt, err = db.PrepareContext(ctx, listUnadoptedImages); err != nil {
+		return nil, fmt.Errorf("error preparing query ListUnadoptedImages: %w", err)
+	}
+	if q.listUnsuspectedBlobsStmt, err = db.PrepareContext(ctx, listUnsuspectedBlobs); err != nil {
+		return nil, fmt.Errorf("error preparing query ListUnsuspectedBlobs: %w", err)
 	}
 	if q.listUploadPiecesStmt, err = db.PrepareContext(ctx, listUploadPieces); err != nil {
 		return nil, fmt.Errorf("error preparing query ListUploadPieces: %w", err)
@@ -269,6 +308,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listUsersStmt, err = db.PrepareContext(ctx, listUsers); err != nil {
 		return nil, fmt.Errorf("error preparing query ListUsers: %w", err)
+	}
+	if q.lockImageByNameStmt, err = db.PrepareContext(ctx, lockImageByName); err != nil {
+		return nil, fmt.Errorf("error preparing query LockImageByName: %w", err)
 	}
 	if q.logUserInStmt, err = db.PrepareContext(ctx, logUserIn); err != nil {
 		return nil, fmt.Errorf("error preparing query LogUserIn: %w", err)
@@ -300,11 +342,11 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.setBlobCheckedStmt, err = db.PrepareContext(ctx, setBlobChecked); err != nil {
 		return nil, fmt.Errorf("error preparing query SetBlobChecked: %w", err)
 	}
-	if q.setImageBlobStmt, err = db.PrepareContext(ctx, setImageBlob); err != nil {
-		return nil, fmt.Errorf("error preparing query SetImageBlob: %w", err)
-	}
 	if q.setImageVerdictStmt, err = db.PrepareContext(ctx, setImageVerdict); err != nil {
 		return nil, fmt.Errorf("error preparing query SetImageVerdict: %w", err)
+	}
+	if q.setImagesBlobStmt, err = db.PrepareContext(ctx, setImagesBlob); err != nil {
+		return nil, fmt.Errorf("error preparing query SetImagesBlob: %w", err)
 	}
 	if q.setSessionSeenStmt, err = db.PrepareContext(ctx, setSessionSeen); err != nil {
 		return nil, fmt.Errorf("error preparing query SetSessionSeen: %w", err)
@@ -398,6 +440,21 @@ func (q *Queries) Close() error {
 	if q.completeUploadSessionStmt != nil {
 		if cerr := q.completeUploadSessionStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing completeUploadSessionStmt: %w", cerr)
+		}
+	}
+	if q.countBlobsStmt != nil {
+		if cerr := q.countBlobsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countBlobsStmt: %w", cerr)
+		}
+	}
+	if q.countUnadoptedImagesStmt != nil {
+		if cerr := q.countUnadoptedImagesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countUnadoptedImagesStmt: %w", cerr)
+		}
+	}
+	if q.countUploadPiecesStmt != nil {
+		if cerr := q.countUploadPiecesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countUploadPiecesStmt: %w", cerr)
 		}
 	}
 	if q.countUploadSessionsStmt != nil {
@@ -520,6 +577,21 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing eraseUserStmt: %w", cerr)
 		}
 	}
+	if q.findBlobFilesStmt != nil {
+		if cerr := q.findBlobFilesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findBlobFilesStmt: %w", cerr)
+		}
+	}
+	if q.findPieceFilesStmt != nil {
+		if cerr := q.findPieceFilesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findPieceFilesStmt: %w", cerr)
+		}
+	}
+	if q.findUnadoptedNamesStmt != nil {
+		if cerr := q.findUnadoptedNamesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findUnadoptedNamesStmt: %w", cerr)
+		}
+	}
 	if q.forceUserPasswordStmt != nil {
 		if cerr := q.forceUserPasswordStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing forceUserPasswordStmt: %w", cerr)
@@ -558,6 +630,11 @@ func (q *Queries) Close() error {
 	if q.getSessionStmt != nil {
 		if cerr := q.getSessionStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getSessionStmt: %w", cerr)
+		}
+	}
+	if q.getSessionOfPieceStmt != nil {
+		if cerr := q.getSessionOfPieceStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getSessionOfPieceStmt: %w", cerr)
 		}
 	}
 	if q.getUploadSessionStmt != nil {
@@ -690,6 +767,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listExpiredUploadSessionsStmt: %w", cerr)
 		}
 	}
+	if q.listImageNamesStmt != nil {
+		if cerr := q.listImageNamesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listImageNamesStmt: %w", cerr)
+		}
+	}
+	if q.listImagesOfFileStmt != nil {
+		if cerr := q.listImagesOfFileStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listImagesOfFileStmt: %w", cerr)
+		}
+	}
 	if q.listImagesOfOwnerStmt != nil {
 		if cerr := q.listImagesOfOwnerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listImagesOfOwnerStmt: %w", cerr)
@@ -735,6 +822,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listSigningKeysStmt: %w", cerr)
 		}
 	}
+	if q.listStoredBlobsStmt != nil {
+		if cerr := q.listStoredBlobsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listStoredBlobsStmt: %w", cerr)
+		}
+	}
+	if q.listStoredPiecesStmt != nil {
+		if cerr := q.listStoredPiecesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listStoredPiecesStmt: %w", cerr)
+		}
+	}
 	if q.listSurplusSessionIDsStmt != nil {
 		if cerr := q.listSurplusSessionIDsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listSurplusSessionIDsStmt: %w", cerr)
@@ -743,6 +840,16 @@ func (q *Queries) Close() error {
 	if q.listSuspectBlobsStmt != nil {
 		if cerr := q.listSuspectBlobsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listSuspectBlobsStmt: %w", cerr)
+		}
+	}
+	if q.listUnadoptedImagesStmt != nil {
+		if cerr := q.listUnadoptedImagesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listUnadoptedImagesStmt: %w", cerr)
+		}
+	}
+	if q.listUnsuspectedBlobsStmt != nil {
+		if cerr := q.listUnsuspectedBlobsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listUnsuspectedBlobsStmt: %w", cerr)
 		}
 	}
 	if q.listUploadPiecesStmt != nil {
@@ -758,6 +865,11 @@ func (q *Queries) Close() error {
 	if q.listUsersStmt != nil {
 		if cerr := q.listUsersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listUsersStmt: %w", cerr)
+		}
+	}
+	if q.lockImageByNameStmt != nil {
+		if cerr := q.lockImageByNameStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lockImageByNameStmt: %w", cerr)
 		}
 	}
 	if q.logUserInStmt != nil {
@@ -810,14 +922,14 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing setBlobCheckedStmt: %w", cerr)
 		}
 	}
-	if q.setImageBlobStmt != nil {
-		if cerr := q.setImageBlobStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing setImageBlobStmt: %w", cerr)
-		}
-	}
 	if q.setImageVerdictStmt != nil {
 		if cerr := q.setImageVerdictStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing setImageVerdictStmt: %w", cerr)
+		}
+	}
+	if q.setImagesBlobStmt != nil {
+		if cerr := q.setImagesBlobStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setImagesBlobStmt: %w", cerr)
 		}
 	}
 	if q.setSessionSeenStmt != nil {
@@ -934,6 +1046,9 @@ type Queries struct {
 	claimVerificationCodeStmt          *sql.Stmt
 	clearSuspectBlobStmt               *sql.Stmt
 	completeUploadSessionStmt          *sql.Stmt
+	countBlobsStmt                     *sql.Stmt
+	countUnadoptedImagesStmt           *sql.Stmt
+	countUploadPiecesStmt              *sql.Stmt
 	countUploadSessionsStmt            *sql.Stmt
 	countVerificationCodeTryStmt       *sql.Stmt
 	countVerifiedSMSStmt               *sql.Stmt
@@ -958,6 +1073,9 @@ type Queries struct {
 	disableUserStmt                    *sql.Stmt
 	enableUserStmt                     *sql.Stmt
 	eraseUserStmt                      *sql.Stmt
+	findBlobFilesStmt                  *sql.Stmt
+	findPieceFilesStmt                 *sql.Stmt
+	findUnadoptedNamesStmt             *sql.Stmt
 	forceUserPasswordStmt              *sql.Stmt
 	getBlobStmt                        *sql.Stmt
 	getIdempotentAnswerStmt            *sql.Stmt
@@ -966,6 +1084,7 @@ type Queries struct {
 	getLastAuditEventTimeStmt          *sql.Stmt
 	getLoginFailureStmt                *sql.Stmt
 	getSessionStmt                     *sql.Stmt
+	getSessionOfPieceStmt              *sql.Stmt
 	getUploadSessionStmt               *sql.Stmt
 	getUsedTicketStmt                  *sql.Stmt
 	getUserStmt                        *sql.Stmt
@@ -992,6 +1111,8 @@ type Queries struct {
 	listBlobsToCheckStmt               *sql.Stmt
 	listErasableStmt                   *sql.Stmt
 	listExpiredUploadSessionsStmt      *sql.Stmt
+	listImageNamesStmt                 *sql.Stmt
+	listImagesOfFileStmt               *sql.Stmt
 	listImagesOfOwnerStmt              *sql.Stmt
 	listImagesToNotifyStmt             *sql.Stmt
 	listImagesWithoutBlobStmt          *sql.Stmt
@@ -1001,11 +1122,16 @@ type Queries struct {
 	listSessionEndingsStmt             *sql.Stmt
 	listSessionsStmt                   *sql.Stmt
 	listSigningKeysStmt                *sql.Stmt
+	listStoredBlobsStmt                *sql.Stmt
+	listStoredPiecesStmt               *sql.Stmt
 	listSurplusSessionIDsStmt          *sql.Stmt
 	listSuspectBlobsStmt               *sql.Stmt
+	listUnadoptedImagesStmt            *sql.Stmt
+	listUnsuspectedBlobsStmt           *sql.Stmt
 	listUploadPiecesStmt               *sql.Stmt
 	listUploadSessionsOfOwnerStmt      *sql.Stmt
 	listUsersStmt                      *sql.Stmt
+	lockImageByNameStmt                *sql.Stmt
 	logUserInStmt                      *sql.Stmt
 	putBlobCheckOffStmt                *sql.Stmt
 	refundSMSBudgetStmt                *sql.Stmt
@@ -1016,8 +1142,8 @@ type Queries struct {
 	rotateSessionStmt                  *sql.Stmt
 	scheduleErasureStmt                *sql.Stmt
 	setBlobCheckedStmt                 *sql.Stmt
-	setImageBlobStmt                   *sql.Stmt
 	setImageVerdictStmt                *sql.Stmt
+	setImagesBlobStmt                  *sql.Stmt
 	setSessionSeenStmt                 *sql.Stmt
 	setUserPasswordStmt                *sql.Stmt
 	setUserPhoneStmt                   *sql.Stmt
@@ -1047,6 +1173,9 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		claimVerificationCodeStmt:          q.claimVerificationCodeStmt,
 		clearSuspectBlobStmt:               q.clearSuspectBlobStmt,
 		completeUploadSessionStmt:          q.completeUploadSessionStmt,
+		countBlobsStmt:                     q.countBlobsStmt,
+		countUnadoptedImagesStmt:           q.countUnadoptedImagesStmt,
+		countUploadPiecesStmt:              q.countUploadPiecesStmt,
 		countUploadSessionsStmt:            q.countUploadSessionsStmt,
 		countVerificationCodeTryStmt:       q.countVerificationCodeTryStmt,
 		countVerifiedSMSStmt:               q.countVerifiedSMSStmt,
@@ -1071,6 +1200,9 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		disableUserStmt:                    q.disableUserStmt,
 		enableUserStmt:                     q.enableUserStmt,
 		eraseUserStmt:                      q.eraseUserStmt,
+		findBlobFilesStmt:                  q.findBlobFilesStmt,
+		findPieceFilesStmt:                 q.findPieceFilesStmt,
+		findUnadoptedNamesStmt:             q.findUnadoptedNamesStmt,
 		forceUserPasswordStmt:              q.forceUserPasswordStmt,
 		getBlobStmt:                        q.getBlobStmt,
 		getIdempotentAnswerStmt:            q.getIdempotentAnswerStmt,
@@ -1079,6 +1211,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getLastAuditEventTimeStmt:          q.getLastAuditEventTimeStmt,
 		getLoginFailureStmt:                q.getLoginFailureStmt,
 		getSessionStmt:                     q.getSessionStmt,
+		getSessionOfPieceStmt:              q.getSessionOfPieceStmt,
 		getUploadSessionStmt:               q.getUploadSessionStmt,
 		getUsedTicketStmt:                  q.getUsedTicketStmt,
 		getUserStmt:                        q.getUserStmt,
@@ -1105,6 +1238,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listBlobsToCheckStmt:               q.listBlobsToCheckStmt,
 		listErasableStmt:                   q.listErasableStmt,
 		listExpiredUploadSessionsStmt:      q.listExpiredUploadSessionsStmt,
+		listImageNamesStmt:                 q.listImageNamesStmt,
+		listImagesOfFileStmt:               q.listImagesOfFileStmt,
 		listImagesOfOwnerStmt:              q.listImagesOfOwnerStmt,
 		listImagesToNotifyStmt:             q.listImagesToNotifyStmt,
 		listImagesWithoutBlobStmt:          q.listImagesWithoutBlobStmt,
@@ -1114,11 +1249,16 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listSessionEndingsStmt:             q.listSessionEndingsStmt,
 		listSessionsStmt:                   q.listSessionsStmt,
 		listSigningKeysStmt:                q.listSigningKeysStmt,
+		listStoredBlobsStmt:                q.listStoredBlobsStmt,
+		listStoredPiecesStmt:               q.listStoredPiecesStmt,
 		listSurplusSessionIDsStmt:          q.listSurplusSessionIDsStmt,
 		listSuspectBlobsStmt:               q.listSuspectBlobsStmt,
+		listUnadoptedImagesStmt:            q.listUnadoptedImagesStmt,
+		listUnsuspectedBlobsStmt:           q.listUnsuspectedBlobsStmt,
 		listUploadPiecesStmt:               q.listUploadPiecesStmt,
 		listUploadSessionsOfOwnerStmt:      q.listUploadSessionsOfOwnerStmt,
 		listUsersStmt:                      q.listUsersStmt,
+		lockImageByNameStmt:                q.lockImageByNameStmt,
 		logUserInStmt:                      q.logUserInStmt,
 		putBlobCheckOffStmt:                q.putBlobCheckOffStmt,
 		refundSMSBudgetStmt:                q.refundSMSBudgetStmt,
@@ -1129,8 +1269,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		rotateSessionStmt:                  q.rotateSessionStmt,
 		scheduleErasureStmt:                q.scheduleErasureStmt,
 		setBlobCheckedStmt:                 q.setBlobCheckedStmt,
-		setImageBlobStmt:                   q.setImageBlobStmt,
 		setImageVerdictStmt:                q.setImageVerdictStmt,
+		setImagesBlobStmt:                  q.setImagesBlobStmt,
 		setSessionSeenStmt:                 q.setSessionSeenStmt,
 		setUserPasswordStmt:                q.setUserPasswordStmt,
 		setUserPhoneStmt:                   q.setUserPhoneStmt,

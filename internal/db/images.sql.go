@@ -31,23 +31,39 @@ func (q *Queries) ClaimImageNotice(ctx context.Context, arg ClaimImageNoticePara
 	return result.RowsAffected()
 }
 
-const deleteImages = `-- name: DeleteImages :exec
-DELETE FROM images WHERE id IN (/*SLICE:ids*/?)
+const deleteImages = `-- name: DeleteImages :execrows
+DELETE FROM images WHERE id IN (/*SLICE:ids*/?) AND sha256 IN (/*SLICE:hashes*/?)
 `
 
-func (q *Queries) DeleteImages(ctx context.Context, ids []string) error {
+type DeleteImagesParams struct {
+	Ids    []string
+	Hashes [][]byte
+}
+
+func (q *Queries) DeleteImages(ctx context.Context, arg DeleteImagesParams) (int64, error) {
 	query := deleteImages
 	var queryParams []interface{}
-	if len(ids) > 0 {
-		for _, v := range ids {
+	if len(arg.Ids) > 0 {
+		for _, v := range arg.Ids {
 			queryParams = append(queryParams, v)
 		}
-		query = strings.Replace(query, "/*SLICE:ids*/?", strings.Repeat(",?", len(ids))[1:], 1)
+		query = strings.Replace(query, "/*SLICE:ids*/?", strings.Repeat(",?", len(arg.Ids))[1:], 1)
 	} else {
 		query = strings.Replace(query, "/*SLICE:ids*/?", "NULL", 1)
 	}
-	_, err := q.exec(ctx, nil, query, queryParams...)
-	return err
+	if len(arg.Hashes) > 0 {
+		for _, v := range arg.Hashes {
+			queryParams = append(queryParams, v)
+		}
+		query = strings.Replace(query, "/*SLICE:hashes*/?", strings.Repeat(",?", len(arg.Hashes))[1:], 1)
+	} else {
+		query = strings.Replace(query, "/*SLICE:hashes*/?", "NULL", 1)
+	}
+	result, err := q.exec(ctx, nil, query, queryParams...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const getImage = `-- name: GetImage :one
@@ -198,6 +214,33 @@ func (q *Queries) InsertImage(ctx context.Context, arg InsertImageParams) error 
 		arg.NotifyAt,
 	)
 	return err
+}
+
+const listImageNames = `-- name: ListImageNames :many
+SELECT name FROM images WHERE sha256 = ?
+`
+
+func (q *Queries) ListImageNames(ctx context.Context, sha256 []byte) ([]string, error) {
+	rows, err := q.query(ctx, q.listImageNamesStmt, listImageNames, sha256)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		items = append(items, name)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listImagesOfOwner = `-- name: ListImagesOfOwner :many
@@ -389,30 +432,12 @@ func (q *Queries) ListImagesWithoutBlob(ctx context.Context, arg ListImagesWitho
 	return items, nil
 }
 
-const setImageBlob = `-- name: SetImageBlob :execrows
-UPDATE images
-SET sha256 = ?, bytes = ?, width = ?, height = ?
-WHERE id = ? AND sha256 = ?
+const lockImageByName = `-- name: LockImageByName :execrows
+UPDATE images SET name = name WHERE name = ?
 `
 
-type SetImageBlobParams struct {
-	NewSha256 []byte
-	Bytes     int64
-	Width     int64
-	Height    int64
-	ID        string
-	OldSha256 []byte
-}
-
-func (q *Queries) SetImageBlob(ctx context.Context, arg SetImageBlobParams) (int64, error) {
-	result, err := q.exec(ctx, q.setImageBlobStmt, setImageBlob,
-		arg.NewSha256,
-		arg.Bytes,
-		arg.Width,
-		arg.Height,
-		arg.ID,
-		arg.OldSha256,
-	)
+func (q *Queries) LockImageByName(ctx context.Context, name string) (int64, error) {
+	result, err := q.exec(ctx, q.lockImageByNameStmt, lockImageByName, name)
 	if err != nil {
 		return 0, err
 	}
@@ -433,6 +458,34 @@ type SetImageVerdictParams struct {
 
 func (q *Queries) SetImageVerdict(ctx context.Context, arg SetImageVerdictParams) (int64, error) {
 	result, err := q.exec(ctx, q.setImageVerdictStmt, setImageVerdict, arg.Verdict, arg.Reason, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const setImagesBlob = `-- name: SetImagesBlob :execrows
+UPDATE images
+SET sha256 = ?, bytes = ?, width = ?, height = ?
+WHERE sha256 = ?
+`
+
+type SetImagesBlobParams struct {
+	NewSha256 []byte
+	Bytes     int64
+	Width     int64
+	Height    int64
+	OldSha256 []byte
+}
+
+func (q *Queries) SetImagesBlob(ctx context.Context, arg SetImagesBlobParams) (int64, error) {
+	result, err := q.exec(ctx, q.setImagesBlobStmt, setImagesBlob,
+		arg.NewSha256,
+		arg.Bytes,
+		arg.Width,
+		arg.Height,
+		arg.OldSha256,
+	)
 	if err != nil {
 		return 0, err
 	}

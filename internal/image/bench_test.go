@@ -14,14 +14,14 @@ func BenchmarkUpload(b *testing.B) {
 	b.SetParallelism(8) // 16 clients on two cores
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, err := s.Upload(b.Context(), "", each(upload("照片.jpg", data)), nil); err != nil {
+			if _, err := s.Upload(b.Context(), UploadOptions{}, each(upload("照片.jpg", data))); err != nil {
 				b.Error(err)
 			}
 		}
 	})
 }
 
-// BenchmarkReceive is BenchmarkUpload without the database.
+// BenchmarkReceive is an upload of new bytes without the database.
 func BenchmarkReceive(b *testing.B) {
 	s, _ := openService(b, nil, Options{})
 	data := photo(b)
@@ -29,35 +29,41 @@ func BenchmarkReceive(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			batch := s.disk.NewBatch()
-			if _, err := s.receive(batch, upload("照片.jpg", data), s.maxBytes); err != nil {
-				b.Error(err)
+			batch := s.Store.NewBatch()
+			p, err := s.receive(b.Context(), batch, upload("照片.jpg", data), s.MaxBytes)
+			if err == nil {
+				err = p.write(batch)
 			}
-			if err := batch.Place(); err != nil {
-				b.Error(err)
+			if err == nil {
+				err = batch.Place(b.Context())
 			}
-			if err := batch.Keep(); err != nil {
+			if err == nil {
+				err = batch.Keep()
+			}
+			if err != nil {
 				b.Error(err)
 			}
 		}
 	})
 }
 
-func BenchmarkOpen(b *testing.B) {
-	s, _ := openService(b, dbtest.Open(b, ""), Options{})
-	images, err := s.Upload(b.Context(), "", each(upload("照片.jpg", photo(b))), nil)
-	if err != nil {
-		b.Fatal(err)
-	}
+func BenchmarkFindAndOpen(b *testing.B) {
+	s, _ := openService(b, dbtest.Open(b, ""), Options{CacheBytes: 1 << 20})
+	image := uploadOne(b, s, "", photo(b))
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			f, err := s.Open(images[0].Name)
+			found, err := s.Find(b.Context(), image.Name, Reader{})
 			if err != nil {
 				b.Error(err)
 				continue
 			}
-			f.Close()
+			f, err := s.Open(b.Context(), found)
+			if err != nil {
+				b.Error(err)
+				continue
+			}
+			f.Content.Close()
 		}
 	})
 }

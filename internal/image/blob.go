@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"gatehouse/internal/apperr"
 	"gatehouse/internal/codec"
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
@@ -24,6 +25,7 @@ const (
 type blob struct {
 	hash        [32]byte
 	file        string
+	bytes       int64
 	width       int
 	height      int
 	contentType string
@@ -31,69 +33,111 @@ type blob struct {
 	alpha       bool
 	state       string
 	placeholder codec.Placeholder
-	checks      int32 // that were begun
 }
 
 func (b blob) format() codec.Format { return formatOf(b.contentType) }
 
-// getBlob returns the blob with a hash, if there is one.
-func (s *Service) getBlob(ctx context.Context, hash [32]byte) (blob, bool, error) {
-	row, err := s.Database.Queries().GetBlob(ctx, hash[:])
-	if errors.Is(err, sql.ErrNoRows) {
-		return blob{}, false, nil
+// insertParams are those of a new row. If this process does not decode the picture before checkAt,
+// another one does.
+func (b blob) insertParams(now, checkAt time.Time) db.InsertBlobParams {
+	p := db.InsertBlobParams{
+		Hash: b.hash[:], File: b.file, Bytes: b.bytes, Width: int64(b.width), Height: int64(b.height),
+		ContentType: b.contentType, Orientation: int32(b.orientation), Alpha: b.alpha, State: b.state,
+		BlurHash: b.placeholder.BlurHash, Color: b.placeholder.Color, CreatedAt: now,
 	}
-	if err != nil {
-		return blob{}, false, fmt.Errorf("get blob %x: %w", hash, database.Refusal(err))
+	if b.state == stateNew {
+		p.CheckAt = &checkAt
 	}
-	return blob{
-		hash: hash, file: row.File, width: int(row.Width), height: int(row.Height), contentType: row.ContentType, orientation: int(row.Orientation), alpha: row.Alpha,
-		state: row.State, placeholder: codec.Placeholder{BlurHash: row.BlurHash, Color: row.Color}, checks: row.Checks,
-	}, true, nil
+	return p
 }
 
-// insertBlob makes sure that there is a row for the bytes, and that no sweep takes it for unowned: its
-// lock is held until the image is there.
-func (s *Service) insertBlob(ctx context.Context, q *db.Queries, p *picture) error {
-	p.lost = false
-	if p.known {
-		return s.claimBlob(ctx, q, p)
+// getBlob returns the blob with a hash, or nil if there is none.
+func getBlob(ctx context.Context, q *db.Queries, hash [32]byte) (*blob, error) {
+	row, err := q.GetBlob(ctx, hash[:])
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
 	}
-	err := q.InsertBlob(ctx, p.blobParams(s.timestamp()))
+	if err != nil {
+		return nil, fmt.Errorf("get blob %x: %w", hash, database.Refusal(err))
+	}
+	return &blob{
+		hash: hash, file: row.File, bytes: row.Bytes, width: int(row.Width), height: int(row.Height),
+		contentType: row.ContentType, orientation: int(row.Orientation), alpha: row.Alpha,
+		state: row.State, placeholder: codec.Placeholder{BlurHash: row.BlurHash, Color: row.Color},
+	}, nil
+}
+
+var (
+	// errBlobChanged means that what a transaction knew of a blob is not true any more. The picture
+	// knows better now, and the transaction may be run again.
+	errBlobChanged = apperr.Later(apperr.ServerBusy, time.Second, errors.New("the blob was stored or swept meanwhile"))
+	// errBlobGone means that a blob was swept just after the bytes of an upload were dropped for it.
+	errBlobGone = apperr.Later(apperr.ServerBusy, time.Second, errors.New("the blob was swept meanwhile"))
+)
+
+// attach makes sure that there is a row for the bytes of a picture, and that no sweep takes it for
+// unowned: its lock is held until the image is there. A duplicate ends the transaction, because many
+// that share its lock could only wait for each other.
+func (s *Service) attach(ctx context.Context, q *db.Queries, p *picture) error {
+	if p.twin != nil {
+		return nil
+	}
+	if p.known != nil {
+		return s.claim(ctx, q, p)
+	}
+	now := s.timestamp()
+	err := q.InsertBlob(ctx, p.own.insertParams(now, now.Add(checkTimeout)))
 	if !database.IsDuplicate(err) {
 		return err
 	}
-	p.lost = true
-	return s.claimBlob(ctx, q, p)
+	known, err := getBlob(ctx, q, p.own.hash)
+	if err != nil {
+		return err
+	}
+	p.know(known)
+	return errBlobChanged
 }
 
-func (s *Service) claimBlob(ctx context.Context, q *db.Queries, p *picture) error {
-	claimed, err := q.ClaimBlob(ctx, p.image.SHA256[:])
-	if err == nil && claimed == 0 {
+// claim attaches a picture to a blob that was found before, and notes what was learnt of it meanwhile.
+func (s *Service) claim(ctx context.Context, q *db.Queries, p *picture) error {
+	claimed, err := q.ClaimBlob(ctx, p.own.hash[:])
+	if err != nil {
+		return err
+	}
+	if claimed == 0 && p.spooled == nil {
 		return errBlobGone
 	}
-	return err
+	if claimed == 0 {
+		p.known = nil
+		return errBlobChanged
+	}
+	if p.own.state == stateReady {
+		return setChecked(ctx, q, p.own)
+	}
+	return nil
 }
 
-func (p *picture) blobParams(now time.Time) db.InsertBlobParams {
-	params := db.InsertBlobParams{
-		Hash: p.image.SHA256[:], File: p.file, Bytes: p.image.Bytes, Width: int64(p.image.Width), Height: int64(p.image.Height),
-		ContentType: p.image.ContentType, Orientation: int32(p.blob.orientation), Alpha: p.blob.alpha, State: p.blob.state,
-		BlurHash: p.blob.placeholder.BlurHash, Color: p.blob.placeholder.Color, CreatedAt: now,
+// know takes note of the blob that has the same bytes, nil for none. What was just decoded need not be
+// decoded again.
+func (p *picture) know(known *blob) {
+	p.known = known
+	if known != nil && known.state == stateNew && p.own.state == stateReady {
+		known.state, known.placeholder = p.own.state, p.own.placeholder
 	}
-	if p.blob.state == stateNew { // this process decodes it; if it is killed, another does
-		checkAt := now.Add(checkTimeout)
-		params.CheckAt = &checkAt
-	}
-	return params
 }
 
-// Stored reports whether there is a blob in a file, or one that is being committed.
+// Stored reports whether a file is that of a blob, or of an image that was not adopted yet. It waits
+// for what is being committed: MySQL may still do so for a process that was killed.
 func (s *Service) Stored(ctx context.Context, file string) (bool, error) {
 	probe := db.InsertBlobParams{File: file, Hash: make([]byte, 32), State: stateNew, CreatedAt: s.timestamp()}
-	return s.probe(ctx, file, func(q *db.Queries) error {
+	stored, err := s.probe(ctx, file, func(q *db.Queries) error {
 		rand.Read(probe.Hash)
 		return q.InsertBlob(ctx, probe)
 	})
+	if stored || err != nil {
+		return stored, err
+	}
+	return s.isUnadopted(ctx, file)
 }
 
 const sweptAtOnce = 100
@@ -138,7 +182,5 @@ func (s *Service) sweepBlob(ctx context.Context, suspect db.ListSuspectBlobsRow,
 			return q.ClearSuspectBlob(ctx, db.ClearSuspectBlobParams{Hash: suspect.Hash, Before: &before})
 		})
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
-	return unowned, errors.Join(err, removal.Finish(ctx, s.Stored))
+	return unowned, errors.Join(err, s.finish(ctx, removal))
 }

@@ -22,17 +22,19 @@ const (
 	overdueChecks  = 20               // blobs that are read from the database at once
 	overdueTicks   = 30 * time.Second // between looks into the database
 	restAfterCheck = 3                // times as long as the check took, while uploads come in
+	queuedWait     = time.Hour        // for a turn; nobody waits for the result
+	overdueWait    = time.Minute      // for a turn; less than checkTimeout, so that no other process comes in between
 )
 
 // checkSoon queues the blobs of new pictures. What has no room is checked when it is overdue.
 func (s *Service) checkSoon(pictures []*picture) {
 	s.uploads.Add(1)
 	for _, p := range pictures {
-		if p.known || p.lost || p.blob.state != stateNew {
+		if !p.isNew() || p.own.state != stateNew {
 			continue
 		}
 		select {
-		case s.checks <- p.blob:
+		case s.checks <- p.own:
 		default:
 		}
 	}
@@ -67,7 +69,7 @@ func (s *Service) checkQueued(ctx context.Context) {
 			return
 		case b := <-s.checks:
 			start, uploads := time.Now(), s.uploads.Load()
-			if err := s.checkBlob(ctx, b); err != nil && ctx.Err() == nil {
+			if err := s.checkBlob(ctx, b, queuedWait); err != nil && ctx.Err() == nil {
 				s.log.ErrorContext(ctx, "decode a picture", "file", b.file, "error", err)
 			}
 			if s.uploads.Load() != uploads {
@@ -119,28 +121,45 @@ func (s *Service) checkOverdue(ctx context.Context, row db.ListBlobsToCheckRow) 
 		contentType: row.ContentType, orientation: int(row.Orientation), state: stateNew,
 	}
 	if row.Checks >= maxChecks {
-		return s.setChecked(ctx, b, stateFailed, codec.Placeholder{})
+		return s.withdraw(ctx, b, errPoison)
 	}
-	err = s.checkBlob(ctx, b)
-	if err == nil {
-		return nil
+	err = s.checkBlob(ctx, b, overdueWait)
+	if err == nil || errors.Is(err, errPanic) {
+		return err
 	}
-	putOff := db.PutBlobCheckOffParams{Hash: row.Hash, NextAt: &next} // it was not the picture's fault
-	return errors.Join(err, s.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
+	// It was not the picture's fault. That is noted even if this process is about to end.
+	putOff := db.PutBlobCheckOffParams{Hash: row.Hash, NextAt: &next}
+	return errors.Join(err, s.Database.Exec(context.WithoutCancel(ctx), func(ctx context.Context, q *db.Queries) error {
 		return q.PutBlobCheckOff(ctx, putOff)
 	}))
 }
 
+var (
+	errPoison      = errors.New("its decoding ended the process each time")
+	errFileMissing = errors.New("the file is missing")
+)
+
 // checkBlob decodes a blob and notes the result. One that cannot be decoded is withdrawn.
-func (s *Service) checkBlob(ctx context.Context, b blob) error {
-	placeholder, err := s.placeholderOf(ctx, b)
+func (s *Service) checkBlob(ctx context.Context, b blob, wait time.Duration) error {
+	placeholder, err := s.placeholderOf(ctx, b, wait)
 	switch {
 	case err == nil:
-		return s.setChecked(ctx, b, stateReady, placeholder)
+		b.state, b.placeholder = stateReady, placeholder
+		return s.setChecked(ctx, b)
 	case isBadPicture(err):
 		return s.withdraw(ctx, b, err)
-	case errors.Is(err, fs.ErrNotExist): // deleted meanwhile
-		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return s.blameStorage(ctx, b)
+	}
+	return err
+}
+
+// blameStorage tells a picture that was deleted from one whose file the storage does not show, as a
+// disk that is not mounted does.
+func (s *Service) blameStorage(ctx context.Context, b blob) error {
+	stored, err := getBlob(ctx, s.Database.Queries(), b.hash)
+	if err == nil && stored != nil && stored.file == b.file {
+		return errFileMissing
 	}
 	return err
 }
@@ -149,26 +168,33 @@ func isBadPicture(err error) bool {
 	return apperr.Is(err, apperr.ImageDamaged, apperr.NotAnImage, apperr.TooManyPixels)
 }
 
+// withdraw hides a picture, unless it was decoded before.
 func (s *Service) withdraw(ctx context.Context, b blob, why error) error {
-	s.log.WarnContext(ctx, "withdrew a picture that cannot be decoded", "file", b.file, "error", why)
-	return s.setChecked(ctx, b, stateFailed, codec.Placeholder{})
+	s.log.WarnContext(ctx, "withdraw a picture that cannot be decoded", "file", b.file, "error", why)
+	b.state, b.placeholder = stateFailed, codec.Placeholder{}
+	return s.setChecked(ctx, b)
 }
 
-func (s *Service) placeholderOf(ctx context.Context, b blob) (codec.Placeholder, error) {
+// setChecked notes what was found out, even if this process is about to end.
+func (s *Service) setChecked(ctx context.Context, b blob) error {
+	return s.Database.Exec(context.WithoutCancel(ctx), func(ctx context.Context, q *db.Queries) error {
+		return setChecked(ctx, q, b)
+	})
+}
+
+func setChecked(ctx context.Context, q *db.Queries, b blob) error {
+	return q.SetBlobChecked(ctx, db.SetBlobCheckedParams{
+		Hash: b.hash[:], State: b.state, BlurHash: b.placeholder.BlurHash, Color: b.placeholder.Color,
+	})
+}
+
+func (s *Service) placeholderOf(ctx context.Context, b blob, wait time.Duration) (codec.Placeholder, error) {
 	file, err := s.Store.Open(ctx, b.file)
 	if err != nil {
 		return codec.Placeholder{}, StorageError(err)
 	}
 	defer file.Content.Close()
-	return s.decodeAll(ctx, file.Content, b)
-}
-
-func (s *Service) setChecked(ctx context.Context, b blob, state string, placeholder codec.Placeholder) error {
-	return s.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
-		return q.SetBlobChecked(ctx, db.SetBlobCheckedParams{
-			Hash: b.hash[:], State: state, BlurHash: placeholder.BlurHash, Color: placeholder.Color,
-		})
-	})
+	return s.decodeAll(ctx, file.Content, b, wait)
 }
 
 // decode decodes a picture before it is stored. The refusal is ImageDamaged.
@@ -178,15 +204,19 @@ func (s *Service) decode(ctx context.Context, p *picture) error {
 		return StorageError(err)
 	}
 	defer content.Close()
-	p.blob.placeholder, err = s.decodeAll(ctx, content, p.blob)
-	p.blob.state = stateReady
-	return err
+	placeholder, err := s.decodeAll(ctx, content, p.own, s.DecodeWait)
+	if err != nil {
+		return err
+	}
+	p.own.state, p.own.placeholder = stateReady, placeholder
+	p.know(p.known)
+	return nil
 }
 
-func (s *Service) decodeAll(ctx context.Context, content io.ReadSeeker, b blob) (placeholder codec.Placeholder, err error) {
+func (s *Service) decodeAll(ctx context.Context, content io.ReadSeeker, b blob, wait time.Duration) (placeholder codec.Placeholder, err error) {
 	memory := codec.DecodeMemory(b.format(), b.width, b.height, codec.Variant{Width: 1, Height: 1})
 	watched := &watchedReader{ReadSeeker: content}
-	err = s.decodes.do(ctx, memory, func() error {
+	err = s.decodes.do(ctx, wait, memory, func() error {
 		placeholder, err = codec.Check(watched, b.format(), b.orientation, s.Limits)
 		return watched.blame(err)
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -17,29 +18,34 @@ type decodes struct {
 	turns  *semaphore.Weighted
 	memory *semaphore.Weighted
 	most   int64 // bytes
-	wait   time.Duration
 }
 
-func newDecodes(turns int, memory int64, wait time.Duration) *decodes {
-	return &decodes{
-		turns: semaphore.NewWeighted(int64(turns)), memory: semaphore.NewWeighted(memory), most: memory, wait: wait,
-	}
+func newDecodes(turns int, memory int64) *decodes {
+	return &decodes{turns: semaphore.NewWeighted(int64(turns)), memory: semaphore.NewWeighted(memory), most: memory}
 }
+
+// errPanic is what a decoder leaves that panics: strangers feed it, and one picture must not end the server.
+var errPanic = errors.New("a decoder panicked")
 
 // do runs f, which takes about so many bytes of memory, when its turn comes. The refusal is ServerBusy
-// if that takes too long.
-func (d *decodes) do(ctx context.Context, memory int64, f func() error) error {
+// if that takes longer than wait.
+func (d *decodes) do(ctx context.Context, wait time.Duration, memory int64, f func() error) (err error) {
 	memory = min(max(memory, 1), d.most)
-	if err := d.acquire(ctx, memory); err != nil {
+	if err := d.acquire(ctx, wait, memory); err != nil {
 		return err
 	}
 	defer d.turns.Release(1)
 	defer d.memory.Release(memory)
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v\n%s", errPanic, p, debug.Stack())
+		}
+	}()
 	return f()
 }
 
-func (d *decodes) acquire(ctx context.Context, memory int64) error {
-	waiting, cancel := context.WithTimeout(ctx, d.wait)
+func (d *decodes) acquire(ctx context.Context, wait time.Duration, memory int64) error {
+	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	err := d.turns.Acquire(waiting, 1)
 	if err == nil {
@@ -48,7 +54,7 @@ func (d *decodes) acquire(ctx context.Context, memory int64) error {
 		}
 	}
 	if err != nil && ctx.Err() == nil {
-		return apperr.Later(apperr.ServerBusy, decodeRetry, errors.New("too many pictures are being decoded"))
+		return errDecodersBusy
 	}
 	if err != nil {
 		return fmt.Errorf("wait to decode a picture: %w", err)
@@ -56,5 +62,5 @@ func (d *decodes) acquire(ctx context.Context, memory int64) error {
 	return nil
 }
 
-// decodeRetry is when a client may ask again for what could not be decoded in time.
-const decodeRetry = 2 * time.Second
+// errDecodersBusy says when a client may ask again for what could not be decoded in time.
+var errDecodersBusy = apperr.Later(apperr.ServerBusy, 2*time.Second, errors.New("too many pictures are being decoded"))

@@ -32,12 +32,12 @@ func (s *Service) Find(ctx context.Context, name string, by Reader) (Image, erro
 	return image, err
 }
 
-// maySee shows held pictures to who has a link too, since the moderator gets one.
+// maySee shows withdrawn pictures to nobody, and held ones to their owners and the moderator.
 func (s *Service) maySee(image Image, by Reader) bool {
 	if image.Status == StatusWithdrawn {
 		return false
 	}
-	return image.IsPublic() || image.OwnerID != "" && image.OwnerID == by.UserID || s.linkLetsIn(image.Name, by)
+	return image.IsPublic() || image.OwnerID != "" && image.OwnerID == by.UserID || s.linkLetsIn(image, by)
 }
 
 // IsPublic reports whether everybody may see the picture who knows its name.
@@ -51,36 +51,30 @@ const (
 	rememberedFor = time.Second
 )
 
-// finding is what the database said of a name a moment ago.
-type finding struct {
-	image  Image
-	readAt time.Time
+// monotonic is the time since a service was made, whatever becomes of the machine's clock.
+type monotonic struct {
+	now   func() time.Time
+	start time.Time
 }
 
-func newFindings() (*otter.Cache[string, finding], error) {
-	return otter.New(&otter.Options[string, finding]{MaximumSize: rememberedImages})
+func (m monotonic) NowNano() int64                      { return int64(m.now().Sub(m.start)) }
+func (m monotonic) Tick(time.Duration) <-chan time.Time { return nil }
+
+func newFoundImages(now func() time.Time) (*otter.Cache[string, Image], error) {
+	return otter.New(&otter.Options[string, Image]{
+		MaximumSize:      rememberedImages,
+		ExpiryCalculator: otter.ExpiryCreating[string, Image](rememberedFor),
+		Clock:            monotonic{now, now()},
+	})
 }
 
 // find reads the row of a picture that is loaded often once in a moment, and once for all who ask at
-// the same time.
+// the same time. What was read before an invalidation is not returned after it.
 func (s *Service) find(ctx context.Context, name string) (Image, error) {
-	now := s.Now()
-	if known, ok := s.found.GetIfPresent(name); ok {
-		if age := now.Sub(known.readAt); age >= 0 && age < rememberedFor {
-			return known.image, nil
-		}
+	if image, ok := s.found.GetIfPresent(name); ok {
+		return image, nil
 	}
-	found, err, _ := s.finds.Do(name, func() (any, error) {
-		image, err := s.findRow(context.WithoutCancel(ctx), name)
-		if err == nil {
-			s.found.Set(name, finding{image, now})
-		}
-		return image, err
-	})
-	if err != nil {
-		return Image{}, err
-	}
-	return found.(Image), nil
+	return s.found.Get(ctx, name, otter.LoaderFunc[string, Image](s.findRow))
 }
 
 func (s *Service) findRow(ctx context.Context, name string) (Image, error) {

@@ -13,6 +13,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -70,7 +71,7 @@ type Image struct {
 	CreatedAt    time.Time
 
 	file        string // that has the bytes
-	orientation int    // 1 to 8 as in EXIF; 0 if that is not known
+	orientation int    // 1 to 8 as in EXIF; 0 if there is no blob
 	alpha       bool   // some pixels may be transparent
 }
 
@@ -80,8 +81,8 @@ type Quota struct {
 	Bytes  int64
 }
 
-// Options of a Service. Database, Store, Logger, Now, MaxFiles, MaxBytes, Limits and Decodes are
-// required.
+// Options of a Service. Database, Store, Logger, Now, MaxFiles, MaxBytes, Limits, Decodes and Sizes
+// are required.
 type Options struct {
 	Database *database.Database
 	Store    *storage.Store
@@ -113,24 +114,26 @@ type Service struct {
 	Options
 	log     *slog.Logger
 	decodes *decodes
-	uploads atomic.Uint64                 // since the start
-	checks  chan blob                     // that were just stored and are not decoded yet
-	found   *otter.Cache[string, finding] // rows by name, for a moment
-	hot     *otter.Cache[string, []byte]  // small files and variants
-	finds   singleflight.Group            // by name
-	renders singleflight.Group            // by file
+	uploads atomic.Uint64                // since the start
+	checks  chan blob                    // that were just stored and are not decoded yet
+	found   *otter.Cache[string, Image]  // by name, for a moment
+	hot     *otter.Cache[string, []byte] // small files and variants
+	renders singleflight.Group           // by file
 }
 
 // New returns a service.
 func New(o Options) (*Service, error) {
+	if len(o.Sizes) == 0 {
+		return nil, errors.New("images need the sizes of their variants")
+	}
 	s := &Service{
 		Options: o,
 		log:     o.Logger,
-		decodes: newDecodes(o.Decodes, o.DecodeMemory, o.DecodeWait),
+		decodes: newDecodes(o.Decodes, o.DecodeMemory),
 		checks:  make(chan blob, waitingChecks),
 	}
 	var err error
-	if s.found, err = newFindings(); err != nil {
+	if s.found, err = newFoundImages(o.Now); err != nil {
 		return nil, err
 	}
 	s.hot, err = newHotFiles(o.CacheBytes)
@@ -215,7 +218,7 @@ func imageFromRow(row db.GetImageRow) Image {
 		CreatedAt:    row.Image.CreatedAt,
 		file:         row.File,
 		orientation:  int(row.Orientation),
-		alpha:        row.Alpha,
+		alpha:        row.Alpha && row.Image.ContentType != codec.JPEG.ContentType(),
 	}
 	if row.Image.TakenAt != nil {
 		image.TakenAt = *row.Image.TakenAt

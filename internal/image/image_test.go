@@ -2,20 +2,15 @@ package image
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
-	"database/sql"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/iotest"
@@ -25,140 +20,109 @@ import (
 
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/database"
-	"gatehouse/internal/db"
 	"gatehouse/internal/dbtest"
-	"gatehouse/internal/storage"
 )
-
-func TestMain(m *testing.M) { dbtest.Main(m) }
-
-// fixedNow has more digits than the databases store.
-var fixedNow = time.Date(2026, 3, 4, 5, 6, 7, 123456789, time.FixedZone("CST", 8*3600))
-
-// openService returns a service on a new disk, and the folder of the disk. Limits that are 0 get a usual value.
-func openService(tb testing.TB, d *database.Database, o Options) (*Service, string) {
-	tb.Helper()
-	dir := tb.TempDir()
-	o.Database, o.Disk, o.Logger = d, openDisk(tb, dir), slog.New(slog.DiscardHandler)
-	o.Now = func() time.Time { return fixedNow }
-	o.MaxFiles, o.MaxBytes = cmp.Or(o.MaxFiles, 9), cmp.Or(o.MaxBytes, 50<<20)
-	return New(o), dir
-}
-
-// anotherProcess returns the service of another process on the same folder.
-func anotherProcess(tb testing.TB, s *Service, dir string) *Service {
-	tb.Helper()
-	other := *s
-	other.disk = openDisk(tb, dir)
-	return &other
-}
-
-func openDisk(tb testing.TB, dir string) *storage.Disk {
-	tb.Helper()
-	disk, err := storage.OpenDisk(dir)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { disk.Close() })
-	return disk
-}
-
-// each returns the uploads one by one, as a reader of multipart bodies does.
-func each(uploads ...*Upload) func() (*Upload, error) {
-	return func() (*Upload, error) {
-		if len(uploads) == 0 {
-			return nil, io.EOF
-		}
-		u := uploads[0]
-		uploads = uploads[1:]
-		return u, nil
-	}
-}
-
-// cutAfter returns the uploads, then the error of package mime/multipart for a truncated body.
-func cutAfter(uploads ...*Upload) func() (*Upload, error) {
-	next := each(uploads...)
-	return func() (*Upload, error) {
-		u, err := next()
-		if err != nil {
-			err = fmt.Errorf("multipart: NextPart: %w", err)
-		}
-		return u, err
-	}
-}
-
-func upload(name string, data []byte) *Upload {
-	return &Upload{Name: name, Content: bytes.NewReader(data)}
-}
 
 func TestUploadKeepsPictures(t *testing.T) {
 	dbtest.RunURL(t, func(t *testing.T, url string) {
 		d, pool := openDatabase(t, url)
-		s, dir := openService(t, d, Options{MaxFiles: 20})
+		s, p := openService(t, d, Options{MaxFiles: 20})
 		owner := uuid.NewString()
-		all := pictures(t)
+		all := samples(t)
 		var uploads []*Upload
-		for _, p := range all {
-			uploads = append(uploads, upload("我的/照片 "+p.name+".txt", p.data))
+		for _, sample := range all {
+			uploads = append(uploads, upload("我的/照片 "+sample.name+".txt", sample.data))
 		}
-		images, err := s.Upload(t.Context(), owner, each(uploads...), nil)
+		images, err := s.Upload(t.Context(), UploadOptions{OwnerID: owner}, each(uploads...))
 		if err != nil {
 			t.Fatal(err)
 		}
-		var names []string
-		for i, p := range all {
-			names = append(names, images[i].Name)
-			want := Image{
-				ID:           images[i].ID,
-				OwnerID:      owner,
-				Name:         images[i].Name,
-				OriginalName: "照片 " + p.name + ".txt",
-				Bytes:        int64(len(p.data)),
-				Width:        p.width,
-				Height:       p.height,
-				ContentType:  p.contentType,
-				SHA256:       sha256.Sum256(p.data),
-				CreatedAt:    fixedNow.UTC().Truncate(time.Microsecond),
-			}
+		for i, sample := range all {
+			data := cleaned(t, sample.data)
+			want := images[i]
+			want.OwnerID, want.OriginalName, want.Bytes = owner, "照片 "+sample.name+".txt", int64(len(data))
+			want.Width, want.Height, want.ContentType, want.SHA256 = sample.width, sample.height, sample.contentType, sha256.Sum256(data)
+			want.Visibility, want.Status, want.CreatedAt = Public, StatusNew, fixedNow.UTC().Truncate(time.Microsecond)
 			if !reflect.DeepEqual(images[i], want) {
-				t.Errorf("%s: image %+v, want %+v", p.name, images[i], want)
+				t.Errorf("%s: image %+v, want %+v", sample.name, images[i], want)
 			}
 			if id, err := uuid.Parse(want.ID); err != nil || id.Version() != 7 {
-				t.Errorf("%s: id %s, want a UUIDv7", p.name, want.ID)
+				t.Errorf("%s: id %s, want a UUIDv7", sample.name, want.ID)
 			}
-			wantRow(t, pool, want)
-			wantServed(t, s, want, p.data)
+			if got, err := s.Get(t.Context(), owner, want.ID); err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: row %+v, %v, want %+v", sample.name, got, err, want)
+			}
+			wantServed(t, s, want, data)
 		}
-		wantFiles(t, dir, names...)
+		wantFiles(t, p, filesOf(images...)...)
+		wantConsistent(t, pool, p)
 	})
 }
 
-func wantServed(t *testing.T, s *Service, image Image, data []byte) {
-	t.Helper()
-	f, err := s.Open(image.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	got, err := io.ReadAll(f)
-	if err != nil || !bytes.Equal(got, data) {
-		t.Errorf("%s: %d bytes, %v, want the %d sent", image.OriginalName, len(got), err, len(data))
-	}
-	wantETag := `"` + strings.Split(image.Name, ".")[0] + `"`
-	if f.ContentType != image.ContentType || f.Size != image.Bytes || f.ETag != wantETag || f.ModTime.IsZero() {
-		t.Errorf("%s is opened as %+v", image.OriginalName, f)
-	}
-}
-
-func TestUploadWithoutOwner(t *testing.T) {
-	dbtest.RunURL(t, func(t *testing.T, url string) {
-		d, pool := openDatabase(t, url)
+func TestUploadOptions(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		s, _ := openService(t, d, Options{})
-		images, err := s.Upload(t.Context(), "", each(upload("a.jpg", encodeJPEG(t, 8, 8))), nil)
+		data := encodeJPEG(t, 8, 8)
+		images, err := s.Upload(t.Context(), UploadOptions{Visibility: Private}, each(
+			&Upload{Title: "一", Content: bytes.NewReader(data)},
+			&Upload{Visibility: Public, Content: bytes.NewReader(data)},
+		))
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantRow(t, pool, images[0])
+		if images[0].Title != "一" || images[0].Visibility != Private || images[1].Visibility != Public || images[0].OwnerID != "" {
+			t.Errorf("stored %+v", images)
+		}
+		if got, err := s.get(t.Context(), images[0].ID); err != nil || !reflect.DeepEqual(got, images[0]) {
+			t.Errorf("row %+v, %v, want %+v", got, err, images[0])
+		}
+	})
+}
+
+// TestKeepDetails keeps when and with what a photograph was taken only where that is wanted.
+func TestKeepDetails(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		for _, keep := range []bool{false, true} {
+			s, _ := openService(t, d, Options{KeepDetails: keep})
+			image := uploadOne(t, s, "", withCamera(t))
+			if got, err := s.get(t.Context(), image.ID); err != nil || !reflect.DeepEqual(got, image) {
+				t.Errorf("row %+v, %v, want %+v", got, err, image)
+			}
+			if (image.Camera == "Pear Phone 3") != keep {
+				t.Errorf("kept %v: the camera is %q", keep, image.Camera)
+			}
+		}
+	})
+}
+
+// withCamera returns a JPEG whose Exif names a camera.
+func withCamera(tb testing.TB) []byte {
+	tb.Helper()
+	model := "Pear Phone 3\x00"
+	exif := join([]byte("Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08"), // big endian, the directory follows
+		[]byte{0, 1, 0x01, 0x10, 0, 2, 0, 0, 0, byte(len(model)), 0, 0, 0, 26, 0, 0, 0, 0}, []byte(model))
+	data := encodeJPEG(tb, 24, 16)
+	return join(data[:2], []byte{0xff, 0xe1, 0, byte(len(exif) + 2)}, exif, data[2:])
+}
+
+func TestUploadConvertsHEIC(t *testing.T) {
+	dbtest.RunURL(t, func(t *testing.T, url string) {
+		d, pool := openDatabase(t, url)
+		s, p := openService(t, d, Options{})
+		image := uploadOne(t, s, "", heic(t))
+		if image.ContentType != "image/jpeg" || image.orientation != 1 || image.Width == 0 {
+			t.Errorf("stored %+v", image)
+		}
+		wantConsistent(t, pool, p)
+		f, err := s.Open(t.Context(), image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Content.Close()
+		head := make([]byte, 3)
+		if _, err := io.ReadFull(f.Content, head); err != nil || !bytes.Equal(head, []byte{0xff, 0xd8, 0xff}) {
+			t.Errorf("it begins with %x, %v", head, err)
+		}
 	})
 }
 
@@ -188,10 +152,12 @@ func refusals(t *testing.T) []refusal {
 		{"second no picture", each(a(good), a([]byte("<html>"))), apperr.NotAnImage, nil},
 		{"cut off", each(a(good[:len(good)-1])), apperr.ImageDamaged, nil},
 		{"second cut off", each(a(good), a(good[:200])), apperr.ImageDamaged, nil},
+		{"HEIC cut off", each(a(heic(t)[:500])), apperr.ImageDamaged, nil},
 		{"too many pixels", each(a(hugeGIF)), apperr.TooManyPixels, nil},
-		{"one too large", each(a(largePhoto(t, 200_000))), apperr.UploadTooLarge, nil},
+		{"one too large", each(a(largePhoto(t, 100_001))), apperr.UploadTooLarge, nil},
+		{"too large by what is not stored", each(a(withComments(t, 200_000))), apperr.UploadTooLarge, nil},
 		{"too large by its trailer", each(a(join(good, trailer))), apperr.UploadTooLarge, nil},
-		{"together too large", each(a(largePhoto(t, 50_000)), a(largePhoto(t, 50_000))), apperr.UploadTooLarge, nil},
+		{"together too large", each(a(withComments(t, 50_000)), a(withComments(t, 50_000))), apperr.UploadTooLarge, nil},
 		{"too many", each(a(good), a(good), a(good), a(good)), apperr.TooManyImages, nil},
 		{"reader fails at once", each(broken(nil, gone)), apperr.Internal, gone},
 		{"reader fails inside", each(broken(good[:300], gone)), apperr.Internal, gone},
@@ -208,13 +174,14 @@ func TestUploadRefusesAllOrNone(t *testing.T) {
 		d, pool := openDatabase(t, url)
 		for _, test := range refusals(t) {
 			t.Run(test.name, func(t *testing.T) {
-				s, dir := openService(t, d, Options{MaxFiles: 3, MaxBytes: 100_000})
-				_, err := s.Upload(t.Context(), "", test.uploads, nil)
+				s, p := openService(t, d, Options{MaxFiles: 3, MaxBytes: 100_000})
+				_, err := s.Upload(t.Context(), UploadOptions{}, test.uploads)
 				if apperr.From(err).Code != test.wantCode || !errors.Is(err, test.wantCause) && test.wantCause != nil {
 					t.Errorf("error is %v, want code %d and cause %v", err, test.wantCode, test.wantCause)
 				}
-				wantFiles(t, dir)
-				wantNoRows(t, pool)
+				wantFiles(t, p)
+				wantCount(t, pool, "images", 0)
+				wantCount(t, pool, "blobs", 0)
 			})
 		}
 	})
@@ -223,10 +190,22 @@ func TestUploadRefusesAllOrNone(t *testing.T) {
 func TestRefusalNamesThePicture(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		s, _ := openService(t, d, Options{})
-		_, err := s.Upload(t.Context(), "", each(upload("a.jpg", encodeJPEG(t, 8, 8)), upload("b.jpg", []byte("no picture"))), nil)
-		want := []apperr.Detail{{Field: "/image/1", Reason: apperr.NotAnImage.Text()}}
-		if got := apperr.From(err).Details; !reflect.DeepEqual(got, want) {
-			t.Errorf("details %v, want %v", got, want)
+		good := encodeJPEG(t, 8, 8)
+		tests := []struct {
+			name string
+			wait bool
+			data []byte
+			want apperr.Code
+		}{
+			{"not a picture", false, []byte("no picture"), apperr.NotAnImage},
+			{"not to be decoded", true, undecodable(t), apperr.ImageDamaged},
+		}
+		for _, test := range tests {
+			_, err := s.Upload(t.Context(), UploadOptions{Wait: test.wait}, each(upload("a.jpg", good), upload("b.jpg", test.data)))
+			want := []apperr.Detail{{Field: "/image/1", Reason: test.want.Text()}}
+			if got := apperr.From(err).Details; !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: details %v, want %v", test.name, got, want)
+			}
 		}
 	})
 }
@@ -235,45 +214,9 @@ func TestUploadTakesExactlyTheLimits(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		data := encodeJPEG(t, 24, 16)
 		s, _ := openService(t, d, Options{MaxFiles: 2, MaxBytes: 2 * int64(len(data))})
-		images, err := s.Upload(t.Context(), "", each(upload("", data), upload("", data)), nil)
+		images, err := s.Upload(t.Context(), UploadOptions{}, each(upload("", data), upload("", data)))
 		if err != nil || len(images) != 2 {
 			t.Errorf("%d images, %v", len(images), err)
-		}
-	})
-}
-
-func TestUploadConcurrently(t *testing.T) {
-	dbtest.Run(t, func(t *testing.T, d *database.Database) {
-		one, dir := openService(t, d, Options{})
-		two := anotherProcess(t, one, dir)
-		data := photo(t)
-		var mu sync.Mutex
-		var names []string
-		var group sync.WaitGroup
-		for i := range 32 {
-			group.Go(func() {
-				s := []*Service{one, two}[i%2]
-				images, err := s.Upload(t.Context(), "", each(upload("a.jpg", data), upload("b.jpg", data)), nil)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				names = append(names, images[0].Name, images[1].Name)
-			})
-		}
-		group.Wait()
-		wantFiles(t, dir, names...)
-		for _, name := range names {
-			f, err := two.Open(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, err := io.ReadAll(f); err != nil || !bytes.Equal(got, data) {
-				t.Errorf("%s: %d bytes, %v", name, len(got), err)
-			}
-			f.Close()
 		}
 	})
 }
@@ -282,23 +225,49 @@ func TestUploadConcurrently(t *testing.T) {
 func TestUploadMemoryIsBounded(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
 		s, _ := openService(t, d, Options{})
-		data := largePhoto(t, 20<<20)
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		if _, err := s.Upload(t.Context(), "", each(upload("a.jpg", data)), nil); err != nil {
-			t.Fatal(err)
-		}
-		runtime.ReadMemStats(&after)
-		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 1<<20 {
-			t.Errorf("%d bytes allocated for a picture of %d", allocated, len(data))
+		for name, data := range map[string][]byte{"stored": largePhoto(t, 5<<20), "dropped": withComments(t, 20<<20)} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if _, err := s.Upload(t.Context(), UploadOptions{}, each(upload("a.jpg", data))); err != nil {
+				t.Fatal(err)
+			}
+			runtime.ReadMemStats(&after)
+			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 1<<20 {
+				t.Errorf("%s: %d bytes allocated for a picture of %d", name, allocated, len(data))
+			}
 		}
 	})
 }
 
-func TestOpenRefuses(t *testing.T) {
+// TestReceivedPicturesHoldNoMemory checks that an upload that takes its time holds none of its pictures.
+func TestReceivedPicturesHoldNoMemory(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
-		s, dir := openService(t, d, Options{})
-		if err := os.WriteFile(filepath.Join(filepath.Dir(dir), "secret.jpg"), []byte("x"), 0o600); err != nil {
+		s, _ := openService(t, d, Options{})
+		known := encodeJPEG(t, 9, 9)
+		uploadOne(t, s, "", known)
+		batch := s.Store.NewBatch()
+		defer batch.Discard(t.Context())
+		pictures, err := s.receiveAll(t.Context(), batch, UploadOptions{},
+			each(upload("new", photo(t)), upload("known", known), upload("twice", photo(t))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range pictures {
+			if p.memory != nil || p.isNew() != (p.spooled != nil) {
+				t.Errorf("%s has %d bytes in memory; new %v, spooled %v", p.image.OriginalName, len(p.memory), p.isNew(), p.spooled != nil)
+			}
+		}
+		if pictures[2].twin != pictures[0] || pictures[1].known == nil {
+			t.Error("the second is not known, or the third is not the first again")
+		}
+	})
+}
+
+func TestFindRefusesNames(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		s, p := openService(t, d, Options{})
+		secret := filepath.Join(filepath.Dir(filepath.Dir(p.spool)), "secret.jpg")
+		if err := os.WriteFile(secret, []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []string{
@@ -308,53 +277,31 @@ func TestOpenRefuses(t *testing.T) {
 			strings.Repeat("a", 25) + ".jpg", strings.Repeat("a", 27) + ".jpg", strings.Repeat("a", 26) + ".jpg.jpg",
 			strings.Repeat("a", 25) + "\x00.jpg", strings.Repeat("../", 8) + "ab.jpg", strings.Repeat("图", 26) + ".jpg",
 		} {
-			if f, err := s.Open(name); !apperr.Is(err, apperr.ImageNotFound) {
-				t.Errorf("%q: %v, %v, want ImageNotFound", name, f, err)
+			if image, err := s.Find(t.Context(), name, Reader{}); !apperr.Is(err, apperr.ImageNotFound) {
+				t.Errorf("%q: %v, %v, want ImageNotFound", name, image, err)
 			}
 		}
 	})
 }
 
-func TestFullDiskIsSaidSo(t *testing.T) {
-	for _, cause := range []error{syscall.ENOSPC, syscall.EDQUOT} {
-		err := diskError(&fs.PathError{Op: "write", Path: "x", Err: cause})
-		if !apperr.Is(err, apperr.StorageFull) || !errors.Is(err, cause) {
-			t.Errorf("%v is said to be %v", cause, err)
+func TestStorageErrorsAreSaidSo(t *testing.T) {
+	tests := []struct {
+		cause error
+		want  apperr.Code
+	}{
+		{syscall.ENOSPC, apperr.StorageFull},
+		{syscall.EDQUOT, apperr.StorageFull},
+		{syscall.EROFS, apperr.StorageUnavailable},
+		{syscall.EIO, apperr.StorageUnavailable},
+		{fs.ErrClosed, apperr.Internal},
+	}
+	for _, test := range tests {
+		err := StorageError(&fs.PathError{Op: "write", Path: "x", Err: test.cause})
+		if apperr.From(err).Code != test.want || !errors.Is(err, test.cause) {
+			t.Errorf("%v is said to be %v", test.cause, err)
 		}
-	}
-	if err := diskError(fs.ErrClosed); apperr.Is(err, apperr.StorageFull) {
-		t.Errorf("said to be %v", err)
-	}
-}
-
-// openDatabase opens a new database, and a pool of its own for the test.
-func openDatabase(tb testing.TB, url string) (*database.Database, *sql.DB) {
-	tb.Helper()
-	dir := tb.TempDir()
-	return dbtest.OpenIn(tb, url, dir, slog.New(slog.DiscardHandler)), dbtest.OpenPool(tb, url, dir)
-}
-
-func wantNoRows(tb testing.TB, pool *sql.DB) {
-	tb.Helper()
-	var rows int
-	if err := pool.QueryRowContext(tb.Context(), "SELECT COUNT(*) FROM images").Scan(&rows); err != nil {
-		tb.Fatal(err)
-	}
-	if rows > 0 {
-		tb.Errorf("%d rows, want none", rows)
-	}
-}
-
-func wantRow(tb testing.TB, pool *sql.DB, image Image) {
-	tb.Helper()
-	const query = "SELECT id, owner_id, name, original_name, bytes, width, height, content_type, sha256, created_at FROM images WHERE name = ?"
-	var row db.Image
-	err := pool.QueryRowContext(tb.Context(), query, image.Name).Scan(&row.ID, &row.OwnerID, &row.Name, &row.OriginalName,
-		&row.Bytes, &row.Width, &row.Height, &row.ContentType, &row.Sha256, &row.CreatedAt)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if want := db.Image(paramsFromImage(image)); !reflect.DeepEqual(row, want) {
-		tb.Errorf("row %+v, want %+v", row, want)
+		if later := apperr.From(err).RetryAfter > 0; later != (test.want == apperr.StorageUnavailable) {
+			t.Errorf("%v: it is %v that a client may try again", test.cause, later)
+		}
 	}
 }

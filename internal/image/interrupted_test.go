@@ -1,13 +1,10 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
-	"io/fs"
-	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -23,52 +20,69 @@ func TestUploadWithFailingDatabase(t *testing.T) {
 	dbtest.RunURL(t, func(t *testing.T, url string) {
 		t.Run("client goes away", func(t *testing.T) {
 			d, pool := openDatabase(t, url)
-			s, dir := openService(t, d, Options{})
+			s, p := openService(t, d, Options{})
 			ctx, cancel := context.WithCancel(t.Context())
 			goAway := func() (*Upload, error) { cancel(); return nil, io.EOF }
 			first := each(upload("a.jpg", encodeJPEG(t, 8, 8)))
-			_, err := s.Upload(ctx, "", func() (*Upload, error) {
+			_, err := s.Upload(ctx, UploadOptions{}, func() (*Upload, error) {
 				if u, err := first(); err == nil {
 					return u, nil
 				}
 				return goAway()
-			}, nil)
+			})
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("error is %v, want context.Canceled", err)
 			}
-			wantFiles(t, dir)
-			wantNoRows(t, pool)
+			wantFiles(t, p)
+			wantCount(t, pool, "images", 0)
+			wantCount(t, pool, "blobs", 0)
 		})
 		t.Run("closed", func(t *testing.T) {
 			d, _ := openDatabase(t, url)
-			s, dir := openService(t, d, Options{})
+			s, p := openService(t, d, Options{})
 			if err := d.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Upload(t.Context(), "", each(upload("a.jpg", encodeJPEG(t, 8, 8))), nil); err == nil {
+			if _, err := s.Upload(t.Context(), UploadOptions{}, each(upload("a.jpg", encodeJPEG(t, 8, 8)))); err == nil {
 				t.Error("uploaded without a database")
 			}
-			wantFiles(t, dir)
+			wantFiles(t, p)
 		})
 	})
 }
 
 func TestUploadPanicLeavesNothing(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
-		s, dir := openService(t, d, Options{})
-		first := each(upload("a.jpg", encodeJPEG(t, 8, 8)))
-		func() {
-			defer func() { recover() }()
-			s.Upload(t.Context(), "", func() (*Upload, error) {
-				if u, err := first(); err == nil {
-					return u, nil
-				}
-				panic("as net/http does for a client that is gone")
-			}, nil)
-		}()
-		wantFiles(t, dir)
+		s, p := openService(t, d, Options{})
+		for name, last := range map[string]func() (*Upload, error){
+			"next": func() (*Upload, error) { panic("as net/http does for a client that is gone") },
+			"content": func() (*Upload, error) {
+				large := largePhoto(t, 2*memorySize)
+				return &Upload{Content: io.MultiReader(bytes.NewReader(large[:len(large)-1]), panicking{})}, nil
+			},
+		} {
+			first := each(upload("a.jpg", encodeJPEG(t, 8, 8)))
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("%s did not panic", name)
+					}
+				}()
+				s.Upload(t.Context(), UploadOptions{}, func() (*Upload, error) {
+					if u, err := first(); err == nil {
+						return u, nil
+					}
+					return last()
+				})
+			}()
+			wantFiles(t, p)
+		}
 	})
 }
+
+type panicking struct{}
+
+func (panicking) Read([]byte) (int, error) { panic("as a body does whose connection was hijacked") }
 
 // TestSettle loses the answer to a commit: the database decides whether the upload succeeded.
 func TestSettle(t *testing.T) {
@@ -80,40 +94,37 @@ func TestSettle(t *testing.T) {
 			wantErr     error
 			wantVisible bool
 		}{
+			{"not committed", false, false, database.ErrCommitUnknown, false},
 			{"committed", true, false, nil, true},
 			{"committed, client gone", true, true, nil, true},
-			{"not committed", false, false, database.ErrCommitUnknown, false},
 		}
-		for _, test := range tests {
+		for i, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
-				s, dir := openService(t, d, Options{})
-				batch, image := placed(t, s)
+				s, p := openService(t, d, Options{})
+				batch, pictures := placed(t, s, distinct(t, i+1)[i])
 				if test.committed {
-					addRow(t, d, image)
+					addRows(t, s, pictures)
 				}
 				ctx, cancel := context.WithCancel(t.Context())
 				if test.cancelled {
 					cancel()
 				}
 				defer cancel()
-				err := s.settle(ctx, batch, []Image{image}, database.Refusal(database.ErrCommitUnknown))
+				err := s.settle(ctx, batch, s.imagesOf(pictures), database.Refusal(database.ErrCommitUnknown))
 				if !errors.Is(err, test.wantErr) {
 					t.Errorf("error is %v, want %v", err, test.wantErr)
 				}
 				if err != nil && !apperr.Is(err, apperr.ServerBusy) {
 					t.Errorf("error is %v, want ServerBusy", err)
 				}
-				end := batch.Keep
-				if err != nil {
-					end = batch.Discard
-				}
-				if err := end(); err != nil {
+				if err := batch.Discard(t.Context()); err != nil {
 					t.Fatal(err)
 				}
+				sweep(t, s)
 				if test.wantVisible {
-					wantFiles(t, dir, image.Name)
+					wantFiles(t, p, pictures[0].own.file)
 				} else {
-					wantFiles(t, dir)
+					wantFiles(t, p)
 				}
 			})
 		}
@@ -123,12 +134,14 @@ func TestSettle(t *testing.T) {
 // TestInsertFindsItsOwnRow runs a transaction again whose first run was stored after all.
 func TestInsertFindsItsOwnRow(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
-		s, _ := openService(t, d, Options{})
-		batch, image := placed(t, s)
-		addRow(t, d, image)
-		if err := s.insert(t.Context(), batch, []Image{image}, nil); err != nil {
+		s, p := openService(t, d, Options{})
+		batch, pictures := placed(t, s)
+		addRows(t, s, pictures)
+		if _, err := s.insert(t.Context(), batch, UploadOptions{}, pictures); err != nil {
 			t.Error(err)
 		}
+		sweep(t, s)
+		wantFiles(t, p, pictures[0].own.file)
 	})
 }
 
@@ -136,86 +149,108 @@ func TestInsertFindsItsOwnRow(t *testing.T) {
 func TestSettleLater(t *testing.T) {
 	dbtest.RunURL(t, func(t *testing.T, url string) {
 		d, _ := openDatabase(t, url)
+		s, p := openService(t, d, Options{})
+		batch, pictures := placed(t, s)
 		closed, _ := openDatabase(t, url)
-		s, dir := openService(t, closed, Options{})
-		batch, image := placed(t, s)
 		if err := closed.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.settle(t.Context(), batch, []Image{image}, database.ErrCommitUnknown); err == nil {
+		cutOff := changed(t, s, func(o *Options) { o.Database = closed })
+		if err := cutOff.settle(t.Context(), batch, s.imagesOf(pictures), database.ErrCommitUnknown); err == nil {
 			t.Error("settled without a database")
 		}
-		if err := batch.Discard(); err != nil {
+		if err := batch.Discard(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if visible, incoming := files(t, dir); len(visible) != 1 || len(incoming) != 1 {
+		if visible, incoming := p.files(t); len(visible) != 1 || len(incoming) != 1 {
 			t.Fatalf("files %q, incoming %q, want both to wait for the sweep", visible, incoming)
 		}
-		addRow(t, d, image)
-		killed := *s
-		killed.database = d
-		sweepAfter(t, &killed, dir)
-		wantFiles(t, dir, image.Name)
+		addRows(t, s, pictures)
+		sweepAfter(t, s, p)
+		wantFiles(t, p, pictures[0].own.file)
 	})
 }
 
 func TestSweepAfterEachStep(t *testing.T) {
-	dbtest.Run(t, func(t *testing.T, d *database.Database) {
-		tests := []struct {
-			name        string
-			steps       func(t *testing.T, s *Service) Image
-			wantVisible bool
-		}{
-			{"while received", func(t *testing.T, s *Service) Image {
-				batch := s.disk.NewBatch()
-				if _, err := s.receiveAll(batch, "", each(upload("a.jpg", encodeJPEG(t, 8, 8)))); err != nil {
-					t.Fatal(err)
-				}
-				return Image{}
-			}, false},
-			{"placed", func(t *testing.T, s *Service) Image {
-				_, image := placed(t, s)
-				return image
-			}, false},
-			{"committed", func(t *testing.T, s *Service) Image {
-				_, image := placed(t, s)
-				addRow(t, d, image)
-				return image
-			}, true},
-			{"kept", func(t *testing.T, s *Service) Image {
-				batch, image := placed(t, s)
-				addRow(t, d, image)
-				if err := batch.Keep(); err != nil {
-					t.Fatal(err)
-				}
-				return image
-			}, true},
-		}
-		for _, test := range tests {
-			t.Run(test.name, func(t *testing.T) {
-				s, dir := openService(t, d, Options{})
-				image := test.steps(t, s)
-				sweepAfter(t, s, dir)
+	tests := []struct {
+		name        string
+		steps       func(t *testing.T, s *Service) []*picture
+		wantVisible bool
+	}{
+		{"while received", func(t *testing.T, s *Service) []*picture {
+			batch := s.Store.NewBatch()
+			if _, err := s.receiveAll(t.Context(), batch, UploadOptions{}, each(upload("a.jpg", encodeJPEG(t, 8, 8)))); err != nil {
+				t.Fatal(err)
+			}
+			return nil
+		}, false},
+		{"placed", func(t *testing.T, s *Service) []*picture {
+			_, pictures := placed(t, s)
+			return pictures
+		}, false},
+		{"placed, and stored by somebody else", func(t *testing.T, s *Service) []*picture {
+			_, lost := placed(t, s)
+			uploadOne(t, s, "", encodeJPEG(t, 8, 8))
+			if _, err := insertOnce(t, s, lost); !errors.Is(err, errBlobChanged) {
+				t.Fatalf("error is %v, want errBlobChanged", err)
+			}
+			if _, err := insertOnce(t, s, lost); err != nil {
+				t.Fatal(err)
+			}
+			return []*picture{{own: *lost[0].known}}
+		}, true},
+		{"committed", func(t *testing.T, s *Service) []*picture {
+			_, pictures := placed(t, s)
+			addRows(t, s, pictures)
+			return pictures
+		}, true},
+		{"kept", func(t *testing.T, s *Service) []*picture {
+			batch, pictures := placed(t, s)
+			addRows(t, s, pictures)
+			if err := batch.Keep(); err != nil {
+				t.Fatal(err)
+			}
+			return pictures
+		}, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dbtest.RunURL(t, func(t *testing.T, url string) {
+				d, pool := openDatabase(t, url)
+				s, p := openService(t, d, Options{})
+				pictures := test.steps(t, s)
+				sweepAfter(t, s, p)
 				if test.wantVisible {
-					wantFiles(t, dir, image.Name)
+					wantFiles(t, p, pictures[0].own.file)
 				} else {
-					wantFiles(t, dir)
+					wantFiles(t, p)
 				}
+				wantConsistent(t, pool, p)
 			})
-		}
+		})
+	}
+}
+
+// insertOnce stores the rows of pictures, and nothing else.
+func insertOnce(t *testing.T, s *Service, pictures []*picture) (images []Image, err error) {
+	t.Helper()
+	err = s.Database.InTx(t.Context(), func(q *db.Queries) (err error) {
+		images, err = s.insertRows(t.Context(), q, UploadOptions{}, pictures)
+		return err
 	})
+	return images, err
 }
 
 // TestSweepWaitsForCommitUnderWay sweeps while the database still commits for a killed process.
 func TestSweepWaitsForCommitUnderWay(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
-		s, dir := openService(t, d, Options{})
-		_, image := placed(t, s)
+		s, p := openService(t, d, Options{})
+		_, pictures := placed(t, s)
 		inserted, commit := make(chan struct{}), make(chan struct{})
 		committed := make(chan error, 1)
 		go func() {
 			committed <- d.InTx(t.Context(), func(q *db.Queries) error {
-				err := q.InsertImage(t.Context(), paramsFromImage(image))
+				_, err := s.insertRows(t.Context(), q, UploadOptions{}, pictures)
 				close(inserted)
 				<-commit
 				return err
@@ -223,89 +258,53 @@ func TestSweepWaitsForCommitUnderWay(t *testing.T) {
 		}()
 		<-inserted
 		time.AfterFunc(50*time.Millisecond, func() { close(commit) })
-		sweepAfter(t, s, dir)
+		sweepAfter(t, s, p)
 		if err := <-committed; err != nil {
 			t.Fatal(err)
 		}
-		wantFiles(t, dir, image.Name)
+		wantFiles(t, p, pictures[0].own.file)
 	})
 }
 
 func TestSweepLeavesLivingProcessesAlone(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
-		s, dir := openService(t, d, Options{})
-		batch, image := placed(t, s)
-		for _, service := range []*Service{s, anotherProcess(t, s, dir)} {
-			if err := service.Sweep(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+		s, p := openService(t, d, Options{})
+		batch, pictures := placed(t, s)
+		for _, service := range []*Service{s, anotherProcess(t, s, p)} {
+			sweep(t, service)
 		}
-		addRow(t, d, image)
+		addRows(t, s, pictures)
 		if err := batch.Keep(); err != nil {
 			t.Fatal(err)
 		}
-		wantFiles(t, dir, image.Name)
+		wantFiles(t, p, pictures[0].own.file)
 	})
 }
 
-// placed returns a picture that is placed and has no row.
-func placed(t *testing.T, s *Service) (*storage.Batch, Image) {
+// placed returns pictures that are placed and have no rows; usually one.
+func placed(t *testing.T, s *Service, data ...[]byte) (*storage.Batch, []*picture) {
 	t.Helper()
-	batch := s.disk.NewBatch()
-	images, err := s.receiveAll(batch, "", each(upload("a.jpg", encodeJPEG(t, 8, 8))))
+	if data == nil {
+		data = [][]byte{encodeJPEG(t, 8, 8)}
+	}
+	var uploads []*Upload
+	for _, one := range data {
+		uploads = append(uploads, upload("a.jpg", one))
+	}
+	batch := s.Store.NewBatch()
+	pictures, err := s.receiveAll(t.Context(), batch, UploadOptions{}, each(uploads...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := batch.Place(); err != nil {
+	if err := batch.Place(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return batch, images[0]
+	return batch, pictures
 }
 
-func addRow(t *testing.T, d *database.Database, image Image) {
+func addRows(t *testing.T, s *Service, pictures []*picture) {
 	t.Helper()
-	err := d.InTx(t.Context(), func(q *db.Queries) error {
-		return q.InsertImage(t.Context(), paramsFromImage(image))
-	})
-	if err != nil {
+	if _, err := insertOnce(t, s, pictures); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// sweepAfter closes the service's disk, as a kill does, and sweeps as the next process does.
-func sweepAfter(t *testing.T, killed *Service, dir string) {
-	t.Helper()
-	killed.disk.Close()
-	if err := anotherProcess(t, killed, dir).Sweep(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// files lists the names of the visible files of a disk, and of those that are still undecided.
-func files(tb testing.TB, dir string) (visible, incoming []string) {
-	tb.Helper()
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil || entry.IsDir() || entry.Name() == ".lock":
-		case strings.Contains(path, "incoming"):
-			incoming = append(incoming, entry.Name())
-		default:
-			visible = append(visible, entry.Name())
-		}
-		return err
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return visible, incoming
-}
-
-func wantFiles(tb testing.TB, dir string, want ...string) {
-	tb.Helper()
-	visible, incoming := files(tb, dir)
-	slices.Sort(visible)
-	slices.Sort(want)
-	if !slices.Equal(visible, want) || len(incoming) > 0 {
-		tb.Errorf("files are %q and incoming %q, want %q and none", visible, incoming, want)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Link lets whoever has it see a picture until it expires.
+// Link lets whoever has it see a picture until it expires, unless the picture is held or withdrawn.
 type Link struct {
 	Name      string // of the picture
 	Expires   time.Time
@@ -22,21 +22,34 @@ func (s *Service) Link(ctx context.Context, ownerID, id string, lifetime time.Du
 	if err != nil {
 		return Link{}, err
 	}
-	return s.linkTo(image, lifetime), nil
+	return s.linkTo(image, forAnyone, lifetime), nil
 }
 
-func (s *Service) linkTo(image Image, lifetime time.Duration) Link {
+// Whom a link is for. A held picture is shown to the moderator only: its owner's links must not lead
+// around the moderator.
+const (
+	forAnyone    = "anyone"
+	forModerator = "moderator"
+)
+
+func (s *Service) linkTo(image Image, whom string, lifetime time.Duration) Link {
 	expires := s.Now().Add(lifetime).Truncate(time.Second).UTC()
-	return Link{image.Name, expires, s.signLink(image.Name, expires.Unix())}
+	return Link{image.Name, expires, s.signLink(whom, image.Name, expires.Unix())}
 }
 
-func (s *Service) signLink(name string, expires int64) string {
+func (s *Service) signLink(whom, name string, expires int64) string {
 	mac := hmac.New(sha256.New, s.LinkKey)
-	mac.Write([]byte(name + "?" + strconv.FormatInt(expires, 10)))
+	mac.Write([]byte(whom + " " + name + " " + strconv.FormatInt(expires, 10)))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-func (s *Service) linkLetsIn(name string, by Reader) bool {
-	return by.Signature != "" && s.Now().Unix() < by.Expires &&
-		hmac.Equal([]byte(by.Signature), []byte(s.signLink(name, by.Expires)))
+func (s *Service) linkLetsIn(image Image, by Reader) bool {
+	if by.Signature == "" || s.Now().Unix() >= by.Expires {
+		return false
+	}
+	return s.isSigned(forModerator, image, by) || image.Status != StatusHeld && s.isSigned(forAnyone, image, by)
+}
+
+func (s *Service) isSigned(whom string, image Image, by Reader) bool {
+	return hmac.Equal([]byte(by.Signature), []byte(s.signLink(whom, image.Name, by.Expires)))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"gatehouse/internal/apperr"
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
 )
@@ -112,10 +113,13 @@ func (s *Service) notify(ctx context.Context, row db.ListImagesToNotifyRow) erro
 		return err
 	}
 	image, err := s.get(ctx, row.ID)
+	if apperr.Is(err, apperr.ImageNotFound) { // deleted meanwhile
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	if err := s.Moderate(ctx, image, s.linkTo(image, moderatorLink)); err != nil {
+	if err := s.Moderate(ctx, image, s.linkTo(image, forModerator, moderatorLink)); err != nil {
 		s.log.WarnContext(ctx, "the moderator did not take a picture", "name", image.Name, "error", err)
 		return nil
 	}

@@ -42,12 +42,11 @@ func TestDisplayName(t *testing.T) {
 
 func TestNewNameIsAName(t *testing.T) {
 	seen := map[string]bool{}
-	for _, want := range fileTypes {
+	for _, format := range storedFormats {
 		for range 100 {
-			name := newName(want)
-			got, ok := typeOfName(name)
-			if !ok || got.contentType != want.contentType || seen[name] {
-				t.Errorf("%s is of type %q, %v", name, got.contentType, ok)
+			name := newName(format)
+			if !isName(name) || !strings.HasSuffix(name, "."+format.Extension()) || seen[name] {
+				t.Errorf("%q is made for a %s", name, format)
 			}
 			seen[name] = true
 		}

@@ -124,15 +124,20 @@ func (s *Service) Update(ctx context.Context, ownerID, id string, c Changes) (Im
 // Delete deletes a picture of an owner. Its bytes stay for those who have the same picture, and else
 // for some time. The refusal is ImageNotFound.
 func (s *Service) Delete(ctx context.Context, ownerID, id string) error {
-	image, err := s.Get(ctx, ownerID, id)
-	if err != nil {
-		return err
+	for {
+		image, err := s.Get(ctx, ownerID, id)
+		if err != nil {
+			return err
+		}
+		deleted, err := s.delete(ctx, []Image{image})
+		if err != nil {
+			return fmt.Errorf("delete image %s: %w", id, err)
+		}
+		if deleted > 0 {
+			s.log.InfoContext(ctx, "deleted a picture", "name", image.Name, "user", ownerID)
+			return nil
+		}
 	}
-	if err := s.delete(ctx, []Image{image}); err != nil {
-		return fmt.Errorf("delete image %s: %w", id, err)
-	}
-	s.log.InfoContext(ctx, "deleted a picture", "name", image.Name, "user", ownerID)
-	return nil
 }
 
 // deletedAtOnce bounds how long a deletion keeps other writers waiting.
@@ -149,10 +154,11 @@ func (s *Service) DeleteAll(ctx context.Context, ownerID string) error {
 		if len(images) == 0 {
 			return s.deleteOwner(ctx, ownerID)
 		}
-		if err := s.delete(ctx, images); err != nil {
+		deleted, err := s.delete(ctx, images)
+		if err != nil {
 			return fmt.Errorf("delete the images of user %s: %w", ownerID, err)
 		}
-		s.log.InfoContext(ctx, "deleted pictures", "count", len(images), "user", ownerID)
+		s.log.InfoContext(ctx, "deleted pictures", "count", deleted, "user", ownerID)
 	}
 }
 
@@ -162,21 +168,27 @@ func (s *Service) deleteOwner(ctx context.Context, ownerID string) error {
 	})
 }
 
-// delete deletes images, and marks their blobs, which may have lost their last one.
-func (s *Service) delete(ctx context.Context, images []Image) error {
+// delete deletes images, and marks their blobs, which may have lost their last one. It returns how many
+// it deleted: those that somebody else deleted or adopted meanwhile are not among them.
+func (s *Service) delete(ctx context.Context, images []Image) (deleted int64, err error) {
 	ids, hashes := make([]string, len(images)), make([][]byte, len(images))
 	for i, image := range images {
 		ids[i], hashes[i] = image.ID, image.SHA256[:]
 	}
+	removal, err := s.markUnadopted(images)
+	if err != nil {
+		return 0, err
+	}
 	now := s.timestamp()
-	err := s.Database.InTx(ctx, func(q *db.Queries) error {
+	err = s.Database.InTx(ctx, func(q *db.Queries) (err error) {
 		if err := q.SuspectBlobs(ctx, db.SuspectBlobsParams{UnownedAt: &now, Hashes: hashes}); err != nil {
 			return err
 		}
-		return q.DeleteImages(ctx, ids)
+		deleted, err = q.DeleteImages(ctx, db.DeleteImagesParams{Ids: ids, Hashes: hashes})
+		return err
 	})
 	for _, image := range images {
 		s.found.Invalidate(image.Name)
 	}
-	return err
+	return deleted, errors.Join(err, s.finish(ctx, removal))
 }

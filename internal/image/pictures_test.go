@@ -1,9 +1,8 @@
 package image
 
 import (
+	"bufio"
 	"bytes"
-	"encoding/binary"
-	"hash/crc32"
 	stdimage "image"
 	"image/color"
 	"image/color/palette"
@@ -14,10 +13,12 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"gatehouse/internal/codec"
 )
 
-// picture is a valid picture and its properties.
-type picture struct {
+// sample is a valid picture and its properties.
+type sample struct {
 	name        string
 	data        []byte
 	contentType string
@@ -25,10 +26,10 @@ type picture struct {
 	height      int
 }
 
-// pictures returns small valid pictures of every accepted format and variant.
-func pictures(tb testing.TB) []picture {
+// samples returns small valid pictures of every stored format and variant.
+func samples(tb testing.TB) []sample {
 	tb.Helper()
-	return []picture{
+	return []sample{
 		{"baseline.jpg", encodeJPEG(tb, 24, 16), "image/jpeg", 24, 16},
 		{"gray.jpg", encodeGrayJPEG(tb), "image/jpeg", 9, 7},
 		{"progressive.jpg", fixture(tb, "progressive.jpg"), "image/jpeg", 24, 16},
@@ -122,34 +123,55 @@ func encodeGIF(tb testing.TB, width, height, frames int) []byte {
 // photo returns a JPEG of about 48 KB.
 func photo(tb testing.TB) []byte { return encodeJPEG(tb, 274, 274) }
 
-// largePhoto returns a valid JPEG of at least size bytes, filled with comments.
+// distinct returns small JPEGs that differ.
+func distinct(tb testing.TB, count int) [][]byte {
+	tb.Helper()
+	all := make([][]byte, count)
+	for i := range all {
+		all[i] = encodeJPEG(tb, 8+i%50, 8+i/50)
+	}
+	return all
+}
+
+// largePhoto returns a valid JPEG of at least size bytes, all of which are stored: they are in its scan.
 func largePhoto(tb testing.TB, size int) []byte {
 	tb.Helper()
-	small := encodeJPEG(tb, 24, 16)
-	comment := append([]byte{0xff, markerCOM, 0xff, 0xff}, make([]byte, 0xffff-2)...)
-	comments := bytes.Repeat(comment, size/len(comment)+1)
-	return join(small[:2], comments, small[2:])
-}
-
-func pngChunk(name string, data []byte) []byte {
-	b := binary.BigEndian.AppendUint32(nil, uint32(len(data)))
-	b = append(b, name...)
-	b = append(b, data...)
-	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[4:]))
-}
-
-func riffChunk(name string, data []byte) []byte {
-	b := binary.LittleEndian.AppendUint32([]byte(name), uint32(len(data)))
-	b = append(b, data...)
-	if len(data)%2 == 1 {
-		b = append(b, 0)
+	for side := 256; ; side *= 2 {
+		if data := encodeJPEG(tb, side, side); len(data) >= size {
+			return data
+		}
 	}
-	return b
 }
 
-func webpFile(chunks ...[]byte) []byte {
-	body := append([]byte("WEBP"), join(chunks...)...)
-	return append(binary.LittleEndian.AppendUint32([]byte("RIFF"), uint32(len(body))), body...)
+// withComments returns a small JPEG that is made larger by at least size bytes of comments.
+func withComments(tb testing.TB, size int) []byte {
+	tb.Helper()
+	small := encodeJPEG(tb, 24, 16)
+	comment := append([]byte{0xff, 0xfe, 0xff, 0xff}, make([]byte, 0xffff-2)...)
+	return join(small[:2], bytes.Repeat(comment, size/len(comment)+1), small[2:])
+}
+
+// undecodable returns a JPEG whose structure is whole, and whose pixels are not: its scan ends early.
+func undecodable(tb testing.TB) []byte {
+	tb.Helper()
+	data := encodeJPEG(tb, 64, 64)
+	scan := bytes.Index(data, []byte{0xff, 0xda})
+	return join(data[:scan+14+20], []byte{0xff, 0xd9})
+}
+
+// cleaned returns what is stored of a picture.
+func cleaned(tb testing.TB, data []byte) []byte {
+	tb.Helper()
+	format, _ := codec.Recognise(data[:min(len(data), codec.HeadSize)])
+	var b bytes.Buffer
+	_, patches, err := codec.Clean(&b, bufio.NewReaderSize(bytes.NewReader(data), codec.BufferSize), format, testLimits)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, patch := range patches {
+		copy(b.Bytes()[patch.Offset:], patch.Bytes)
+	}
+	return b.Bytes()
 }
 
 func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
@@ -159,4 +181,10 @@ func patched(data []byte, offset int, patch ...byte) []byte {
 	data = bytes.Clone(data)
 	copy(data[offset:], patch)
 	return data
+}
+
+// heic returns a picture that is converted.
+func heic(tb testing.TB) []byte {
+	tb.Helper()
+	return fixture(tb, filepath.Join("..", "..", "codec", "testdata", "rotated.heic"))
 }

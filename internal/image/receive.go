@@ -3,6 +3,7 @@ package image
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -19,44 +21,56 @@ import (
 	"gatehouse/internal/storage"
 )
 
-const (
-	// bufferSize limits what is read of a picture at once.
-	bufferSize = 64 << 10
-	// memorySize is enough for most pictures that apps send. A larger one is written to a file as it
-	// comes; of a smaller one no file is written if its bytes are stored already.
-	memorySize = 128 << 10
-)
+// memorySize is enough for most pictures that apps send. A larger one is written to a file as it
+// comes; of a smaller one no file is written if its bytes are stored already.
+const memorySize = 128 << 10
 
 // picture is a picture on its way into the storage.
 type picture struct {
 	image    Image
-	blob     blob
-	known    bool   // there is such a blob already
-	lost     bool   // … and it was stored while this one was
-	received int64  // bytes that the client sent
-	file     string // for its bytes, if they are new
-	memory   []byte // a small picture
-	spooled  *os.File
-	hash     hash.Hash // of what is spooled
+	own      blob     // what becomes of it if nobody has stored the same bytes
+	known    *blob    // that has the same bytes; nil if there is none
+	twin     *picture // before it in the upload, with the same bytes; nil if there is none
+	received int64    // bytes that the client sent
+
+	memory  []byte    // a small picture, until it is written or dropped
+	spooled *os.File  // the file of the batch, closed; nil if there is none
+	hash    hash.Hash // of what is spooled
 }
 
+// shown is the blob that the image will show.
+func (p *picture) shown() *blob {
+	switch {
+	case p.twin != nil:
+		return p.twin.shown()
+	case p.known != nil:
+		return p.known
+	}
+	return &p.own
+}
+
+// isNew reports whether the picture brings a blob of its own.
+func (p *picture) isNew() bool { return p.shown() == &p.own }
+
 // receive cleans a picture, which may have at most left bytes.
-func (s *Service) receive(ctx context.Context, batch *storage.Batch, upload *Upload, left int64) (*picture, error) {
+func (s *Service) receive(ctx context.Context, batch *storage.Batch, upload *Upload, left int64) (p *picture, err error) {
 	in := readerPool.Get().(*bufio.Reader)
 	defer readerPool.Put(in)
 	counted := &countedReader{content: upload.Content, left: left}
 	in.Reset(counted)
 	defer in.Reset(nil)
 
-	p := &picture{image: Image{
+	p = &picture{image: Image{
 		ID: uuid.Must(uuid.NewV7()).String(), OriginalName: displayName(upload.Name), Title: upload.Title, CreatedAt: s.timestamp(),
 	}}
-	err := s.clean(ctx, batch, p, in)
+	defer func() { // also if the reader panics
+		if closeErr := p.closeSpooled(); closeErr != nil {
+			err = errors.Join(err, closeErr)
+		}
+	}()
+	err = s.clean(ctx, batch, p, in)
 	if err == nil {
 		_, err = io.Copy(io.Discard, in) // what follows the picture
-	}
-	if p.spooled != nil {
-		err = errors.Join(err, p.closeSpooled())
 	}
 	if counted.err != nil { // rather than what the parser made of it
 		err = counted.err
@@ -65,7 +79,8 @@ func (s *Service) receive(ctx context.Context, batch *storage.Batch, upload *Upl
 	return p, err
 }
 
-var readerPool = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, bufferSize) }}
+// readerPool limits what is read of a picture at once.
+var readerPool = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, codec.BufferSize) }}
 
 // clean recognises a picture and writes it without its metadata.
 func (s *Service) clean(ctx context.Context, batch *storage.Batch, p *picture, in *bufio.Reader) error {
@@ -77,35 +92,43 @@ func (s *Service) clean(ctx context.Context, batch *storage.Batch, p *picture, i
 	if !ok || format.IsConverted() && !codec.CanConvert(format) {
 		return apperr.New(apperr.NotAnImage)
 	}
+	stored := format
+	if format.IsConverted() {
+		stored = codec.JPEG
+	}
+	p.own.file, p.own.contentType = newName(stored), stored.ContentType()
 	out := &output{batch: batch, picture: p}
 	var info codec.Info
 	var patches []codec.Patch
 	if format.IsConverted() {
 		info, err = s.convert(ctx, out, in, format)
-		format = codec.JPEG
 	} else {
-		p.file = newName(format)
 		info, patches, err = codec.Clean(out, in, format, s.Limits)
 	}
 	if err == nil {
 		err = out.finish(patches)
 	}
-	s.describe(p, info, format)
+	s.describe(p, info)
 	return err
 }
 
 // describe notes what is known of a clean picture.
-func (s *Service) describe(p *picture, info codec.Info, format codec.Format) {
-	p.image.Name, p.image.ContentType = p.file, format.ContentType()
+func (s *Service) describe(p *picture, info codec.Info) {
+	p.image.Name, p.image.ContentType = p.own.file, p.own.contentType
 	p.image.Width, p.image.Height = info.Width, info.Height
 	if s.KeepDetails {
 		p.image.TakenAt, p.image.Camera = info.TakenAt, info.Camera
 	}
-	p.blob = blob{
-		hash: p.image.SHA256, file: p.file, width: info.Width, height: info.Height, contentType: p.image.ContentType,
-		orientation: info.Orientation, alpha: info.Alpha, state: stateNew,
-	}
+	p.own.hash, p.own.bytes, p.own.width, p.own.height = p.image.SHA256, p.image.Bytes, info.Width, info.Height
+	p.own.orientation, p.own.alpha, p.own.state = cmp.Or(info.Orientation, 1), info.Alpha, stateNew
 }
+
+const (
+	// convertMemory is about what the conversion of a photograph of 12 megapixels takes, in bytes.
+	convertMemory = 150 << 20
+	// convertTimeout ends conversions that some hostile picture may keep from ending.
+	convertTimeout = time.Minute
+)
 
 // convert makes a JPEG of a picture that browsers do not show. It is collected in a file first, since
 // many may come at once and wait for their turn.
@@ -115,24 +138,34 @@ func (s *Service) convert(ctx context.Context, out *output, in *bufio.Reader, fo
 	if err != nil {
 		return codec.Info{}, StorageError(fmt.Errorf("create picture: %w", err))
 	}
-	_, err = io.Copy(f, in)
 	var info codec.Info
-	if err == nil {
-		out.picture.file = newName(codec.JPEG)
-		err = s.decodes.do(ctx, convertMemory, func() error {
-			data, err := readAll(f)
-			if err != nil {
-				return err
-			}
-			info, err = codec.Convert(ctx, out, data, format, s.Limits)
+	if _, err = io.Copy(f, in); err != nil {
+		err = StorageError(fmt.Errorf("write picture: %w", err))
+	} else {
+		err = s.decodes.do(ctx, s.DecodeWait, convertMemory, func() error {
+			info, err = s.convertFile(ctx, out, f, format)
 			return err
 		})
 	}
-	return info, StorageError(errors.Join(err, f.Close(), out.batch.Drop(ctx, raw)))
+	if dropErr := errors.Join(f.Close(), out.batch.Drop(ctx, raw)); dropErr != nil {
+		err = errors.Join(err, StorageError(fmt.Errorf("drop what was converted: %w", dropErr)))
+	}
+	return info, err
 }
 
-// convertMemory is about what the conversion of a photograph of 12 megapixels takes, in bytes.
-const convertMemory = 150 << 20
+func (s *Service) convertFile(ctx context.Context, out *output, f *os.File, format codec.Format) (codec.Info, error) {
+	data, err := readAll(f)
+	if err != nil {
+		return codec.Info{}, StorageError(fmt.Errorf("read picture again: %w", err))
+	}
+	converting, cancel := context.WithTimeout(ctx, convertTimeout)
+	defer cancel()
+	info, err := codec.Convert(converting, out, data, format, s.Limits)
+	if err != nil && converting.Err() != nil && ctx.Err() == nil {
+		err = apperr.Wrap(apperr.ImageDamaged, err)
+	}
+	return info, err
+}
 
 func readAll(f *os.File) ([]byte, error) {
 	size, err := f.Seek(0, io.SeekEnd)
@@ -181,10 +214,13 @@ func (o *output) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	if p.spooled == nil {
+		p.hash = sha256.New()
+		p.hash.Write(p.memory)
 		if err := p.spool(o.batch); err != nil {
 			return 0, err
 		}
 	}
+	p.hash.Write(b)
 	return p.writeSpooled(b)
 }
 
@@ -215,17 +251,16 @@ func (o *output) finish(patches []codec.Patch) error {
 
 // spool moves a picture from memory to a file of the batch.
 func (p *picture) spool(batch *storage.Batch) (err error) {
-	if p.spooled, err = batch.Create(p.file); err != nil {
+	if p.spooled, err = batch.Create(p.own.file); err != nil {
+		p.spooled = nil
 		return StorageError(fmt.Errorf("create picture: %w", err))
 	}
-	p.hash = sha256.New()
 	_, err = p.writeSpooled(p.memory)
 	p.memory = nil
 	return err
 }
 
 func (p *picture) writeSpooled(b []byte) (int, error) {
-	p.hash.Write(b)
 	n, err := p.spooled.Write(b)
 	if err != nil {
 		return n, StorageError(fmt.Errorf("write picture: %w", err))
@@ -234,43 +269,36 @@ func (p *picture) writeSpooled(b []byte) (int, error) {
 }
 
 func (p *picture) closeSpooled() error {
+	if p.spooled == nil {
+		return nil
+	}
 	if err := p.spooled.Close(); err != nil {
 		return StorageError(fmt.Errorf("write picture: %w", err))
 	}
 	return nil
 }
 
-// write makes a file of a small picture, unless it has one.
+// write makes a file of a small picture; a large one has it already.
 func (p *picture) write(batch *storage.Batch) error {
 	if p.spooled != nil {
 		return nil
 	}
-	memory := p.memory
-	if err := p.spool(batch); err != nil {
-		return errors.Join(err, p.closeIfOpen())
-	}
-	p.memory = memory // it may still be decoded from here
-	return p.closeSpooled()
+	return errors.Join(p.spool(batch), p.closeSpooled())
 }
 
-func (p *picture) closeIfOpen() error {
-	if p.spooled == nil {
-		return nil
-	}
-	return p.spooled.Close()
-}
-
-// drop takes the file of a picture that is stored already out of the batch.
+// drop forgets the bytes of a picture that is stored already.
 func (p *picture) drop(ctx context.Context, batch *storage.Batch) error {
+	p.memory = nil
 	if p.spooled == nil {
 		return nil
 	}
-	return StorageError(batch.Drop(ctx, p.file))
+	p.spooled = nil
+	return StorageError(batch.Drop(ctx, p.own.file))
 }
 
 // open returns the bytes of a picture that was received.
 func (p *picture) open() (io.ReadSeekCloser, error) {
-	if p.spooled == nil || p.memory != nil {
+	if p.spooled == nil {
 		return nopCloser{bytes.NewReader(p.memory)}, nil
 	}
 	return os.Open(p.spooled.Name())

@@ -1,10 +1,12 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -50,7 +52,10 @@ func (s *Service) Upload(ctx context.Context, o UploadOptions, next func() (*Upl
 	if err != nil {
 		return nil, err
 	}
-	images, err := s.store(ctx, batch, o, pictures)
+	if err := batch.Place(ctx); err != nil {
+		return nil, StorageError(err)
+	}
+	images, err := s.insert(ctx, batch, o, pictures)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +63,7 @@ func (s *Service) Upload(ctx context.Context, o UploadOptions, next func() (*Upl
 	return images, nil
 }
 
-// receiveAll cleans the pictures, into memory or into files that are not visible yet.
+// receiveAll cleans the pictures into files that are not visible yet.
 func (s *Service) receiveAll(ctx context.Context, batch *storage.Batch, o UploadOptions, next func() (*Upload, error)) ([]*picture, error) {
 	var pictures []*picture
 	left := s.MaxBytes
@@ -78,8 +83,8 @@ func (s *Service) receiveAll(ctx context.Context, batch *storage.Batch, o Upload
 			return nil, apperr.New(apperr.TooManyImages)
 		}
 		p, err := s.receive(ctx, batch, upload, left)
-		if err == nil && o.Wait {
-			err = s.decode(ctx, p)
+		if err == nil {
+			err = s.prepare(ctx, batch, p, pictures, o.Wait)
 		}
 		if err != nil {
 			return nil, pictureError(len(pictures), err)
@@ -112,62 +117,44 @@ func pictureError(index int, err error) error {
 	}
 }
 
-// errBlobGone means that a blob was swept just after it was found.
-var errBlobGone = apperr.Later(apperr.ServerBusy, time.Second, errors.New("the blob was swept meanwhile"))
-
-// findBlobs looks for bytes that are stored already, by whomever.
-func (s *Service) findBlobs(ctx context.Context, pictures []*picture) error {
-	for _, p := range pictures {
-		known, ok, err := s.getBlob(ctx, p.image.SHA256)
+// prepare makes the file of a picture, unless somebody has stored its bytes already.
+func (s *Service) prepare(ctx context.Context, batch *storage.Batch, p *picture, before []*picture, wait bool) error {
+	if i := slices.IndexFunc(before, func(b *picture) bool { return b.own.hash == p.own.hash }); i >= 0 {
+		p.twin = before[i]
+	} else {
+		known, err := getBlob(ctx, s.Database.Queries(), p.own.hash)
 		if err != nil {
 			return err
 		}
-		if ok && known.state == stateFailed {
-			return apperr.New(apperr.ImageDamaged)
-		}
-		p.known = ok
-		if ok {
-			p.blob = known
+		p.know(known)
+	}
+	if p.shown().state == stateFailed {
+		return apperr.New(apperr.ImageDamaged)
+	}
+	if wait && p.shown().state == stateNew {
+		if err := s.decode(ctx, p); err != nil {
+			return err
 		}
 	}
-	return nil
+	if p.isNew() {
+		return p.write(batch)
+	}
+	return p.drop(ctx, batch)
 }
 
-// store writes the files of new blobs, and then all rows.
-func (s *Service) store(ctx context.Context, batch *storage.Batch, o UploadOptions, pictures []*picture) ([]Image, error) {
-	if err := s.findBlobs(ctx, pictures); err != nil {
-		return nil, err
-	}
-	for _, p := range pictures {
-		if !p.known {
-			if err := p.write(batch); err != nil {
-				return nil, err
-			}
-		} else if err := p.drop(ctx, batch); err != nil {
-			return nil, err
-		}
-	}
-	if err := batch.Place(ctx); err != nil {
-		return nil, StorageError(err)
-	}
-	images, err := s.insert(ctx, batch, o, pictures)
-	if err != nil {
-		return nil, err
-	}
-	if err := batch.Keep(); err != nil {
-		s.log.WarnContext(ctx, "remove the entries of a stored upload", "error", err)
-	}
-	s.checkSoon(pictures)
-	return images, nil
-}
+// insertTries bound how often an upload finds that others store or delete the same bytes.
+const insertTries = 10
 
-// insert stores the rows of pictures whose files are in place.
+// insert stores the rows of pictures whose files are in place, and decides what becomes of the files.
 func (s *Service) insert(ctx context.Context, batch *storage.Batch, o UploadOptions, pictures []*picture) ([]Image, error) {
 	var images []Image
-	err := s.Database.InTx(ctx, func(q *db.Queries) (err error) {
-		images, err = s.insertRows(ctx, q, o, pictures)
-		return err
-	})
+	var err error = errBlobChanged
+	for try := 0; try < insertTries && errors.Is(err, errBlobChanged); try++ {
+		err = s.Database.InTx(ctx, func(q *db.Queries) (err error) {
+			images, err = s.insertRows(ctx, q, o, pictures)
+			return err
+		})
+	}
 	// Names are never reused, so a duplicate is our own row from a commit that seemed to fail.
 	if errors.Is(err, database.ErrCommitUnknown) || database.IsDuplicate(err) {
 		return images, s.settle(ctx, batch, images, err)
@@ -175,13 +162,8 @@ func (s *Service) insert(ctx context.Context, batch *storage.Batch, o UploadOpti
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range pictures {
-		if p.lost { // somebody else stored the same bytes at the same time
-			if err := p.drop(ctx, batch); err != nil {
-				s.log.WarnContext(ctx, "remove a file that is stored already", "error", err)
-			}
-		}
-	}
+	s.keep(ctx, batch, pictures)
+	s.checkSoon(pictures)
 	return images, nil
 }
 
@@ -195,28 +177,52 @@ func (s *Service) insertRows(ctx context.Context, q *db.Queries, o UploadOptions
 	if err := s.takeTurn(ctx, q, o.OwnerID, pictures); err != nil {
 		return nil, err
 	}
-	for i, p := range pictures {
-		if err := s.insertBlob(ctx, q, p); err != nil {
-			return nil, fmt.Errorf("insert blob %s: %w", p.file, err)
+	for _, p := range inOrder(pictures) {
+		if err := s.attach(ctx, q, p); err != nil {
+			return nil, fmt.Errorf("attach blob %x: %w", p.own.hash, err)
 		}
-		if err := q.InsertImage(ctx, images[i].insertParams(s.notifyAt())); err != nil {
-			return images, fmt.Errorf("insert image %s: %w", images[i].Name, err)
+	}
+	for _, image := range images {
+		if err := q.InsertImage(ctx, image.insertParams(s.notifyAt())); err != nil {
+			return images, fmt.Errorf("insert image %s: %w", image.Name, err)
 		}
 	}
 	return images, nil
+}
+
+// inOrder sorts pictures by their hashes: who locks blobs in the same order never waits in a circle.
+func inOrder(pictures []*picture) []*picture {
+	return slices.SortedFunc(slices.Values(pictures), func(a, b *picture) int {
+		return bytes.Compare(a.own.hash[:], b.own.hash[:])
+	})
 }
 
 // imagesOf are the images that show the blobs, some of which may be somebody else's too.
 func (s *Service) imagesOf(pictures []*picture) []Image {
 	images := make([]Image, len(pictures))
 	for i, p := range pictures {
-		image := p.image
-		image.file, image.orientation, image.alpha = p.blob.file, p.blob.orientation, p.blob.alpha
-		image.BlurHash, image.Color = p.blob.placeholder.BlurHash, p.blob.placeholder.Color
-		image.Status = statusOf(p.blob.state, s.firstVerdict())
+		image, b := p.image, p.shown()
+		image.file, image.orientation, image.alpha = b.file, b.orientation, b.alpha
+		image.BlurHash, image.Color = b.placeholder.BlurHash, b.placeholder.Color
+		image.Status = statusOf(b.state, s.firstVerdict())
 		images[i] = image
 	}
 	return images
+}
+
+// keep keeps the files of new blobs, and drops those of blobs that somebody else stored at the same time.
+func (s *Service) keep(ctx context.Context, batch *storage.Batch, pictures []*picture) {
+	for _, p := range pictures {
+		if p.isNew() {
+			continue
+		}
+		if err := p.drop(ctx, batch); err != nil {
+			s.log.WarnContext(ctx, "remove a file that is stored already", "error", err)
+		}
+	}
+	if err := batch.Keep(); err != nil {
+		s.log.WarnContext(ctx, "remove the entries of a stored upload", "error", err)
+	}
 }
 
 // settle finds out the result of a commit whose answer was lost. If it was made, the sweep finds out
@@ -224,8 +230,7 @@ func (s *Service) imagesOf(pictures []*picture) []Image {
 func (s *Service) settle(ctx context.Context, batch *storage.Batch, images []Image, lost error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	if len(images) == 0 {
-		batch.Leave()
+	if len(images) == 0 { // the duplicate is one of Commit's
 		return lost
 	}
 	stored, err := s.nameIsTaken(ctx, images[0].Name)

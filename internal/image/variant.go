@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"time"
@@ -37,11 +38,18 @@ var errNoPreset = apperr.New(apperr.InvalidInput, apperr.Detail{
 	Field: "preset", Reason: apperr.Text{Chinese: "没有该预设", English: "is not one of this server's presets"},
 })
 
+// writtenFormats are the formats that variants may have.
+var writtenFormats = []codec.Format{codec.JPEG, codec.PNG, codec.WebP}
+
+var errFormatNotWritten = apperr.New(apperr.InvalidInput, apperr.Detail{
+	Field: "format", Reason: apperr.Text{Chinese: "不能输出该格式", English: "is not written by this server"},
+})
+
 // OpenResized opens a variant of a picture, which is made if nobody asked for it before. If nothing is
 // asked for, it opens the picture itself. takesWebP is what the reader says.
 //
-// The refusals are InvalidInput for an unknown preset, ServerBusy if too many are being made, and those
-// of Open. A picture that turns out to be damaged is withdrawn.
+// The refusals are InvalidInput for an unknown preset or a format that is not written, ServerBusy if
+// too many are being made, and those of Open. A picture that turns out to be damaged is withdrawn.
 func (s *Service) OpenResized(ctx context.Context, image Image, r Resize, takesWebP bool) (*File, error) {
 	if r == (Resize{}) {
 		return s.Open(ctx, image)
@@ -51,8 +59,11 @@ func (s *Service) OpenResized(ctx context.Context, image Image, r Resize, takesW
 		return nil, err
 	}
 	file, err := s.openVariant(ctx, image, v)
-	if isBadPicture(err) {
+	if apperr.Is(err, apperr.ImageDamaged) {
 		return nil, errors.Join(errNotFound, s.withdraw(ctx, image.blob(), err))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make variant %s of image %s: %w", variantName(v), image.Name, err)
@@ -78,6 +89,9 @@ func (s *Service) variantOf(image Image, r Resize, takesWebP bool) (v codec.Vari
 	}
 	if byAccept = r.Format == "" || r.Format == AutoFormat; byAccept {
 		r.Format = bestFormat(image, takesWebP)
+	}
+	if !slices.Contains(writtenFormats, r.Format) { // decoders would take it for damaged
+		return codec.Variant{}, false, errFormatNotWritten
 	}
 	v = codec.Variant{
 		Width: roundUp(r.Width, s.Sizes), Height: roundUp(r.Height, s.Sizes), Fit: cmp.Or(r.Fit, codec.Inside),
@@ -130,10 +144,9 @@ func variantName(v codec.Variant) string {
 }
 
 func (s *Service) openVariant(ctx context.Context, image Image, v codec.Variant) (*File, error) {
-	name := variantName(v)
-	file, err := s.openHot(image.file+"/"+name, func() (*storage.File, error) { return s.Store.OpenVariant(ctx, image.file, name) })
+	file, err := s.openStored(ctx, image, v)
 	if !errors.Is(err, fs.ErrNotExist) {
-		return file, StorageError(err)
+		return file, err
 	}
 	data, err := s.render(ctx, image, v)
 	if err != nil {
@@ -142,30 +155,39 @@ func (s *Service) openVariant(ctx context.Context, image Image, v codec.Variant)
 	return fileOf(data), nil
 }
 
+// openStored opens a variant that was made before. The error is fs.ErrNotExist if there is none.
+func (s *Service) openStored(ctx context.Context, image Image, v codec.Variant) (*File, error) {
+	name := variantName(v)
+	file, err := s.openHot(image.file+"/"+name, func() (*storage.File, error) { return s.Store.OpenVariant(ctx, image.file, name) })
+	return file, StorageError(err)
+}
+
 // rendering is a variant that was made.
 type rendering struct {
-	name string
-	data []byte
+	variant codec.Variant
+	data    []byte
 }
 
 // render makes a variant. Of one picture, one is made at a time, however many readers ask: who asks for
-// another one waits for that and tries again.
+// another one waits for that and tries again. Who has waited for others as long as for a turn gives up.
 func (s *Service) render(ctx context.Context, image Image, v codec.Variant) ([]byte, error) {
-	name := variantName(v)
-	for {
+	for start := time.Now(); ; {
 		result := s.renders.DoChan(image.file, func() (any, error) {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renderTimeout)
 			defer cancel()
-			data, err := s.renderNow(ctx, image, v)
-			return rendering{name, data}, err
+			data, err := s.renderOnce(ctx, image, v)
+			return rendering{v, data}, err
 		})
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case made := <-result:
-			if of := made.Val.(rendering); of.name == name || made.Err != nil {
+			if of := made.Val.(rendering); of.variant == v || made.Err != nil {
 				return of.data, made.Err
 			}
+		}
+		if time.Since(start) > s.DecodeWait {
+			return nil, errDecodersBusy
 		}
 	}
 }
@@ -173,10 +195,23 @@ func (s *Service) render(ctx context.Context, image Image, v codec.Variant) ([]b
 // renderTimeout ends the reading of a picture from a storage that hangs. It is longer than any wait for a turn.
 const renderTimeout = 2 * time.Minute
 
+// renderOnce looks again for the variant, which may have been made since its reader looked.
+func (s *Service) renderOnce(ctx context.Context, image Image, v codec.Variant) ([]byte, error) {
+	stored, err := s.openStored(ctx, image, v)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.renderNow(ctx, image, v)
+	}
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(stored.Content)
+	return data, StorageError(errors.Join(err, stored.Content.Close()))
+}
+
 func (s *Service) renderNow(ctx context.Context, image Image, v codec.Variant) ([]byte, error) {
 	var made bytes.Buffer
 	memory := codec.DecodeMemory(formatOf(image.ContentType), image.Width, image.Height, v)
-	err := s.decodes.do(ctx, memory, func() error {
+	err := s.decodes.do(ctx, s.DecodeWait, memory, func() error {
 		file, err := s.Store.Open(ctx, image.file)
 		if err != nil {
 			return StorageError(err)

@@ -43,7 +43,7 @@ WHERE hash = ? AND state = 'new' AND checks = sqlc.arg(checks);
 -- name: SetBlobChecked :exec
 UPDATE blobs
 SET state = ?, blur_hash = ?, color = ?, check_at = NULL
-WHERE hash = ?;
+WHERE hash = ? AND state = 'new';
 
 -- name: ListBlobs :many
 SELECT hash, file, bytes, content_type

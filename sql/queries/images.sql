@@ -38,8 +38,8 @@ SET title = CASE WHEN sqlc.arg(set_title) = TRUE THEN sqlc.arg(new_title) ELSE t
     visibility = CASE WHEN sqlc.arg(set_visibility) = TRUE THEN sqlc.arg(new_visibility) ELSE visibility END
 WHERE id = ? AND owner_id = ?;
 
--- name: DeleteImages :exec
-DELETE FROM images WHERE id IN (sqlc.slice(ids));
+-- name: DeleteImages :execrows
+DELETE FROM images WHERE id IN (sqlc.slice(ids)) AND sha256 IN (sqlc.slice(hashes));
 
 -- name: SumImagesOfOwner :one
 SELECT COUNT(*) AS images, CAST(COALESCE(SUM(bytes), 0) AS SIGNED) AS bytes
@@ -56,10 +56,16 @@ WHERE blobs.hash IS NULL AND images.id > sqlc.arg(after)
 ORDER BY images.id
 LIMIT ?;
 
--- name: SetImageBlob :execrows
+-- name: ListImageNames :many
+SELECT name FROM images WHERE sha256 = ?;
+
+-- name: LockImageByName :execrows
+UPDATE images SET name = name WHERE name = ?;
+
+-- name: SetImagesBlob :execrows
 UPDATE images
 SET sha256 = sqlc.arg(new_sha256), bytes = ?, width = ?, height = ?
-WHERE id = ? AND sha256 = sqlc.arg(old_sha256);
+WHERE sha256 = sqlc.arg(old_sha256);
 
 -- name: SetImageVerdict :execrows
 UPDATE images
