@@ -14,6 +14,7 @@
 package upload
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -47,7 +48,7 @@ type Announcement struct {
 	Visibility image.Visibility // empty: that of other uploads
 }
 
-// Options of a Service. All are required.
+// Options of a Service. All but MaxSessions are required.
 type Options struct {
 	Database *database.Database
 	Store    *storage.Store
@@ -57,7 +58,7 @@ type Options struct {
 
 	MaxBytes    int64         // most bytes of a picture
 	Lifetime    time.Duration // of a session that goes on no more
-	MaxSessions int           // most unfinished ones of a user
+	MaxSessions int           // most unfinished ones of a user; 0: 100
 }
 
 // Service takes pictures in pieces, and from S3. It is safe for concurrent use.
@@ -65,8 +66,11 @@ type Service struct {
 	Options
 }
 
+const defaultMaxSessions = 100
+
 // New returns a service.
 func New(o Options) *Service {
+	o.MaxSessions = cmp.Or(o.MaxSessions, defaultMaxSessions)
 	return &Service{Options: o}
 }
 

@@ -1,0 +1,67 @@
+package upload
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+
+	"gatehouse/internal/database"
+	"gatehouse/internal/db"
+	"gatehouse/internal/image"
+)
+
+// filesAtOnce is how many rows an audit reads at once.
+const filesAtOnce = 500
+
+// StoredFiles returns the files of all pieces, as the method of image does.
+func (s *Service) StoredFiles(ctx context.Context) iter.Seq2[image.StoredFile, error] {
+	return func(yield func(image.StoredFile, error) bool) {
+		p := db.ListStoredPiecesParams{Limit: filesAtOnce}
+		for {
+			rows, err := s.Database.Queries().ListStoredPieces(ctx, p)
+			if err != nil {
+				yield(image.StoredFile{}, fmt.Errorf("list the pieces: %w", database.Refusal(err)))
+				return
+			}
+			for _, row := range rows {
+				if !yield(image.StoredFile{Name: row.File, Bytes: row.Bytes}, nil) {
+					return
+				}
+				p.After = row.File
+			}
+			if len(rows) < filesAtOnce {
+				return
+			}
+		}
+	}
+}
+
+// CountStoredFiles returns about how many files StoredFiles returns.
+func (s *Service) CountStoredFiles(ctx context.Context) (int64, error) {
+	pieces, err := s.Database.Queries().CountUploadPieces(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("count the pieces: %w", database.Refusal(err))
+	}
+	return pieces, nil
+}
+
+// WithRows returns which of the files have a row of a piece. Those whose row is being committed may
+// lack: Stored waits for them.
+func (s *Service) WithRows(ctx context.Context, files []string) ([]string, error) {
+	pieces, err := s.Database.Queries().FindPieceFiles(ctx, files)
+	if err != nil {
+		return nil, fmt.Errorf("find pieces by their files: %w", database.Refusal(err))
+	}
+	return pieces, nil
+}
+
+// SessionOf returns the session of the piece with a file, and its owner. Both are empty if there is none.
+func (s *Service) SessionOf(ctx context.Context, file string) (id, ownerID string, err error) {
+	row, err := s.Database.Queries().GetSessionOfPiece(ctx, file)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", "", fmt.Errorf("get the session of piece %s: %w", file, database.Refusal(err))
+	}
+	return row.ID, row.OwnerID, nil
+}
