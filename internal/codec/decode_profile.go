@@ -68,7 +68,7 @@ func joinParts(parts [][]byte) ([]byte, error) {
 		}
 	}
 	profile := bytes.Join(parts, nil)
-	if len(profile) > maxProfile {
+	if len(profile) == 0 || len(profile) > maxProfile {
 		return nil, errNoProfile
 	}
 	return profile, nil

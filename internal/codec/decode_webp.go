@@ -158,7 +158,23 @@ func (f *webpFrame) decode() (image.Image, error) {
 	if size != f.bounds.Size() || !f.bounds.In(f.canvas) {
 		return nil, fmt.Errorf("a frame of %v, not %v on %v", size, f.bounds, f.canvas)
 	}
-	return webp.Decode(bytes.NewReader(f.file()))
+	picture, err := webp.Decode(bytes.NewReader(f.file()))
+	if err != nil {
+		return nil, err
+	}
+	return webpAsJPEG(picture), nil
+}
+
+// webpAsJPEG makes the samples of a lossy picture mean what Go's image package takes them for. In WebP black is 16 and
+// white 235; the decoder passes them on as they are.
+func webpAsJPEG(picture image.Image) image.Image {
+	switch p := picture.(type) {
+	case *image.YCbCr:
+		toFullRange(p)
+	case *image.NYCbCrA:
+		toFullRange(&p.YCbCr)
+	}
+	return picture
 }
 
 // size reads the size of the pixels.

@@ -5,7 +5,6 @@ import (
 	"compress/zlib"
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"image"
 	"image/jpeg"
 	"image/png"
@@ -92,16 +91,14 @@ func jpegProfileSegments(profile []byte) []byte {
 // pngHeaderSize is that of the signature and the header chunk.
 const pngHeaderSize = 8 + 4 + 4 + 13 + 4
 
-// pngProfileChunk compresses a profile.
+// pngProfileChunk compresses a profile, and gives it the name that each must have.
 func pngProfileChunk(profile []byte) []byte {
 	if profile == nil {
 		return nil
 	}
-	content := bytes.NewBufferString("iCCPICC\x00\x00") // the chunk's name, the profile's, deflate
+	content := bytes.NewBufferString("ICC\x00\x00") // the last byte stands for deflate
 	z := zlib.NewWriter(content)
 	z.Write(profile) // a buffer takes everything
 	z.Close()
-	chunk := binary.BigEndian.AppendUint32(nil, uint32(content.Len()-len("iCCP")))
-	chunk = append(chunk, content.Bytes()...)
-	return binary.BigEndian.AppendUint32(chunk, crc32.ChecksumIEEE(content.Bytes()))
+	return pngChunk("iCCP", content.String())
 }

@@ -42,5 +42,6 @@ func dominantColor(p plane) string {
 			best = group
 		}
 	}
-	return fmt.Sprintf("#%02x%02x%02x", best.r/best.count, best.g/best.count, best.b/best.count)
+	mean := func(sum int) int { return (sum + best.count/2) / best.count }
+	return fmt.Sprintf("#%02x%02x%02x", mean(best.r), mean(best.g), mean(best.b))
 }

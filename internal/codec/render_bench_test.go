@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"os"
 	"testing"
 )
 
@@ -66,6 +67,26 @@ func BenchmarkCheck(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkConvert12MP converts a file named by GATEHOUSE_BENCH_HEIC: one of 12 megapixels is too large to keep here.
+// heif-enc makes one of any photograph.
+func BenchmarkConvert12MP(b *testing.B) {
+	name := os.Getenv("GATEHOUSE_BENCH_HEIC")
+	if name == "" {
+		b.Skip("SKIP: GATEHOUSE_BENCH_HEIC does not name a file")
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Convert(b.Context(), io.Discard, data, HEIC, roomy); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
