@@ -74,7 +74,7 @@ func (p *place) service(t *testing.T, store *storage.Store, o image.Options) *Se
 	o.Database, o.Store, o.Logger, o.Now = p.database, store, slog.New(slog.DiscardHandler), p.clock.Now
 	o.MaxFiles, o.MaxBytes = 1, cmp.Or(o.MaxBytes, maxBytes)
 	o.Limits = codec.Limits{Pixels: 50_000_000, Side: 65_535, Frames: 100}
-	o.Decodes, o.DecodeWait, o.DecodeMemory = 1, time.Minute, 1<<30
+	o.Decodes, o.DecodeWait, o.DecodeMemory, o.Sizes = 1, time.Minute, 1<<30, []int{320}
 	images, err := image.New(o)
 	if err != nil {
 		t.Fatal(err)
