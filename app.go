@@ -23,6 +23,7 @@ import (
 	"gatehouse/internal/session"
 	"gatehouse/internal/site"
 	"gatehouse/internal/storage"
+	"gatehouse/internal/threads"
 	"gatehouse/internal/upload"
 	"gatehouse/internal/verify"
 	"gatehouse/internal/webhook"
@@ -32,6 +33,7 @@ import (
 type app struct {
 	options     config.Options
 	log         *slog.Logger
+	threads     *threads.Threads
 	database    *database.Database
 	store       *storage.Store
 	redis       *redis.Client // nil where it is not used
@@ -61,7 +63,7 @@ func newApp(ctx context.Context, options config.Options, logs *logging.Logs) (*a
 
 // openServices makes what a server consists of, but for the server.
 func openServices(ctx context.Context, options config.Options, logs *logging.Logs) (*app, error) {
-	a := &app{options: options, log: logs.Module(logging.Server)}
+	a := &app{options: options, log: logs.Module(logging.Server), threads: newThreads(options)}
 	err := a.openStores(ctx, logs)
 	if err == nil {
 		err = a.buildServices(ctx, logs)
@@ -134,7 +136,7 @@ func (a *app) buildServer(logs *logging.Logs) error {
 		PublicURL: string(a.options.PublicURL), TrustedProxies: a.options.TrustedProxy,
 		CORSOrigins: texts(a.options.CORSOrigin), UploadLimit: int64(a.options.UploadLimit), ImageURL: string(a.options.ImageURL),
 		VerifyVerdict: a.verifyVerdict,
-		Dev: a.options.Mode == config.Dev, LAN: a.options.LAN, Booklet: a.options.Compat == config.CompatBooklet,
+		Dev:           a.options.Mode == config.Dev, LAN: a.options.LAN, Booklet: a.options.Compat == config.CompatBooklet,
 	})
 	if err != nil {
 		return err
@@ -166,7 +168,7 @@ func (a *app) buildServices(ctx context.Context, logs *logging.Logs) error {
 		return err
 	}
 	a.accounts = account.New(account.Options{
-		Database: a.database, Hasher: newHasher(a.options), Logger: logs.Module(logging.Account), Now: time.Now,
+		Database: a.database, Hasher: a.newHasher(), Logger: logs.Module(logging.Account), Now: time.Now,
 		Codes: a.codes, Sessions: a.sessions, Grace: a.options.DeletionGrace, AbsentAfter: a.options.AbsentAfter,
 		RegisterAtLogin: a.options.RegisterAtLogin, HideRegistered: a.options.HideRegistered,
 		Throttle: a.options.Mode == config.Production || len(a.options.Limits) > 0,
@@ -201,15 +203,20 @@ func (a *app) newSessions(ctx context.Context, secret secret, logs *logging.Logs
 	return session.New(ctx, o)
 }
 
-// newHasher gives the runtime, while passwords are hashed, more threads than cores and hashes need
-// together, so that the operating system lets short requests through.
-func newHasher(options config.Options) *account.Hasher {
-	cores := runtime.GOMAXPROCS(0)
-	concurrency := cmp.Or(options.PasswordConcurrency, cores)
+func (a *app) newHasher() *account.Hasher {
+	options := a.options
 	return account.NewHasher(account.HasherOptions{
 		Memory: options.PasswordMemory, Iterations: options.PasswordIterations, Parallelism: options.PasswordParallelism,
-		Concurrency: concurrency, Wait: options.PasswordWait, Threads: 2 * (cores + concurrency),
+		Concurrency: hashesAtOnce(options), Wait: options.PasswordWait, Threads: a.threads,
 	})
+}
+
+func hashesAtOnce(o config.Options) int { return cmp.Or(o.PasswordConcurrency, runtime.GOMAXPROCS(0)) }
+
+// newThreads gives the runtime, while passwords are hashed or pictures decoded, more threads than cores and
+// hashes need together, so that the operating system lets short requests through.
+func newThreads(o config.Options) *threads.Threads {
+	return threads.New(2 * (runtime.GOMAXPROCS(0) + hashesAtOnce(o)))
 }
 
 // newHTTPServer bounds what a slow client can hold; uploads and large pictures extend their time as they go.

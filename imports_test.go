@@ -19,9 +19,9 @@ var mayImport = map[string]struct {
 	ours   []string
 	closed []string
 }{
-	".":                         {ours: []string{"internal/apperr", "internal/config", "internal/httpapi", "internal/site", "internal/account", "internal/audit", "internal/captcha", "internal/idempotency", "internal/importer", "internal/limit", "internal/redis", "internal/session", "internal/sms", "internal/verify", "internal/image", "internal/codec", "internal/upload", "internal/webhook", "internal/database", "internal/storage", "internal/logging"}},
+	".":                         {ours: []string{"internal/apperr", "internal/config", "internal/httpapi", "internal/site", "internal/account", "internal/audit", "internal/captcha", "internal/idempotency", "internal/importer", "internal/inventory", "internal/limit", "internal/redis", "internal/session", "internal/sms", "internal/verify", "internal/image", "internal/codec", "internal/upload", "internal/webhook", "internal/database", "internal/storage", "internal/threads", "internal/logging"}},
 	"bench":                     {ours: []string{"internal/dbtest"}},
-	"internal/account":          {ours: []string{"internal/db", "internal/database", "internal/apperr", "internal/audit", "internal/network", "internal/session", "internal/verify"}, closed: []string{"net/http"}},
+	"internal/account":          {ours: []string{"internal/threads", "internal/db", "internal/database", "internal/apperr", "internal/audit", "internal/network", "internal/session", "internal/verify"}, closed: []string{"net/http"}},
 	"internal/api":              {},
 	"internal/apperr":           {},
 	"internal/audit":            {ours: []string{"internal/db", "internal/database"}, closed: []string{"net/http"}},
@@ -38,8 +38,9 @@ var mayImport = map[string]struct {
 	"internal/export":           {ours: []string{"internal/apperr", "internal/image"}, closed: []string{"net/http"}},
 	"internal/httpapi":          {ours: []string{"internal/api", "internal/account", "internal/session", "internal/image", "internal/codec", "internal/upload", "internal/audit", "internal/export", "internal/idempotency", "internal/limit", "internal/network", "internal/verify", "internal/site", "internal/logging", "internal/apperr"}},
 	"internal/idempotency":      {ours: []string{"internal/db", "internal/database", "internal/apperr"}, closed: []string{"net/http"}},
-	"internal/image":            {ours: []string{"internal/db", "internal/database", "internal/apperr", "internal/codec", "internal/storage"}, closed: []string{"net/http"}},
+	"internal/image":            {ours: []string{"internal/threads", "internal/db", "internal/database", "internal/apperr", "internal/codec", "internal/storage"}, closed: []string{"net/http"}},
 	"internal/importer":         {ours: []string{"internal/apperr", "internal/db", "internal/database", "internal/account", "internal/audit", "internal/image", "internal/verify"}, closed: []string{"net/http"}},
+	"internal/inventory":        {ours: []string{"internal/image", "internal/storage", "internal/upload"}, closed: []string{"net/http"}},
 	"internal/jpeg":             {closed: []string{"net/http"}},
 	"internal/limit":            {ours: []string{"internal/redis"}, closed: []string{"net/http"}},
 	"internal/logging":          {closed: []string{"net/http"}},
@@ -49,6 +50,7 @@ var mayImport = map[string]struct {
 	"internal/site":             {ours: []string{"internal/apperr", "web"}},
 	"internal/sms":              {ours: []string{"internal/webhook"}},
 	"internal/storage":          {closed: []string{"net/http"}},
+	"internal/threads":          {closed: []string{"net/http"}},
 	"internal/upload":           {ours: []string{"internal/db", "internal/database", "internal/apperr", "internal/image", "internal/storage"}, closed: []string{"net/http"}},
 	"internal/verify":           {ours: []string{"internal/db", "internal/database", "internal/apperr", "internal/captcha", "internal/network", "internal/sms"}, closed: []string{"net/http"}},
 	"internal/webhook":          {},

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"gatehouse/internal/apperr"
+	"gatehouse/internal/threads"
 )
 
 // HasherOptions are the cost of a password hash, and how many run at once.
@@ -21,9 +22,9 @@ type HasherOptions struct {
 	Memory      uint32 // KiB
 	Iterations  uint32
 	Parallelism uint8
-	Concurrency int           // hashes at once; the number of cores is the most that makes sense
-	Wait        time.Duration // how long one waits for its turn before ServerBusy
-	Threads     int           // GOMAXPROCS while passwords are hashed, if it is more than at other times
+	Concurrency int              // hashes at once; the number of cores is the most that makes sense
+	Wait        time.Duration    // how long one waits for its turn before ServerBusy
+	Threads     *threads.Threads // may be nil
 }
 
 // Hasher hashes passwords with argon2id in PHC form, never more at once than allowed,
@@ -33,7 +34,7 @@ type Hasher struct {
 	params  argon2id.Params
 	memory  memory
 	turns   *semaphore.Weighted
-	threads *threads
+	threads *threads.Threads
 	wait    time.Duration
 	decoy   string
 	hashes  atomic.Int64 // that were computed
@@ -48,7 +49,7 @@ func NewHasher(options HasherOptions) *Hasher {
 		},
 		memory:  make(memory, options.Concurrency),
 		turns:   semaphore.NewWeighted(int64(options.Concurrency)),
-		threads: newThreads(options.Threads),
+		threads: options.Threads,
 		wait:    options.Wait,
 	}
 	h.decoy = h.memory.hash("nobody's password", h.params)
@@ -91,13 +92,13 @@ func (h *Hasher) Waste(ctx context.Context, password string) error {
 func (h *Hasher) takeTurn(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(ctx, h.wait)
 	defer cancel()
-	h.threads.enter()
+	h.threads.Enter()
 	err := h.turns.Acquire(waiting, 1)
 	if err == nil {
 		h.hashes.Add(1)
 		return nil
 	}
-	h.threads.leave()
+	h.threads.Leave()
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return apperr.Later(apperr.ServerBusy, max(h.wait, time.Second), err)
 	}
@@ -106,7 +107,7 @@ func (h *Hasher) takeTurn(ctx context.Context) error {
 
 func (h *Hasher) endTurn() {
 	h.turns.Release(1)
-	h.threads.leave()
+	h.threads.Leave()
 }
 
 func isBcrypt(hash string) bool {

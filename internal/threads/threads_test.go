@@ -1,19 +1,19 @@
-package account
+package threads
 
 import (
 	"runtime"
 	"testing"
 )
 
-func TestThreadsWhileHashing(t *testing.T) {
+func TestThreadsWhileBusy(t *testing.T) {
 	usual := runtime.GOMAXPROCS(0)
-	threads := newThreads(usual + 3)
+	threads := New(usual + 3)
 	for _, step := range []struct {
 		change func()
 		want   int
 	}{
-		{threads.enter, usual + 3}, {threads.enter, usual + 3}, {threads.leave, usual + 3}, {threads.leave, usual},
-		{threads.enter, usual + 3}, {threads.leave, usual},
+		{threads.Enter, usual + 3}, {threads.Enter, usual + 3}, {threads.Leave, usual + 3}, {threads.Leave, usual},
+		{threads.Enter, usual + 3}, {threads.Leave, usual},
 	} {
 		step.change()
 		if got := runtime.GOMAXPROCS(0); got != step.want {
