@@ -85,7 +85,7 @@ func addUser(t *testing.T, a *app, phone string) string {
 		pictures = pictures[1:]
 		return first, nil
 	}
-	if _, err := a.images.Upload(t.Context(), user.ID, next, nil); err != nil {
+	if _, err := a.images.Upload(t.Context(), image.UploadOptions{OwnerID: user.ID}, next); err != nil {
 		t.Fatal(err)
 	}
 	return user.ID

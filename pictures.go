@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"gatehouse/internal/apperr"
@@ -29,7 +28,7 @@ const unownedKept = time.Hour
 
 // openStorage opens where pictures are stored, and where they were.
 func openStorage(o config.Options) (*storage.Store, error) {
-	shelf, err := openShelf(o, cmp.Or(o.Storage, config.Storage("file://"+filepath.Join(o.DataDir, "image"))))
+	shelf, err := openShelf(o, storageOf(o))
 	if err != nil {
 		return nil, err
 	}
@@ -151,11 +150,7 @@ func (a *app) publicBase() string {
 	if a.options.PublicURL != "" {
 		return string(a.options.PublicURL)
 	}
-	address := string(a.options.Addr)
-	if strings.HasPrefix(address, ":") {
-		address = "127.0.0.1" + address
-	}
-	return "http://" + address
+	return "http://" + string(a.options.Addr)
 }
 
 func (a *app) verifyVerdict(header http.Header, body []byte) error {

@@ -47,6 +47,7 @@ func serve(ctx context.Context, options config.Options, stdout, stderr io.Writer
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", options.Addr, err)
 	}
+	a.options.Addr = config.Address(listener.Addr().String()) // port 0 takes a free one
 	if err := announce(stdout, options, listener.Addr().(*net.TCPAddr)); err != nil {
 		return err
 	}
