@@ -121,7 +121,7 @@ func addSquares(sums []uint32, row []byte, n, channels int) {
 // span is a part of a line, in pixels.
 type span struct{ start, length float64 }
 
-// of scales a span along with its line.
+// scaled scales a span along with its line.
 func (s span) scaled(by float64) span { return span{s.start * by, s.length * by} }
 
 // region is a part of a picture, in pixels.
