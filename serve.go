@@ -61,6 +61,7 @@ func (a *app) serve(ctx context.Context, listener net.Listener) error {
 	background.Go(func() { a.clean(cleaning) })
 	background.Go(func() { a.sessions.Run(cleaning) })
 	background.Go(func() { a.images.Run(cleaning) })
+	background.Go(func() { a.adopt(cleaning) })
 	defer func() { stopCleaning(); background.Wait() }()
 
 	ended := make(chan error, 1)
@@ -142,6 +143,17 @@ func (a *app) deleteExpired(ctx context.Context) {
 		if deleted > 0 {
 			a.log.Debug("deleted what has expired", "what", what, "rows", deleted)
 		}
+	}
+}
+
+// adopt cleans the pictures that an older program stored.
+func (a *app) adopt(ctx context.Context) {
+	adopted, err := a.images.Adopt(ctx)
+	if err != nil && ctx.Err() == nil {
+		a.log.Error("adopt the pictures of an older program", "error", err)
+	}
+	if adopted > 0 {
+		a.log.Info("adopted the pictures of an older program", "pictures", adopted)
 	}
 }
 
