@@ -61,6 +61,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return manageUsers(ctx, command, stdout, stderr)
 	case config.ImportBooklet, config.ImportCSV, config.ImportPocketBase, config.ImportSupabase:
 		return importUsers(ctx, command, stdout, stderr)
+	case config.StorageCheck, config.StorageMove:
+		return manageStorage(ctx, command, stdout, stderr)
 	default:
 		return serve(ctx, command.Options, stdout, stderr)
 	}

@@ -18,6 +18,8 @@ const (
 	ImportCSV        = "import csv"
 	ImportPocketBase = "import pocketbase"
 	ImportSupabase   = "import supabase"
+	StorageCheck     = "storage check"
+	StorageMove      = "storage move"
 )
 
 // commands are the commands, and what each takes besides the options.
@@ -27,10 +29,11 @@ type commands struct {
 		Up     struct{} `cmd:"" default:"1" help:"Bring the database up to this program. This is the default; serve does it too."`
 		Status struct{} `cmd:"" help:"List the migrations and whether they were applied."`
 	} `cmd:"" help:"Change the database for this program."`
-	User    User     `cmd:"" help:"List and change users, also while servers run."`
-	Import  Import   `cmd:"" help:"Take over the users of another server. What was imported before is skipped."`
-	Version struct{} `cmd:"" help:"Print the version of this program."`
-	Show    struct{} `cmd:"" name:"config" help:"Check the options, and print each with its value and where it came from."`
+	User    User            `cmd:"" help:"List and change users, also while servers run."`
+	Import  Import          `cmd:"" help:"Take over the users of another server. What was imported before is skipped."`
+	Storage StorageCommands `cmd:"" help:"Check where pictures are stored, or move them elsewhere, also while servers run."`
+	Version struct{}        `cmd:"" help:"Print the version of this program."`
+	Show    struct{}        `cmd:"" name:"config" help:"Check the options, and print each with its value and where it came from."`
 }
 
 // User is what the commands for users take.
@@ -86,4 +89,31 @@ type ImportFile struct {
 // DryRun is an import that only reports what it would do.
 type DryRun struct {
 	DryRun bool `help:"Change nothing: only report what would be imported."`
+}
+
+// StorageCommands are what the commands for the storage take.
+type StorageCommands struct {
+	Check struct {
+		Read   bool `help:"Read every file too, and compare its SHA-256 with that of its row."`
+		Remove bool `help:"Remove the files that have no row and are older than an hour. Rows are never removed."`
+	} `cmd:"" help:"Compare the files with the rows of the database: name what is missing or damaged, and what is left over. The exit code is 1 if something is missing or damaged."`
+	Move struct {
+		To     Storage `placeholder:"URL" help:"The new storage, while the servers still use the old one. Without it, --storage is the new one."`
+		Remove bool    `help:"Remove each file from the old storage once its copy was read and compared. Only for servers that use the new one."`
+	} `cmd:"" help:"Copy the pictures of --storage-fallback to --storage, or those of --storage to --to. It may be interrupted and run again. Run it as the user that runs the servers, with their options."`
+}
+
+// rules are what only the commands for the storage require.
+func (c StorageCommands) rules(o Options) []rule {
+	to := c.Move.To
+	return []rule{
+		{to == "" && o.StorageFallback == "", "to",
+			"--to: missing; name the new storage, or give the options of servers that use it: --storage for the new and --storage-fallback for the old one"},
+		{to != "" && c.Move.Remove, "remove",
+			"--remove: servers that do not know the new storage would lose their pictures; restart them with --storage for the new and --storage-fallback for the old one, and give this command the same options without --to"},
+		{to != "" && o.StorageFallback != "" && o.StorageFallback != to, "to",
+			"--to: the pictures of --storage-fallback would stay behind; move them to --storage first, without --to"},
+		{to.isS3() && (o.StorageKeyID == "" || o.StorageKeySecret == ""), "storage-key-id",
+			"--storage-key-id: S3 needs --storage-key-id and --storage-key-secret"},
+	}
 }

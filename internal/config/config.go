@@ -24,6 +24,7 @@ type Command struct {
 	Options  Options
 	User     User
 	Import   Import
+	Storage  StorageCommands
 	settings []setting
 }
 
@@ -100,11 +101,14 @@ func (p *parser) parse(cli *grammar, args, environ []string) (*Command, error) {
 	} else {
 		p.checkComplete(ctx)
 		p.checkRules(cli.Options, command.Name)
+		if command.Name == StorageMove {
+			p.noteBroken(cli.commands.Storage.rules(cli.Options))
+		}
 	}
 	if len(p.problems) > 0 {
 		return nil, &Error{Problems: p.problems}
 	}
-	command.Options, command.User, command.Import = cli.Options, cli.User, cli.Import
+	command.Options, command.User, command.Import, command.Storage = cli.Options, cli.User, cli.Import, cli.commands.Storage
 	command.settings = p.settings()
 	return command, nil
 }

@@ -105,6 +105,9 @@ func TestCommands(t *testing.T) {
 		{"import csv users.csv", config.ImportCSV},
 		{"import pocketbase data.db", config.ImportPocketBase},
 		{"import supabase users.csv", config.ImportSupabase},
+		{"storage check --read --remove", config.StorageCheck},
+		{"storage move --to file:///new", config.StorageMove},
+		{"storage move --storage file:///new --storage-fallback file:///old --remove", config.StorageMove},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
@@ -366,6 +369,12 @@ func TestRefused(t *testing.T) {
 		{"user show 18866668888 --now", "unknown flag --now"},
 		{"import booklet", "--from: missing; see gatehouse import booklet --help"},
 		{"import csv", "<file>: missing; see gatehouse import csv --help"},
+		{"storage", "storage: name one of its commands; see gatehouse storage --help"},
+		{"storage move", "--to: missing; name the new storage"},
+		{"storage move --remove --to file:///new", "--remove: servers that do not know the new storage would lose their pictures"},
+		{"storage move --to file:///new --storage-fallback file:///old", "--to: the pictures of --storage-fallback would stay behind"},
+		{"storage move --to s3://pictures", "--storage-key-id: S3 needs"},
+		{"storage move --to ftp://pictures", "--to: "},
 		{"user list --mode production", "--secret-file: missing"},
 		{production + "--lan", "--lan: production mode serves everyone already"},
 		{production + "--sms=dev", "--sms: dev takes one code from everyone and is refused"},
