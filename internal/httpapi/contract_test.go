@@ -117,7 +117,9 @@ func TestExamplesAreTrue(t *testing.T) {
 		s.send(t, refresh(login.Data.Msg.RefreshToken)).want(t, apperr.OK)
 		s.send(t, get("/users/me", token)).want(t, apperr.OK)
 		s.send(t, newRequest(http.MethodPost, "/h5/ticket", "", nil, token)).want(t, apperr.OK)
-		s.send(t, uploadOf([]file{{"我的照片.jpg", examplePicture(t)}}, token)).want(t, apperr.OK)
+		stored := s.send(t, uploadOf([]file{{"我的照片.jpg", examplePicture(t)}}, token))
+		s.sendImageExamples(t, token, decoded[api.UploadResult](t, stored).Data.Msg.Images[0])
+		s.sendUploadExamples(t, token)
 		s.sendExamplesAs(t, "updateCurrentUser", token, http.StatusOK)
 		s.sendExamplesAs(t, "endSession", token, http.StatusNotFound)
 		s.sendExamplesAs(t, "listActivity", token, http.StatusOK)
@@ -157,6 +159,22 @@ func TestExamplesAreTrue(t *testing.T) {
 			t.Errorf("the examples of operation %s were not sent", spec.OperationID)
 		}
 	}
+}
+
+// sendImageExamples sends those about a picture, which the path of the examples does not name.
+func (s *testServer) sendImageExamples(t testing.TB, token change, stored api.StoredImage) {
+	t.Helper()
+	s.sendExamplesAs(t, "listImages", token, http.StatusOK)
+	s.sendExamplesAs(t, "describeImage", token, http.StatusNotFound)
+	s.sendExamplesAs(t, "deleteImage", token, http.StatusNotFound)
+	s.sendExamplesAs(t, "judgeImage", token, http.StatusUnauthorized)
+	path := "/upload/images/" + stored.ID.String()
+	onPath := func(r *http.Request) { r.URL.Path = path }
+	s.sendExamplesAs(t, "linkImage", func(r *http.Request) { token(r); r.URL.Path = path + "/link" }, http.StatusOK)
+	s.decodeAll(t)
+	s.sendExamplesAs(t, "updateImage", func(r *http.Request) { token(r); onPath(r) }, http.StatusOK)
+	s.send(t, get("/upload/images", token)).want(t, apperr.OK)
+	s.send(t, get(path, token)).want(t, apperr.OK)
 }
 
 // likeExamples makes a server whose answers can be those of the examples.
@@ -199,10 +217,15 @@ func exampleRequests(t testing.TB, operationID string) []*http.Request {
 			if spec.OperationID != operationID {
 				continue
 			}
+			parameters := slices.Concat(item.Parameters, spec.Parameters)
+			requests := exampleParameters(method, path, parameters)
 			if spec.RequestBody != nil {
-				return exampleBodies(t, method, path, spec.RequestBody.Value.Content)
+				requests = exampleBodies(t, method, examplePath(path, parameters), spec.RequestBody.Value.Content)
 			}
-			return exampleParameters(method, path, append(item.Parameters, spec.Parameters...))
+			for _, r := range requests {
+				setExampleHeaders(r, parameters)
+			}
+			return requests
 		}
 	}
 	t.Fatalf("the contract has no operation %s", operationID)
@@ -233,20 +256,36 @@ func exampleBodies(t testing.TB, method, path string, content openapi3.Content) 
 	return requests
 }
 
+// examplePath has the examples of a path's parameters in their places.
+func examplePath(path string, parameters openapi3.Parameters) string {
+	for _, parameter := range parameters {
+		if parameter.Value.In == openapi3.ParameterInPath {
+			path = strings.ReplaceAll(path, "{"+parameter.Value.Name+"}", fmt.Sprint(parameter.Value.Example))
+		}
+	}
+	return path
+}
+
+// setExampleHeaders sets those that a request must have.
+func setExampleHeaders(r *http.Request, parameters openapi3.Parameters) {
+	for _, parameter := range parameters {
+		if parameter.Value.In == openapi3.ParameterInHeader && parameter.Value.Required {
+			r.Header.Set(parameter.Value.Name, fmt.Sprint(parameter.Value.Example))
+		}
+	}
+}
+
 func exampleParameters(method, path string, parameters openapi3.Parameters) []*http.Request {
 	query := url.Values{}
 	for _, parameter := range parameters {
-		example := fmt.Sprint(parameter.Value.Example)
-		if parameter.Value.In == openapi3.ParameterInPath {
-			path = strings.ReplaceAll(path, "{"+parameter.Value.Name+"}", example)
-		} else {
-			query.Set(parameter.Value.Name, example)
+		if parameter.Value.In == openapi3.ParameterInQuery && parameter.Value.Example != nil {
+			query.Set(parameter.Value.Name, fmt.Sprint(parameter.Value.Example))
 		}
 	}
 	if len(parameters) == 0 {
 		return nil
 	}
-	target := url.URL{Path: path, RawQuery: query.Encode()}
+	target := url.URL{Path: examplePath(path, parameters), RawQuery: query.Encode()}
 	return []*http.Request{newRequest(method, target.String(), "", nil)}
 }
 
@@ -257,9 +296,7 @@ func examplePicture(t testing.TB) []byte {
 	if err := jpeg.Encode(&plain, image.NewGray(image.Rect(0, 0, 1080, 720)), nil); err != nil {
 		t.Fatal(err)
 	}
-	missing := 48213 - plain.Len()
-	comment := append([]byte{0xff, 0xfe, byte((missing - 2) >> 8), byte(missing - 2)}, make([]byte, missing-4)...)
-	return slices.Concat(plain.Bytes()[:2], comment, plain.Bytes()[2:])
+	return filledUp(plain.Bytes(), 48213)
 }
 
 func TestContractIsServed(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/dbtest"
+	"gatehouse/internal/storage"
 )
 
 // TestDatabaseIsGone closes the database under the server: every operation that needs it says so
@@ -34,7 +35,8 @@ func TestDatabaseIsGone(t *testing.T) {
 			if slices.Contains(inMemory, id) {
 				continue
 			}
-			if a := s.send(t, request()).want(t, apperr.Internal); len(a.errors.Details) == 0 {
+			r := request()
+			if a := s.send(t, r).want(t, apperr.Internal); len(a.errors.Details) == 0 && r.Method != http.MethodHead {
 				t.Errorf("%s tells the developer nothing", id)
 			}
 		}
@@ -137,6 +139,45 @@ func TestPictureCannotBeOpened(t *testing.T) {
 	}
 	s.send(t, get(path)).want(t, apperr.Internal)
 	s.send(t, head(path)).wantStatus(t, http.StatusInternalServerError)
+}
+
+// TestStorageIsGone asks for pictures that are in an S3 that nobody listens for.
+func TestStorageIsGone(t *testing.T) {
+	dbtest.RunURL(t, func(t *testing.T, url string) {
+		s := newServer(t, url)
+		u := s.newUser(t)
+		path := s.newImage(t, photograph(t, 100, 60))
+		moved := s.stood
+		moved.images.Store = goneStorage(t)
+		s.start(t, s.build(t, moved))
+		for _, query := range []string{"", "?w=32"} {
+			s.send(t, get(path+query)).want(t, apperr.StorageUnavailable).wantHeader(t, "Retry-After", "5")
+			s.send(t, head(path+query)).wantStatus(t, http.StatusServiceUnavailable).wantHeader(t, "Retry-After", "5")
+		}
+		s.send(t, uploadOf([]file{{"a", tinyPNG(t)}}, bearer(u.token))).want(t, apperr.StorageUnavailable).wantHeader(t, "Retry-After", "5")
+		if page := s.imagesOf(t, u, ""); len(page.Images) > 0 {
+			t.Errorf("%d pictures are listed that were not stored", len(page.Images))
+		}
+	})
+}
+
+// goneStorage is an S3 whose endpoint refuses connections.
+func goneStorage(t testing.TB) *storage.Store {
+	t.Helper()
+	listening, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := listening.Close(); err != nil {
+		t.Fatal(err)
+	}
+	shelf, err := storage.OpenS3(storage.S3Options{
+		Endpoint: listening.Addr().String(), Region: "us-east-1", Bucket: "pictures", KeyID: "id", KeySecret: "secret",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return openStore(t, storage.Options{Shelf: shelf, Spool: t.TempDir()})
 }
 
 // TestBrokenTemplates breaks the files of pages while the server runs.

@@ -6,16 +6,40 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 
 	"gatehouse/internal/api"
 	"gatehouse/internal/apperr"
 )
 
-// newImage uploads a picture and returns the path that it is loaded from.
+// newImage uploads a picture of somebody and returns the path that it is loaded from.
 func (s *testServer) newImage(t testing.TB, content []byte) string {
 	t.Helper()
-	stored := decoded[api.UploadResult](t, s.send(t, uploadOf([]file{{"a", content}}, bearer(s.newUser(t).token))))
-	return pathOf(t, stored.Data.Msg.ImageURL[0])
+	return pathOf(t, s.upload(t, s.newUser(t), content).URL)
+}
+
+// upload stores a picture of a user.
+func (s *testServer) upload(t testing.TB, u user, content []byte, changes ...change) api.StoredImage {
+	t.Helper()
+	r := uploadOf([]file{{"a", content}}, append(changes, bearer(u.token))...)
+	return decoded[api.UploadResult](t, s.send(t, r)).Data.Msg.Images[0]
+}
+
+// describe asks for what is known of a picture.
+func (s *testServer) describe(t testing.TB, u user, id uuid.UUID) api.StoredImage {
+	t.Helper()
+	return decoded[api.ImageResult](t, s.send(t, get("/upload/images/"+id.String(), bearer(u.token)))).Data.Msg
+}
+
+// decodeAll decodes the pictures that were uploaded, as the server does when nobody else has.
+func (s *testServer) decodeAll(t testing.TB) {
+	t.Helper()
+	s.clock.advance(6 * time.Minute)
+	if err := s.options.Images.CheckOverdue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestImageConditionsAndRanges(t *testing.T) {

@@ -27,9 +27,10 @@ func mustLoad() *openapi3.T {
 	return document
 }
 
-// successes are the statuses that no error code stands behind.
+// successes are the statuses that no error code stands behind, but for one: an upload in pieces has a
+// code for 412.
 var successes = []int{
-	http.StatusOK, http.StatusPartialContent, http.StatusSeeOther, http.StatusNotModified,
+	http.StatusOK, http.StatusCreated, http.StatusNoContent, http.StatusPartialContent, http.StatusSeeOther, http.StatusNotModified,
 	http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable,
 }
 
@@ -58,7 +59,9 @@ func (o *observations) note(spec *openapi3.Operation, a answer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !a.isPage() || a.status < http.StatusBadRequest { // an error page does not say its code
-		o.answers[sighting{spec.OperationID, a.status, a.code}] = true
+		for _, code := range codesOf(spec, a) {
+			o.answers[sighting{spec.OperationID, a.status, code}] = true
+		}
 	}
 	declared := spec.Responses.Status(a.status).Value.Content.Get(a.header.Get("Content-Type"))
 	if declared == nil || declared.Example == nil || o.examples[declared] {
@@ -112,11 +115,23 @@ func declaredAnswers(spec *openapi3.Operation) []sighting {
 		declared = append(declared, sighting{spec.OperationID, code.Status(), code})
 	}
 	for _, status := range declaredStatuses(spec) {
-		if slices.Contains(successes, status) {
+		if slices.Contains(successes, status) && len(codesWithStatus(spec, status)) == 0 {
 			declared = append(declared, sighting{spec.OperationID, status, apperr.OK})
 		}
 	}
 	return declared
+}
+
+// codesOf are the codes that an answer stands for: what HEAD gets has no body to tell them apart.
+func codesOf(spec *openapi3.Operation, a answer) []apperr.Code {
+	if codes := codesWithStatus(spec, a.status); slices.Contains(codes, a.code) && len(a.body) == 0 {
+		return codes
+	}
+	return []apperr.Code{a.code}
+}
+
+func codesWithStatus(spec *openapi3.Operation, status int) []apperr.Code {
+	return slices.DeleteFunc(errorCodes(spec), func(code apperr.Code) bool { return code.Status() != status })
 }
 
 func declaredStatuses(spec *openapi3.Operation) []int {
@@ -155,7 +170,9 @@ var shapes = map[string]*regexp.Regexp{
 	"accessToken":  regexp.MustCompile(`^eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+$`),
 	"refreshToken": regexp.MustCompile(`^[\w-]{70}$`),
 	"homeUrl":      regexp.MustCompile(`^http://127\.0\.0\.1:8000/h5/home\?ticket=[\w-]{64}$`),
-	"url":          regexp.MustCompile(`^http://127\.0\.0\.1:8000/static/image/[a-z2-7]{26}\.jpg$`),
+	"url":          regexp.MustCompile(`^http://127\.0\.0\.1:8000/static/image/[a-z2-7]{26}\.jpg(\?expires=1795165200&signature=[\w-]{43})?$`),
+	"blurHash":     regexp.MustCompile(`^L[\w#$%*+,.:;=?@[\]^{|}~-]{27}$`),
+	"color":        regexp.MustCompile(`^#[0-9a-f]{6}$`),
 	"imageUrl":     regexp.MustCompile(`^http://127\.0\.0\.1:8000/static/image/[a-z2-7]{26}\.jpg$`),
 }
 

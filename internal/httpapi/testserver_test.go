@@ -24,7 +24,9 @@ import (
 
 	"gatehouse/internal/account"
 	"gatehouse/internal/api"
+	"gatehouse/internal/apperr"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/codec"
 	"gatehouse/internal/database"
 	"gatehouse/internal/dbtest"
 	"gatehouse/internal/idempotency"
@@ -35,7 +37,9 @@ import (
 	"gatehouse/internal/site"
 	"gatehouse/internal/sms"
 	"gatehouse/internal/storage"
+	"gatehouse/internal/upload"
 	"gatehouse/internal/verify"
+	"gatehouse/internal/webhook"
 )
 
 const (
@@ -55,6 +59,7 @@ type setup struct {
 	images   image.Options
 	sessions session.Options
 	site     site.Options
+	uploads  upload.Options // on the storage of images
 	api      Options
 }
 
@@ -108,22 +113,20 @@ func (s *testServer) secondNode(t testing.TB) *testServer {
 
 func (s *testServer) defaults(t testing.TB, logger *slog.Logger) setup {
 	t.Helper()
-	disk, err := storage.OpenDisk(s.imageDir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := disk.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	contract, err := os.ReadFile("../../api/openapi.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return setup{
 		hasher: account.HasherOptions{Memory: 64, Iterations: 1, Parallelism: 1, Concurrency: 4, Wait: time.Minute},
-		images: image.Options{Database: s.database, Disk: disk, Logger: logger, Now: s.clock.Now, MaxFiles: 9, MaxBytes: 1 << 20},
+		images: image.Options{
+			Database: s.database, Store: s.openDisk(t), Logger: logger, Now: s.clock.Now, MaxFiles: 9, MaxBytes: 1 << 20,
+			Limits:  codec.Limits{Pixels: 50 << 20, Side: 65535, Frames: 1000},
+			Decodes: 2, DecodeWait: time.Minute, DecodeMemory: 256 << 20,
+			Sizes: []int{32, 64, 160, 320}, Presets: map[string]image.Resize{"avatar": {Width: 160, Height: 160, Fit: codec.Cover}},
+			CacheBytes: 1 << 20, LinkKey: bytes.Repeat([]byte{7}, 32), UnownedKept: hour,
+		},
+		uploads: upload.Options{Database: s.database, Logger: logger, Now: s.clock.Now, MaxBytes: 1 << 20, Lifetime: day, MaxSessions: 20},
 		accounts: account.Options{
 			Database: s.database, Logger: logger, Now: s.clock.Now, Throttle: true, AbsentAfter: 180 * day, Grace: 7 * day,
 		},
@@ -140,9 +143,53 @@ func (s *testServer) defaults(t testing.TB, logger *slog.Logger) setup {
 		},
 		api: Options{
 			Logger: logger, Contract: contract, UploadLimit: 1 << 20, Now: s.clock.Now,
-			Ready: func(ctx context.Context) (string, error) { return "unused", s.database.Ready(ctx) },
-			Audit: audit.New(audit.Options{Database: s.database, Now: s.clock.Now, Retention: 180 * day}),
+			Ready:         func(ctx context.Context) (string, error) { return "unused", s.database.Ready(ctx) },
+			Audit:         audit.New(audit.Options{Database: s.database, Now: s.clock.Now, Retention: 180 * day}),
+			VerifyVerdict: verifierOf(t, verdictSecret),
 		},
+	}
+}
+
+// openDisk opens the storage in the folder of pictures.
+func (s *testServer) openDisk(t testing.TB) *storage.Store {
+	t.Helper()
+	disk, err := storage.OpenDisk(s.imageDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return openStore(t, storage.Options{Shelf: disk})
+}
+
+// openStore opens a storage until the test ends.
+func openStore(t testing.TB, o storage.Options) *storage.Store {
+	t.Helper()
+	store, err := storage.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store
+}
+
+// verdictSecret is what the moderator and the server share.
+const verdictSecret = "whsec_c2VzYW1lIHNlc2FtZSBzZXNhbWUgc2VzYW1lIQ=="
+
+// verifierOf checks who signed, as the server itself does.
+func verifierOf(t testing.TB, secret string) func(http.Header, []byte) error {
+	t.Helper()
+	moderator, err := webhook.New(webhook.Options{URL: "http://localhost/", Secret: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(header http.Header, body []byte) error {
+		if err := moderator.Verify(header, body); err != nil {
+			return apperr.Wrap(apperr.InvalidSignature, err)
+		}
+		return nil
 	}
 }
 
@@ -164,7 +211,11 @@ func (s *testServer) build(t testing.TB, stood setup) Options {
 	stood.api.Codes, stood.api.Sessions = verify.New(stood.codes), s.sessions
 	stood.accounts.Hasher, stood.accounts.Codes, stood.accounts.Sessions = account.NewHasher(stood.hasher), stood.api.Codes, s.sessions
 	stood.api.Accounts = account.New(stood.accounts)
-	stood.api.Images = image.New(stood.images)
+	if stood.api.Images, err = image.New(stood.images); err != nil {
+		t.Fatal(err)
+	}
+	stood.uploads.Images, stood.uploads.Store = stood.api.Images, stood.images.Store
+	stood.api.Uploads = upload.New(stood.uploads)
 	stood.api.Limiter = newLimiter(t)
 	return stood.api
 }
@@ -260,9 +311,7 @@ func refresh(token string, changes ...change) *http.Request {
 }
 
 func patchMe(members map[string]any, changes ...change) *http.Request {
-	r := postJSON("/users/me", members, changes...)
-	r.Method = http.MethodPatch
-	return r
+	return patch("/users/me", members, changes...)
 }
 
 func pathOf(t testing.TB, absolute string) string {
@@ -277,8 +326,10 @@ func pathOf(t testing.TB, absolute string) string {
 // wantNoPictures checks that neither a row nor a file of a picture is left.
 func (s *testServer) wantNoPictures(t testing.TB) {
 	t.Helper()
-	if rows := s.count(t, "images"); rows != 0 {
-		t.Errorf("%d rows of pictures are left", rows)
+	for _, table := range []string{"images", "blobs"} {
+		if rows := s.count(t, table); rows != 0 {
+			t.Errorf("%d rows of %s are left", rows, table)
+		}
 	}
 	err := filepath.WalkDir(s.imageDir, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() && entry.Name() != ".lock" {

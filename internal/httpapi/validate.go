@@ -53,10 +53,11 @@ func (s *server) verifySignature(next http.Handler) http.Handler {
 			return
 		}
 		body, err := io.ReadAll(r.Body)
-		if err == nil {
-			err = s.VerifyVerdict(r.Header, body)
-		}
 		if err != nil {
+			s.writeError(w, r, refusalFromValidation(err))
+			return
+		}
+		if err := s.VerifyVerdict(r.Header, body); err != nil {
 			s.writeError(w, r, err)
 			return
 		}
