@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 	"github.com/google/uuid"
 
 	"gatehouse/internal/apperr"
+	"gatehouse/internal/codec"
 	"gatehouse/internal/database"
 	"gatehouse/internal/dbtest"
 	"gatehouse/internal/export"
@@ -47,7 +49,7 @@ type album struct {
 	data  map[string][]byte // by id
 }
 
-// newAlbum uploads a picture for each name, each with so many bytes after its end.
+// newAlbum uploads a picture for each name, each with so many bytes besides its pixels.
 func newAlbum(t *testing.T, d *database.Database, extra int, names ...string) album {
 	t.Helper()
 	dir := t.TempDir()
@@ -55,14 +57,23 @@ func newAlbum(t *testing.T, d *database.Database, extra int, names ...string) al
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { disk.Close() })
-	a := album{image.New(image.Options{
-		Database: d, Disk: disk, Logger: slog.New(slog.DiscardHandler),
+	store, err := storage.Open(storage.Options{Shelf: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	service, err := image.New(image.Options{
+		Database: d, Store: store, Logger: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return uploadedAt }, MaxFiles: 1000, MaxBytes: 1 << 30,
-	}), uuid.NewString(), dir, map[string][]byte{}}
+		Limits: codec.Limits{Pixels: 1 << 20, Side: 1 << 10, Frames: 1}, Decodes: 1, Sizes: []int{32},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := album{service, uuid.NewString(), dir, map[string][]byte{}}
 	for i, name := range names {
-		data := append(encodeJPEG(t, i+1), make([]byte, extra)...)
-		images, err := a.Upload(t.Context(), a.owner, oneUpload(name, data), nil)
+		data := withProfile(encodeJPEG(t, i+1), extra)
+		images, err := a.Upload(t.Context(), image.UploadOptions{OwnerID: a.owner}, oneUpload(name, data))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,13 +102,27 @@ func encodeJPEG(t *testing.T, width int) []byte {
 	return b.Bytes()
 }
 
+// withProfile adds so many bytes to a JPEG as segments of a colour profile, which are kept.
+func withProfile(jpeg []byte, size int) []byte {
+	const start = 2 // the marker of a JPEG's start
+	profiled := slices.Clone(jpeg[:start])
+	for ; size > 0; size -= 10_000 {
+		segment := make([]byte, 10_000)
+		copy(segment, "\xff\xe2")
+		binary.BigEndian.PutUint16(segment[2:], uint16(len(segment)-2))
+		copy(segment[4:], "ICC_PROFILE\x00")
+		profiled = append(profiled, segment...)
+	}
+	return append(profiled, jpeg[start:]...)
+}
+
 // all lists the album page by page.
 func (a album) all(ctx context.Context) iter.Seq2[image.Image, error] {
 	return func(yield func(image.Image, error) bool) {
 		for before, more := "", true; more; {
 			var images []image.Image
 			var err error
-			if images, more, err = a.List(ctx, a.owner, before, 7); err != nil {
+			if images, more, err = a.List(ctx, a.owner, image.Filter{Before: before}, 7); err != nil {
 				yield(image.Image{}, err)
 				return
 			}
@@ -141,6 +166,7 @@ func write(t *testing.T, c export.Contents) []byte {
 // entry is what images.json says of a picture.
 type entry struct {
 	ID, File, Name, ContentType, SHA256 string
+	Title, Visibility                   string
 	Bytes                               int64
 	Width, Height                       int
 	CreatedAt                           time.Time
@@ -232,18 +258,23 @@ func TestWrite(t *testing.T) {
 
 func TestList(t *testing.T) {
 	a := newAlbum(t, dbtest.Open(t, ""), 0, "我的照片.jpg")
+	images, _, err := a.List(t.Context(), a.owner, image.Filter{}, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := image.Changes{Title: new("黄山日出"), Visibility: new(image.Private)}
+	stored, err := a.Update(t.Context(), a.owner, images[0].ID, changes)
+	if err != nil {
+		t.Fatal(err)
+	}
 	data := write(t, a.contents(t.Context()))
 	unpacked, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	images, _, err := a.List(t.Context(), a.owner, "", 10)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stored := images[0]
 	want := entry{
 		ID: stored.ID, File: "images/" + stored.ID + "-我的照片.jpg", Name: "我的照片.jpg", Bytes: stored.Bytes,
+		Title: "黄山日出", Visibility: "private",
 		Width: 1, Height: 1, ContentType: "image/jpeg", SHA256: fmt.Sprintf("%x", stored.SHA256), CreatedAt: uploadedAt,
 	}
 	if got := readList(t, unpacked); len(got) != 1 || got[0] != want {
@@ -295,7 +326,7 @@ func TestUnpackers(t *testing.T) {
 // TestVanishedPictures are left out, and the list says so.
 func TestVanishedPictures(t *testing.T) {
 	a := newAlbum(t, dbtest.Open(t, ""), 0, "a.jpg", "b.jpg", "c.jpg")
-	images, _, err := a.List(t.Context(), a.owner, "", 10)
+	images, _, err := a.List(t.Context(), a.owner, image.Filter{}, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +359,7 @@ func TestFailedExportHasNoEnd(t *testing.T) {
 	}{
 		{"client goes away", func(c *export.Contents, cancel func()) {
 			open := c.Open
-			c.Open = func(name string) (*image.File, error) { cancel(); return open(name) }
+			c.Open = func(ctx context.Context, stored image.Image) (*image.File, error) { cancel(); return open(ctx, stored) }
 		}, context.Canceled},
 		{"list fails", func(c *export.Contents, _ func()) {
 			all := c.Images
@@ -345,13 +376,15 @@ func TestFailedExportHasNoEnd(t *testing.T) {
 			c.Activity = func(yield func(any, error) bool) { yield(nil, failed) }
 		}, failed},
 		{"picture cannot be opened", func(c *export.Contents, _ func()) {
-			c.Open = func(string) (*image.File, error) { return nil, apperr.Wrap(apperr.Internal, failed) }
+			c.Open = func(context.Context, image.Image) (*image.File, error) {
+				return nil, apperr.Wrap(apperr.Internal, failed)
+			}
 		}, failed},
 		{"picture cannot be read", func(c *export.Contents, _ func()) {
 			open := c.Open
-			c.Open = func(name string) (*image.File, error) {
-				file, err := open(name)
-				return file, errors.Join(err, file.Close())
+			c.Open = func(ctx context.Context, stored image.Image) (*image.File, error) {
+				file, err := open(ctx, stored)
+				return file, errors.Join(err, file.Content.Close())
 			}
 		}, fs.ErrClosed},
 	}

@@ -21,6 +21,7 @@ import (
 
 	"gatehouse/internal/account"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/codec"
 	"gatehouse/internal/database"
 	"gatehouse/internal/dbtest"
 	pictures "gatehouse/internal/image"
@@ -46,18 +47,26 @@ func newHome(t *testing.T, d *database.Database) *home {
 	if err != nil {
 		t.Fatal(err)
 	}
+	store, err := storage.Open(storage.Options{Shelf: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		if err := disk.Close(); err != nil {
+		if err := store.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 	log, clock := slog.New(slog.DiscardHandler), func() time.Time { return now }
+	images, err := pictures.New(pictures.Options{
+		Database: d, Store: store, Logger: log, Now: clock, MaxFiles: 9, MaxBytes: 1 << 20,
+		Limits: codec.Limits{Pixels: 1 << 20, Side: 1 << 10, Frames: 1}, Decodes: 1, Sizes: []int{32},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	h.Importer = New(Options{
 		Accounts: account.New(account.Options{Database: d, Hasher: cheapHasher, Logger: log, Now: clock}),
-		Images: pictures.New(pictures.Options{
-			Database: d, Disk: disk, Logger: log, Now: clock, MaxFiles: 9, MaxBytes: 1 << 20,
-		}),
-		Output: h.output, Now: clock,
+		Images:   images, Output: h.output, Now: clock,
 	})
 	return h
 }
@@ -443,17 +452,27 @@ func (h *home) wantMap(t *testing.T, mapFile string, want ...string) {
 	var old []string
 	for _, row := range rows[1:] {
 		old = append(old, row[0])
-		picture, err := h.options.Images.Open(strings.TrimPrefix(row[1], picturePath))
-		if err != nil {
+		if err := h.open(t.Context(), strings.TrimPrefix(row[1], picturePath)); err != nil {
 			t.Errorf("open the picture %s: %v", row[1], err)
-			continue
 		}
-		_ = picture.Close()
 	}
 	slices.Sort(old)
 	if !slices.Equal(rows[0], []string{"old", "new"}) || !slices.Equal(old, want) {
 		t.Errorf("the map is %q, want a header and %q", rows, want)
 	}
+}
+
+// open opens a picture as everybody may.
+func (h *home) open(ctx context.Context, name string) error {
+	found, err := h.options.Images.Find(ctx, name, pictures.Reader{})
+	if err != nil {
+		return err
+	}
+	file, err := h.options.Images.Open(ctx, found)
+	if err != nil {
+		return err
+	}
+	return file.Content.Close()
 }
 
 func pngBytes(t *testing.T) []byte {
