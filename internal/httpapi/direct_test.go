@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/minio/minio-go/v7"
 
 	"gatehouse/internal/api"
 	"gatehouse/internal/apperr"
@@ -130,6 +131,44 @@ func TestDirectUploadQuotas(t *testing.T) {
 		s.send(t, direct(len(picture), token)).want(t, want)
 		s.send(t, complete(id, token)).want(t, want)
 	}
+}
+
+// putDirectly puts an object where the form of a direct upload would.
+func putDirectly(t testing.TB, m *dbtest.MinIO, to api.DirectUpload, content []byte) {
+	t.Helper()
+	client, err := m.Client()
+	if err == nil {
+		_, err = client.PutObject(t.Context(), m.Bucket, to.Fields["key"], bytes.NewReader(content), int64(len(content)), minio.PutObjectOptions{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEmptyDirectUpload has an object that no form lets through.
+func TestEmptyDirectUpload(t *testing.T) {
+	m := dbtest.SharedMinIO(t)
+	s := newServer(t, "", onS3(t, m))
+	token := bearer(s.newUser(t).token)
+	to := decoded[api.DirectUploadResult](t, s.send(t, direct(10, token))).Data.Msg
+	putDirectly(t, m, to, nil)
+	s.send(t, complete(to.ID, token)).want(t, apperr.EmptyUpload)
+}
+
+// TestDirectUploadAnswersAsOthers takes over the picture of the contract's examples.
+func TestDirectUploadAnswersAsOthers(t *testing.T) {
+	m := dbtest.SharedMinIO(t)
+	s := newServer(t, "", inDevelopment, likeExamples, onS3(t, m))
+	s.clock.set(exampleRegistration)
+	s.sendExamples(t, "registerUser", http.StatusOK, http.StatusConflict)
+	s.clock.set(exampleLogin)
+	login := decoded[api.LoginResult](t, s.sendExamples(t, "loginUser", http.StatusOK, http.StatusOK))
+	token := bearer(login.Data.Msg.AccessToken)
+	to := decoded[api.DirectUploadResult](t, s.sendExamplesAs(t, "createDirectUpload", token, http.StatusOK)).Data.Msg
+	putDirectly(t, m, to, examplePicture(t))
+	stored := decoded[api.ImageResult](t, s.send(t, complete(to.ID, token))).Data.Msg
+	s.sendImageExamples(t, token, stored)
+	s.send(t, complete(to.ID, token)).want(t, apperr.OK)
 }
 
 // TestDirectUploadAboveANewLimit lowers the limit after the upload was announced.
