@@ -58,7 +58,11 @@ func TestDefaults(t *testing.T) {
 		Server: config.Server{Mode: config.Dev, Addr: "127.0.0.1:8000", Compat: config.CompatNone},
 		Data:   config.Data{DataDir: "./data", SecretFile: "data/secret"},
 		Pictures: config.Pictures{
-			UploadLimit: 50 << 20, UploadFiles: 9,
+			UploadLimit: 50 << 20, UploadFiles: 9, UploadLifetime: 24 * time.Hour,
+			ImagePixels: 50 << 20, ImageSide: 65535, ImageFrames: 1000,
+			ImageSizes:  []int{32, 64, 96, 160, 240, 320, 480, 640, 800, 1080, 1440, 1920, 2560},
+			ImagePreset: got.Options.ImagePreset, ImageCache: 64 << 20, ImageMemory: 256 << 20, ImageWait: 5 * time.Second,
+			Moderation: config.ModerationNone,
 		},
 		Codes: config.Codes{
 			SMS: config.SMSDev, SMSPrefix: []config.PhonePrefix{"+86"}, Captcha: config.CaptchaNone,
@@ -207,14 +211,20 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"test-phone": "18866668888=654321,+8618866669999=765432", "sms-budget-phone": "1", "sms-budget-address": "2",
 		"sms-budget-range": "3", "sms-budget-day": "0", "captcha": "geetest", "captcha-id": "site", "captcha-secret": "pw",
 		"captcha-endpoint": "https://captcha.example.com/hook",
-		"log-level":        "warn,image=debug", "log-format": "json",
+		"storage":          "s3://pictures/app?endpoint=https://s3.example.com", "storage-fallback": "file:///srv/pictures",
+		"storage-key-id": "key", "storage-key-secret": "pw", "upload-lifetime": "2h0m0s", "quota-images": "500", "quota-bytes": "2GiB",
+		"image-pixels": "12000000", "image-side": "8000", "image-frames": "10", "image-details": "true",
+		"image-url": "https://cdn.example.com", "image-sizes": "100,200", "image-preset": "avatar=w=100,wide=h=200&fit=contain&format=png",
+		"image-cache": "8MiB", "image-decodes": "3", "image-memory": "128MiB", "image-wait": "1s",
+		"moderation": "webhook", "moderation-endpoint": "https://moderator.example.com/hook", "moderation-secret": "pw",
+		"log-level": "warn,image=debug", "log-format": "json",
 	}
 	var args, env []string
 	var yaml strings.Builder
 	for name, value := range values {
 		args = append(args, "--"+name+"="+value)
 		env = append(env, "GATEHOUSE_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))+"="+value)
-		if slices.Contains([]string{"trusted-proxy", "cors-origin", "test-phone", "sms-prefix"}, name) {
+		if slices.Contains([]string{"trusted-proxy", "cors-origin", "test-phone", "sms-prefix", "image-sizes", "image-preset"}, name) {
 			value = "[" + value + "]"
 		}
 		fmt.Fprintf(&yaml, "%s: %s\n", name, value)
@@ -273,6 +283,11 @@ func TestValues(t *testing.T) {
 			[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}},
 		{"--upload-limit 1.5GiB", func(o config.Options) any { return o.UploadLimit }, config.Size(3 << 29)},
 		{"--upload-limit 4096", func(o config.Options) any { return o.UploadLimit }, config.Size(4096)},
+		{"--storage file:///srv/pictures", func(o config.Options) any { return o.Storage }, config.Storage("file:///srv/pictures")},
+		{"--storage=", func(o config.Options) any { return o.Storage }, config.Storage("")},
+		{"--image-sizes 640,320 --image-sizes 160", func(o config.Options) any { return o.ImageSizes }, []int{640, 320, 160}},
+		{"--image-preset a=w=1 --image-preset b-2=h=99999&fit=contain&format=webp&q=100", presets, []string{"a=w=1", "b-2=h=99999&fit=contain&format=webp&q=100"}},
+		{"--mode dev --quota-bytes 1GB", func(o config.Options) any { return o.QuotaBytes }, config.Size(1e9)},
 		{"--sms none", func(o config.Options) any { return o.SMS }, config.SMSNone},
 		{"--sms-prefix 1 --sms-prefix +44", func(o config.Options) any { return o.SMSPrefix }, []config.PhonePrefix{"+1", "+44"}},
 		{"--test-phone 18866668888=123456", func(o config.Options) any { return o.TestPhone },
@@ -293,6 +308,26 @@ func TestValues(t *testing.T) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// presets are those of pictures, as they were given.
+func presets(o config.Options) any {
+	var given []string
+	for _, preset := range o.ImagePreset {
+		given = append(given, preset.String())
+	}
+	return given
+}
+
+func TestImagePreset(t *testing.T) {
+	got := parse(t, []string{"--image-preset", "wide=w=640&h=320&fit=cover&format=jpeg&q=65"}, nil).Options.ImagePreset
+	if len(got) != 1 || got[0].Name != "wide" || got[0].Width != 640 || got[0].Height != 320 || got[0].Fit != "cover" ||
+		got[0].Format != "jpeg" || got[0].Quality != 65 {
+		t.Errorf("got %+v", got)
+	}
+	if got := parse(t, nil, nil).Options.ImagePreset; len(got) != 1 || got[0].Name != "avatar" || got[0].Width != 160 || got[0].Height != 160 {
+		t.Errorf("the default is %+v", got)
 	}
 }
 
@@ -369,6 +404,33 @@ func TestRefused(t *testing.T) {
 		{"user show 18866668888 --now", "unknown flag --now"},
 		{"import booklet", "--from: missing; see gatehouse import booklet --help"},
 		{"import csv", "<file>: missing; see gatehouse import csv --help"},
+		{"--storage ftp://pictures", "--storage: "},
+		{"--storage pictures", "--storage: "},
+		{"--storage s3://pictures", "--storage-key-id: S3 needs --storage-key-id and --storage-key-secret"},
+		{"--storage-fallback s3://pictures --storage-key-id=x", "--storage-key-id: S3 needs"},
+		{"--upload-lifetime 1s", "want a time from 1m to 720h"},
+		{"--quota-images=-1", "want a whole number from 0 to"},
+		{"--quota-bytes much", "want a size from 0 to"},
+		{"--image-pixels 0", "want a whole number from 1 to"},
+		{"--image-side 65536", "want a whole number from 1 to 65535"},
+		{"--image-sizes 160,0", "--image-sizes: want pixels from 1 to 65535"},
+		{"--image-sizes 65536", "--image-sizes: want pixels from 1 to 65535"},
+		{"--image-url cdn.example.com", "want http:// or https://"},
+		{"--image-preset avatar", "want a name and what it stands for"},
+		{"--image-preset Avatar=w=1", "want a name and what it stands for"},
+		{"--image-preset avatar=fit=cover", "want a name and what it stands for"},
+		{"--image-preset avatar=w=0", "want a name and what it stands for"},
+		{"--image-preset avatar=w=1&w=2", "want a name and what it stands for"},
+		{"--image-preset avatar=w=1&fit=crop", "want a name and what it stands for"},
+		{"--image-preset avatar=w=1&format=gif", "want a name and what it stands for"},
+		{"--image-preset avatar=w=1&q=101", "want a name and what it stands for"},
+		{"--image-preset avatar=w=1&blur=2", "want a name and what it stands for"},
+		{"--image-memory 1KB", "want a size from 1MiB to"},
+		{"--image-wait 2m", "want a time from 0s to 1m"},
+		{"--moderation somebody", "want none or webhook"},
+		{"--moderation webhook", "--moderation: webhook needs also --moderation-endpoint, --moderation-secret"},
+		{"--moderation webhook --moderation-secret=x", "--moderation: webhook needs also --moderation-endpoint"},
+		{"--moderation-endpoint http://moderator.example.com", "--moderation-endpoint: want https://"},
 		{"storage", "storage: name one of its commands; see gatehouse storage --help"},
 		{"storage move", "--to: missing; name the new storage"},
 		{"storage move --remove --to file:///new", "--remove: servers that do not know the new storage would lose their pictures"},
@@ -491,6 +553,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	command := parse(t, []string{
 		"--database", url, "--redis", "redis://:" + secret + "@cache", "--sms-key-secret", secret, "--captcha-secret", secret,
 		"--sms-endpoint", "https://sms.example.com/" + secret, "--test-phone", "18866668888=" + code,
+		"--storage-key-secret", secret, "--moderation-secret", secret, "--moderation-endpoint", "https://moderator.example.com/" + secret,
 	}, nil)
 	encoded, err := json.Marshal(command.Options)
 	if err != nil {

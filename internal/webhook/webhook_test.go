@@ -206,3 +206,44 @@ func TestNewNamesWhatToMend(t *testing.T) {
 		})
 	}
 }
+
+func TestVerify(t *testing.T) {
+	const id, body = "msg_5f1c7a0e", `{"verdict":"release"}`
+	client, err := webhook.New(webhook.Options{URL: "https://example.com/", Secret: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ago := func(d time.Duration) string { return strconv.FormatInt(time.Now().Add(-d).Unix(), 10) }
+	now := ago(0)
+	tests := []struct {
+		name, timestamp, signature, body string
+		wantErr                          bool
+	}{
+		{"right", now, sign(t, id, now, body), body, false},
+		{"four minutes ago", ago(4 * time.Minute), sign(t, id, ago(4*time.Minute), body), body, false},
+		{"one of several", now, sign(t, id, now, "x") + " " + sign(t, id, now, body), body, false},
+		{"another body", now, sign(t, id, now, body), body + " ", true},
+		{"another id", now, sign(t, "msg_other", now, body), body, true},
+		{"another time", now, sign(t, id, ago(time.Second), body), body, true},
+		{"six minutes ago", ago(6 * time.Minute), sign(t, id, ago(6*time.Minute), body), body, true},
+		{"in six minutes", ago(-6 * time.Minute), sign(t, id, ago(-6*time.Minute), body), body, true},
+		{"no time", "", sign(t, id, "", body), body, true},
+		{"time of another kind", "now", sign(t, id, "now", body), body, true},
+		{"no signature", now, "", body, true},
+		{"signature of another kind", now, strings.Replace(sign(t, id, now, body), "v1,", "v2,", 1), body, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			header := http.Header{}
+			header.Set("webhook-id", id)
+			header.Set("webhook-timestamp", test.timestamp)
+			header.Set("webhook-signature", test.signature)
+			if err := client.Verify(header, []byte(test.body)); (err != nil) != test.wantErr {
+				t.Errorf("error is %v, want one %t", err, test.wantErr)
+			}
+		})
+	}
+	if err := client.Verify(http.Header{}, []byte(body)); err == nil {
+		t.Error("no header at all is taken")
+	}
+}
