@@ -180,12 +180,50 @@ func uploadAndLoad(ctx context.Context, client *gatehouse.ClientWithResponses) e
 			return fmt.Errorf("picture %d: %+v", i, stored)
 		}
 	}
-	loaded, err := client.GetImageWithResponse(ctx, path.Base(images[1].URL))
+	loaded, err := client.GetImageWithResponse(ctx, path.Base(images[1].URL), nil)
 	if err != nil {
 		return err
 	}
 	if loaded.StatusCode() != http.StatusOK || !bytes.Equal(loaded.Body, pictures[1]) {
 		return fmt.Errorf("load: answered %s with %d bytes", loaded.Status(), len(loaded.Body))
+	}
+	return lookAfter(ctx, client, images[0])
+}
+
+// lookAfter hides a picture, lets somebody see it as an avatar all the same, and deletes it.
+func lookAfter(ctx context.Context, client *gatehouse.ClientWithResponses, stored gatehouse.StoredImage) error {
+	private := gatehouse.VisibilityPrivate
+	changed, err := client.UpdateImageWithResponse(ctx, stored.ID, gatehouse.ImageChanges{Visibility: &private})
+	if err != nil {
+		return err
+	}
+	if changed.JSON200 == nil || changed.JSON200.Data.Msg.Visibility != gatehouse.VisibilityPrivate {
+		return fmt.Errorf("hide: answered %s: %s", changed.Status(), changed.Body)
+	}
+	link, err := client.LinkImageWithResponse(ctx, stored.ID, gatehouse.LinkRequest{ExpiresIn: 60})
+	if err != nil {
+		return err
+	}
+	if link.JSON200 == nil {
+		return fmt.Errorf("link: answered %s: %s", link.Status(), link.Body)
+	}
+	seen, err := http.Get(link.JSON200.Data.Msg.URL + "&preset=avatar&format=jpeg")
+	if err != nil {
+		return err
+	}
+	defer seen.Body.Close()
+	if seen.StatusCode != http.StatusOK || seen.Header.Get("Content-Type") != "image/jpeg" {
+		return fmt.Errorf("load by a link: answered %s, %s", seen.Status, seen.Header.Get("Content-Type"))
+	}
+	if deleted, err := client.DeleteImageWithResponse(ctx, stored.ID); err != nil || deleted.JSON200 == nil {
+		return fmt.Errorf("delete: %w, %s", err, deleted.Status())
+	}
+	listed, err := client.ListImagesWithResponse(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if listed.JSON200 == nil || len(listed.JSON200.Data.Msg.Images) != 1 {
+		return fmt.Errorf("list: answered %s: %s", listed.Status(), listed.Body)
 	}
 	return nil
 }

@@ -3,8 +3,9 @@
 import { createClient } from './client/client/index.js';
 import {
   CodePurpose, type ErrorCode as Code, ErrorCode, type ErrorResult, type Login, type StoredImage, SuccessCode,
-  createHomeTicket, exportCurrentUser, getCurrentUser, getImage, listActivity, listSessions, loginUser, logoutUser,
-  refreshSession, registerUser, sendCode, updateCurrentUser, uploadImages,
+  createHomeTicket, deleteImage, exportCurrentUser, getCurrentUser, getImage, linkImage, listActivity, listImages,
+  listSessions, loginUser, logoutUser, refreshSession, registerUser, sendCode, updateCurrentUser, updateImage,
+  uploadImages,
 } from './client/index.js';
 
 declare const process: { argv: string[] };
@@ -76,6 +77,26 @@ async function uploadAndLoad(client: typeof anybody) {
 
   const missing = await getImage({ client: anybody, path: { name: 'no-such-picture.jpg' } });
   check(missing.response?.status === 404, 'load what is not there', missing.data);
+  await lookAfter(client, first);
+}
+
+/** Hides a picture, lets somebody see it as an avatar all the same, and deletes it. */
+async function lookAfter(client: typeof anybody, stored: StoredImage) {
+  const path = { id: stored.id };
+  const changed = await updateImage({ client, path, body: { title: '封面', visibility: 'private' } });
+  check(changed.data?.data.msg.visibility === 'private', 'hide', changed.error);
+  const hidden = await getImage({ client: anybody, path: { name: stored.url.split('/').at(-1) ?? '' } });
+  check(hidden.response?.status === 404, 'load what is hidden', hidden.data);
+
+  const link = await linkImage({ client, path, body: { expiresIn: 60 } });
+  check(link.data !== undefined, 'link', link.error);
+  const seen = await fetch(`${link.data.data.msg.url}&preset=avatar&format=jpeg`);
+  check(seen.status === 200 && seen.headers.get('content-type') === 'image/jpeg', 'load by a link', seen.status);
+
+  const deleted = await deleteImage({ client, path });
+  check(deleted.data !== undefined, 'delete', deleted.error);
+  const listed = await listImages({ client, query: { type: 'image/gif' } });
+  check(listed.data?.data.msg.images.length === 1, 'list', listed.error ?? listed.data);
 }
 
 async function openHomePage(client: typeof anybody) {
