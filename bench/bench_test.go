@@ -1,15 +1,22 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"image/jpeg"
 	"io"
 	"mime"
 	"mime/multipart"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
+
+	"gatehouse/internal/codec"
 )
 
 func TestCells(t *testing.T) {
@@ -47,6 +54,24 @@ func TestCells(t *testing.T) {
 			want: []string{"me", "sqlite", "1.00/s", "2.00/s net/http", "50 %", "50 % to 50 %", "", ""},
 		},
 		{
+			name: "a cost",
+			row: row{
+				scenario: scenario{title: "thumbnail", unit: " ms", yardstick: yardstick, yardstickName: "vips", target: 1.3, isCost: true},
+				database: sqlite,
+				samples:  []sample{{130, 100}},
+			},
+			want: []string{"thumbnail", "sqlite", "130 ms", "100 ms vips", "130 %", "130 % to 130 %", "≤ 130 %", "met"},
+		},
+		{
+			name: "too high a cost",
+			row: row{
+				scenario: scenario{title: "thumbnail", unit: " ms", yardstick: yardstick, yardstickName: "vips", target: 1.3, isCost: true},
+				database: sqlite,
+				samples:  []sample{{140, 100}},
+			},
+			want: []string{"thumbnail", "sqlite", "140 ms", "100 ms vips", "140 %", "140 % to 140 %", "≤ 130 %", "**MISSED**"},
+		},
+		{
 			name: "no yardstick",
 			row: row{
 				scenario: scenario{title: "p99", unit: " ms", target: 10},
@@ -78,9 +103,53 @@ func TestPictureHasItsSize(t *testing.T) {
 	}
 }
 
-func TestBigFormHasItsSize(t *testing.T) {
-	b := &bench{picture: []byte("a picture")}
-	contentType, form, err := b.form()
+// TestNumberedPicturesDiffer holds what the uploads rely on: the server stores each of them.
+func TestNumberedPicturesDiffer(t *testing.T) {
+	b := &bench{dir: t.TempDir()}
+	if err := b.writePicture(); err != nil {
+		t.Fatal(err)
+	}
+	first := clean(t, numbered(b.picture, 1))
+	if bytes.Equal(first, clean(t, numbered(b.picture, 2))) {
+		t.Error("without metadata, two numbers make the same picture")
+	}
+	got, err := jpeg.Decode(bytes.NewReader(first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := jpeg.Decode(bytes.NewReader(b.picture))
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("the number can be seen (%v)", err)
+	}
+}
+
+func clean(t *testing.T, picture []byte) []byte {
+	t.Helper()
+	var cleaned bytes.Buffer
+	in := bufio.NewReaderSize(bytes.NewReader(picture), codec.BufferSize)
+	limits := codec.Limits{Pixels: 1 << 20, Side: 1 << 10, Frames: 1}
+	if _, _, err := codec.Clean(&cleaned, in, codec.JPEG, limits); err != nil {
+		t.Fatal(err)
+	}
+	return cleaned.Bytes()
+}
+
+func TestBigPictureHasItsSize(t *testing.T) {
+	picture, err := bigPicture()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(picture); got < 49_000_000 || got > 51_000_000 {
+		t.Errorf("the picture has %d bytes, want about 50 MB", got)
+	}
+}
+
+func TestNumberedForm(t *testing.T) {
+	b := &bench{dir: t.TempDir()}
+	if err := b.writePicture(); err != nil {
+		t.Fatal(err)
+	}
+	contentType, body, err := form(numbered(b.picture, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,12 +157,34 @@ func TestBigFormHasItsSize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	big := bigForm(form, b.picture, strings.NewReader("."))
-	part, err := multipart.NewReader(big, params["boundary"]).NextPart()
+	sent := numberedForm(body, 7, strings.NewReader(""))
+	part, err := multipart.NewReader(sent, params["boundary"]).NextPart()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := io.Copy(io.Discard, part); err != nil || got < bigUploadBytes-1 || got > bigUploadBytes {
-		t.Errorf("the picture has %d bytes (%v), want %d", got, err, bigUploadBytes)
+	if got, err := io.ReadAll(part); err != nil || !bytes.Equal(got, numbered(b.picture, 7)) {
+		t.Errorf("the form has another picture (%v)", err)
 	}
+}
+
+func TestProcessorTime(t *testing.T) {
+	var before, after syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &before); err != nil {
+		t.Fatal(err)
+	}
+	got, err := processorTime(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &after); err != nil {
+		t.Fatal(err)
+	}
+	const tick = 10 * time.Millisecond // to which each of the two times is cut
+	if got < computed(before)-2*tick || got > computed(after)+2*tick {
+		t.Errorf("got %v, want what lies between %v and %v", got, computed(before), computed(after))
+	}
+}
+
+func computed(usage syscall.Rusage) time.Duration {
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

@@ -40,10 +40,11 @@ type options struct {
 // bench is one run of this program.
 type bench struct {
 	options
-	dir      string // temporary; everything lies in it
-	picture  []byte
-	mysql    *mysqlServer
-	progress io.Writer
+	dir       string // temporary; everything lies in it
+	picture   []byte
+	thumbnail []byte // that the server made last
+	mysql     *mysqlServer
+	progress  io.Writer
 }
 
 func main() {

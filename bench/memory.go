@@ -13,23 +13,24 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-const (
-	bigUploads     = 50
-	bigUploadBytes = 50_000_000
-)
+const bigUploads = 50
 
 // peakMemory measures the most megabytes that the server ever had resident, once it has taken
 // big uploads that were all under way at once.
 func peakMemory(ctx context.Context, s *server) (float64, error) {
-	contentType, form, err := s.bench.form()
+	picture, err := bigPicture()
+	if err != nil {
+		return 0, err
+	}
+	contentType, body, err := form(numbered(picture, 0))
 	if err != nil {
 		return 0, err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	middle := &meeting{ctx: ctx, complete: make(chan struct{})}
-	for range bigUploads {
+	for i := range bigUploads {
 		group.Go(func() error {
-			return s.post(ctx, "/upload/file", contentType, bigForm(form, s.bench.picture, middle), nil)
+			return s.post(ctx, "/upload/file", contentType, numberedForm(body, i, middle), nil)
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -38,19 +39,13 @@ func peakMemory(ctx context.Context, s *server) (float64, error) {
 	return peakResident(s.Process.Pid)
 }
 
-// bigForm makes a big picture of the one in the form, by zeros behind its end.
-func bigForm(form, picture []byte, middle io.Reader) io.Reader {
-	end := bytes.Index(form, picture) + len(picture)
-	half := int64(bigUploadBytes-len(picture)) / 2
-	return io.MultiReader(bytes.NewReader(form[:end]),
-		io.LimitReader(zeros{}, half), middle, io.LimitReader(zeros{}, half), bytes.NewReader(form[end:]))
-}
-
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) {
-	clear(p)
-	return len(p), nil
+// numberedForm is a form whose picture has the number 0, with another number, and with what is to
+// happen when half of it is sent. It shares the bytes of the form.
+func numberedForm(form []byte, n int, middle io.Reader) io.Reader {
+	before, after, _ := bytes.Cut(form, fmt.Appendf(nil, numberFormat, 0))
+	half := len(after) / 2
+	return io.MultiReader(bytes.NewReader(before), bytes.NewReader(fmt.Appendf(nil, numberFormat, n)),
+		bytes.NewReader(after[:half]), middle, bytes.NewReader(after[half:]))
 }
 
 // meeting is a reader of nothing that returns when every upload has come to read it.

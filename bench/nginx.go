@@ -38,25 +38,35 @@ http {
 
 // nginxGet measures how often nginx sends the picture in a second.
 func nginxGet(ctx context.Context, b *bench, _ string) (float64, error) {
-	return b.rateOfNginx(ctx, func(url string) traffic { return get(url+"/"+pictureName, "") })
+	return b.nginxLoad(ctx, b.picture)
+}
+
+// nginxThumbnail measures how often it sends the thumbnail that the server made.
+func nginxThumbnail(ctx context.Context, b *bench, _ string) (float64, error) {
+	return b.nginxLoad(ctx, b.thumbnail)
+}
+
+func (b *bench) nginxLoad(ctx context.Context, picture []byte) (float64, error) {
+	return b.rateOfNginx(ctx, picture, func(url string) traffic { return get(url+"/"+pictureName, "") })
 }
 
 // nginxPut measures how often nginx takes the picture in a second, each time under a new name.
 func nginxPut(ctx context.Context, b *bench, _ string) (float64, error) {
-	return b.rateOfNginx(ctx, func(url string) traffic {
+	return b.rateOfNginx(ctx, nil, func(url string) traffic {
 		return traffic{url: url, script: "send.lua", args: []string{
 			http.MethodPut, "/put/%d.jpg", "image/jpeg", pictureName,
 		}}
 	})
 }
 
-func (b *bench) rateOfNginx(ctx context.Context, trafficTo func(url string) traffic) (rate float64, err error) {
+// rateOfNginx measures an nginx that has a picture.
+func (b *bench) rateOfNginx(ctx context.Context, picture []byte, trafficTo func(url string) traffic) (rate float64, err error) {
 	dir, err := os.MkdirTemp(b.dir, "nginx-")
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	nginx, err := b.startNginx(ctx, dir)
+	nginx, err := startNginx(ctx, dir, picture)
 	if err != nil {
 		return 0, err
 	}
@@ -64,7 +74,7 @@ func (b *bench) rateOfNginx(ctx context.Context, trafficTo func(url string) traf
 	return b.rate(ctx, trafficTo("http://"+nginx.address))
 }
 
-func (b *bench) startNginx(ctx context.Context, dir string) (*process, error) {
+func startNginx(ctx context.Context, dir string, picture []byte) (*process, error) {
 	program, err := findNginx()
 	if err != nil {
 		return nil, err
@@ -75,7 +85,7 @@ func (b *bench) startNginx(ctx context.Context, dir string) (*process, error) {
 	}
 	err = errors.Join(
 		os.Mkdir(filepath.Join(dir, "put"), 0o700),
-		os.WriteFile(filepath.Join(dir, pictureName), b.picture, 0o600),
+		os.WriteFile(filepath.Join(dir, pictureName), picture, 0o600),
 		os.WriteFile(filepath.Join(dir, "nginx.conf"), fmt.Appendf(nil, nginxConfig, nginxUser(), address), 0o600),
 	)
 	if err != nil {

@@ -21,7 +21,7 @@ type sample struct{ figure, yardstick float64 }
 // progress tells of the last sample.
 func (r *row) progress() string {
 	last := r.samples[len(r.samples)-1]
-	text := fmt.Sprintf("%-10s %-6s %9s", r.name, r.database, r.amount(last.figure))
+	text := fmt.Sprintf("%-16s %-6s %9s", r.name, r.database, r.amount(last.figure))
 	if r.yardstick != nil {
 		text += fmt.Sprintf("  %s of %s (%s)", percent(last.figure/last.yardstick), r.amount(last.yardstick), r.yardstickName)
 	}
@@ -56,6 +56,9 @@ func (r *row) cells() []string {
 	}
 	if r.target == 0 {
 		return append(cells, "", "")
+	}
+	if r.isCost {
+		return append(cells, "≤ "+percent(r.target), verdict(ratio <= r.target))
 	}
 	return append(cells, "≥ "+percent(r.target), verdict(ratio >= r.target))
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -61,9 +62,23 @@ func (s *server) start(ctx context.Context, database string) (err error) {
 	if err != nil {
 		return err
 	}
+	return s.listen(ctx, address)
+}
+
+func (s *server) listen(ctx context.Context, address string) (err error) {
 	s.process, err = startProcess(ctx, s.dir, address, s.bench.binary,
 		"--addr", address, "--database", s.databaseURL, "--limits", "off") // as all clients have one address
 	return err
+}
+
+// restart starts another process on the same data and address.
+func (s *server) restart(ctx context.Context) error {
+	ended := s.process
+	s.process = nil // it is stopped only once
+	if err := ended.stop(); err != nil {
+		return err
+	}
+	return s.listen(ctx, ended.address)
 }
 
 func (s *server) remove() error {
@@ -78,6 +93,7 @@ func (s *server) remove() error {
 // logins ends: a user has a bounded number of them.
 func (s *server) registerUsers(ctx context.Context) error {
 	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.NumCPU()) // each costs a hash, and the server lets none wait for long
 	for i := range users + 1 {
 		group.Go(func() error {
 			return s.postJSON(groupCtx, "/users/regist", credentials{Phone: phone(i), Password: password, Code: code}, nil)
@@ -120,25 +136,33 @@ func (s *server) postJSON(ctx context.Context, path string, body, answer any) er
 
 // post sends a body and decodes what is answered, unless answer is nil. All but 200 is an error.
 func (s *server) post(ctx context.Context, path, contentType string, body io.Reader, answer any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url(path), body)
+	response, content, err := s.send(ctx, http.MethodPost, s.url(path), contentType, body)
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Content-Type", contentType)
-	request.Header.Set("Authorization", "Bearer "+s.token)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	content, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		return errors.Join(fmt.Errorf("%s answered %s: %s", path, response.Status, content), err)
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s: %s", path, response.Status, content)
 	}
 	if answer == nil {
 		return nil
 	}
 	return json.Unmarshal(content, answer)
+}
+
+func (s *server) send(ctx context.Context, method, url, contentType string, body io.Reader) (*http.Response, []byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, url, body)
+	if err != nil {
+		return nil, nil, err
+	}
+	request.Header.Set("Content-Type", contentType)
+	request.Header.Set("Authorization", "Bearer "+s.token)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	return response, content, err
 }
 
 func (s *server) url(path string) string { return "http://" + s.address + path }

@@ -59,8 +59,18 @@ func get(url, token string) traffic {
 	return traffic{url: url, token: token, script: "report.lua"}
 }
 
+// upload is the traffic of uploads of different pictures.
 func upload(_ context.Context, s *server) (traffic, error) {
-	contentType, body, err := s.bench.form()
+	return s.uploads(numbered(s.bench.picture, 0))
+}
+
+// uploadAgain is the traffic of uploads of the same picture.
+func uploadAgain(_ context.Context, s *server) (traffic, error) {
+	return s.uploads(s.bench.picture)
+}
+
+func (s *server) uploads(picture []byte) (traffic, error) {
+	contentType, body, err := form(picture)
 	if err != nil {
 		return traffic{}, err
 	}
@@ -73,29 +83,35 @@ func upload(_ context.Context, s *server) (traffic, error) {
 
 // loadPicture uploads the picture that is then loaded.
 func loadPicture(ctx context.Context, s *server) (traffic, error) {
-	contentType, body, err := s.bench.form()
+	url, err := s.uploadPicture(ctx, "/upload/file", s.bench.picture)
+	return get(url, ""), err
+}
+
+// uploadPicture returns the URL of the picture.
+func (s *server) uploadPicture(ctx context.Context, path string, picture []byte) (string, error) {
+	contentType, body, err := form(picture)
 	if err != nil {
-		return traffic{}, err
+		return "", err
 	}
 	var answer struct {
 		Data struct{ Msg struct{ ImageURL []string } }
 	}
-	if err := s.post(ctx, "/upload/file", contentType, bytes.NewReader(body), &answer); err != nil {
-		return traffic{}, err
+	if err := s.post(ctx, path, contentType, bytes.NewReader(body), &answer); err != nil {
+		return "", err
 	}
-	return get(answer.Data.Msg.ImageURL[0], ""), nil
+	return answer.Data.Msg.ImageURL[0], nil
 }
 
-// form is the picture as a browser sends it.
-func (b *bench) form() (contentType string, body []byte, err error) {
+// form is a picture as a browser sends it.
+func form(picture []byte) (contentType string, body []byte, err error) {
 	var buffer bytes.Buffer
-	form := multipart.NewWriter(&buffer)
-	part, err := form.CreateFormFile("image", pictureName)
+	writer := multipart.NewWriter(&buffer)
+	part, err := writer.CreateFormFile("image", pictureName)
 	if err == nil {
-		_, err = part.Write(b.picture)
+		_, err = part.Write(picture)
 	}
 	if err == nil {
-		err = form.Close()
+		err = writer.Close()
 	}
-	return form.FormDataContentType(), buffer.Bytes(), err
+	return writer.FormDataContentType(), buffer.Bytes(), err
 }
