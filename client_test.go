@@ -8,6 +8,7 @@ import (
 	"image"
 	"image/color"
 	"image/gif"
+	"image/jpeg"
 	"image/png"
 	"io"
 	"mime/multipart"
@@ -204,6 +205,15 @@ func gifPicture(t *testing.T) []byte {
 	var b bytes.Buffer
 	picture := image.NewPaletted(image.Rect(0, 0, 20, 10), color.Palette{color.Black, color.White})
 	if err := gif.Encode(&b, picture, nil); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func jpegPicture(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, image.NewGray(image.Rect(0, 0, 20, 10)), nil); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()

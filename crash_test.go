@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -70,7 +71,7 @@ type crash struct {
 	args                  []string
 	databaseURL, dataDir  string
 	random                *rand.Rand
-	gif                   []byte
+	jpeg                  []byte
 	startup               time.Duration // how long the last start took
 	token                 string        // of the user who uploads
 	lastPhone, lastUpload atomic.Int64
@@ -88,7 +89,7 @@ func newCrash(t *testing.T, databaseURL string) *crash {
 	return &crash{
 		args: append(args, "--addr", "127.0.0.1:0", "--log-level", "warn",
 			"--password-memory", "64", "--password-iterations", "1"), // quick
-		databaseURL: databaseURL, dataDir: dataDir, random: rand.New(rand.NewPCG(1, 2)), gif: gifPicture(t),
+		databaseURL: databaseURL, dataDir: dataDir, random: rand.New(rand.NewPCG(1, 2)), jpeg: jpegPicture(t),
 		pictures: make(map[string]string), registered: make(map[string]bool), recentPhones: make(map[string]bool),
 	}
 }
@@ -220,20 +221,34 @@ func (c *crash) post(t *testing.T, client *http.Client, address, contentType str
 }
 
 // pictureName is the name of a picture at the client: the upload, and which of its pictures it is.
-const pictureName = "%d-%d-of-%d.gif"
+const pictureName = "%d-%d-of-%d.jpg"
 
-// picture returns the content of the picture with a name: a GIF, followed by unique bytes, mostly a
-// few KB.
+// picture returns the content of the picture with a name: a JPEG with random bytes in its colour profile, mostly a few
+// KB. Some names have the same content.
 func (c *crash) picture(name string) []byte {
 	random := rand.NewChaCha8(sha256.Sum256([]byte(name)))
+	if random.Uint64()%8 == 0 {
+		random = rand.NewChaCha8([32]byte{byte(random.Uint64() % 4)})
+	}
 	size := random.Uint64() % (16 << 10)
 	if random.Uint64()%16 == 0 {
 		size += 200 << 10
 	}
-	content := append(slices.Clone(c.gif), make([]byte, size)...)
-	random.Read(content[len(c.gif):]) // never fails
-	return content
+	const start = 2 // the marker of a JPEG's start
+	content := slices.Clone(c.jpeg[:start])
+	for left := int(size); left >= 0; left -= profilePart {
+		part := make([]byte, min(left, profilePart))
+		random.Read(part) // never fails
+		content = binary.BigEndian.AppendUint16(append(content, 0xff, 0xe2), uint16(2+len(profileStart)+len(part)))
+		content = append(append(content, profileStart...), part...)
+	}
+	return append(content, c.jpeg[start:]...)
 }
+
+const (
+	profileStart = "ICC_PROFILE\x00\x01\x01"
+	profilePart  = 60_000 // bytes of a segment
+)
 
 // check checks everything that the server has after its restart.
 func (c *crash) check(t *testing.T, p *process) {
@@ -274,8 +289,12 @@ func (c *crash) checkPhones(t *testing.T, p *process, phones map[string]bool) {
 func (c *crash) checkRowsAndFiles(t *testing.T) {
 	t.Helper()
 	rows, files := c.imageRows(t), c.imageFiles(t)
+	owned := make(map[string]bool)
+	for _, row := range rows {
+		owned[row.file] = true
+	}
 	for name := range files {
-		if _, found := rows[name]; !found {
+		if !owned[name] {
 			t.Errorf("file %s has no row", name)
 		}
 	}
@@ -294,8 +313,8 @@ func (c *crash) checkRowsAndFiles(t *testing.T) {
 		if row.bytes != len(want) || row.sha256 != sha256.Sum256(want) {
 			t.Errorf("row %s does not describe its picture", name)
 		}
-		if files[name] != int64(len(want)) {
-			t.Errorf("row %s: a file of %d bytes, want %d", name, files[name], len(want))
+		if files[row.file] != int64(len(want)) {
+			t.Errorf("row %s: a file of %d bytes, want %d", name, files[row.file], len(want))
 		}
 	}
 	for upload, count := range missing {
@@ -306,17 +325,19 @@ func (c *crash) checkRowsAndFiles(t *testing.T) {
 }
 
 type imageRow struct {
+	file         string
 	originalName string
 	bytes        int
 	sha256       [32]byte
 }
 
-// imageRows returns the rows by the names of their files.
+// imageRows returns the rows by the names of the pictures.
 func (c *crash) imageRows(t *testing.T) map[string]imageRow {
 	t.Helper()
 	pool := dbtest.OpenPool(t, c.databaseURL, c.dataDir)
 	defer pool.Close() // a connection of ours would keep SQLite from recovering after the next crash
-	result, err := pool.QueryContext(t.Context(), "SELECT name, original_name, bytes, sha256 FROM images")
+	result, err := pool.QueryContext(t.Context(), `SELECT images.name, blobs.file, images.original_name, images.bytes, images.sha256
+		FROM images JOIN blobs ON blobs.hash = images.sha256`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,7 +347,7 @@ func (c *crash) imageRows(t *testing.T) map[string]imageRow {
 		var name string
 		var row imageRow
 		var sum []byte
-		if err := result.Scan(&name, &row.originalName, &row.bytes, &sum); err != nil {
+		if err := result.Scan(&name, &row.file, &row.originalName, &row.bytes, &sum); err != nil {
 			t.Fatal(err)
 		}
 		row.sha256 = [32]byte(sum)
