@@ -134,6 +134,8 @@ func printNext(stdout io.Writer, command *config.Command) {
 	case !move.Remove:
 		fmt.Fprintln(stdout, "next: gatehouse storage move --remove with the same options; or restart the servers without --storage-fallback, and keep the old storage")
 	default:
-		fmt.Fprintln(stdout, "next: restart the servers without --storage-fallback")
+		fmt.Fprintln(stdout, `next:
+  1. restart the servers without --storage-fallback
+  2. an hour later: gatehouse storage check --remove, for what was deleted while it was copied`)
 	}
 }

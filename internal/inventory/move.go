@@ -16,8 +16,8 @@ import (
 const (
 	// maxRounds ends a move that never catches up with what servers still store at the old place.
 	maxRounds = 10
-	// commitMargin is how long before its commit a row may have been made, with all clocks that go wrong.
-	commitMargin = time.Hour
+	// commitMargin is how long before its commit a row may have been made, also by a server whose clock is slow.
+	commitMargin = 10 * time.Minute
 	// maxFailures is how many files may be missing or damaged before the whole move is doubtful.
 	maxFailures = 1000
 )
@@ -31,7 +31,7 @@ var errDoubtful = fmt.Errorf("%d files are missing or damaged: is the old storag
 type Moved struct {
 	Copied      int64
 	CopiedBytes int64
-	There       int64 // files that were at the new place already, whole
+	There       int64 // files that were at the new place already
 	Removed     int64 // files from the old place
 	Deleted     int64 // files whose pictures were deleted meanwhile
 	Failed      int64 // files that are missing or damaged
@@ -43,6 +43,7 @@ type Moved struct {
 type move struct {
 	*Inventory
 	remove   bool
+	later    bool // than the first round
 	progress *progress
 
 	mu     sync.Mutex
@@ -115,7 +116,7 @@ func (m *move) rounds(ctx context.Context) error {
 		err = each(ctx, m.storedFiles(since), m.take)
 		m.progress.stop()
 		m.result.Settled = err == nil && m.result.Copied == copied
-		since, total = began.Add(-commitMargin), 0
+		since, total, m.later = began.Add(-commitMargin), 0, true
 	}
 	return err
 }
@@ -131,7 +132,11 @@ func (m *move) take(ctx context.Context, f image.StoredFile) error {
 		return fmt.Errorf("look for file %s: %w", f.Name, err)
 	}
 	if there {
-		m.note(func(r *Moved) { r.There++ })
+		m.note(func(r *Moved) {
+			if !m.later { // or else it was counted
+				r.There++
+			}
+		})
 		return nil
 	}
 	marked, err := m.Store.Mark(f.Name) // it may be deleted at the old place only, while it is copied
