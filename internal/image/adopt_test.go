@@ -219,7 +219,7 @@ func TestAdoptAfterEachStep(t *testing.T) {
 	}
 	steps := []func(t *testing.T, u *under){receive, markAll, move, remove}
 	for done := range len(steps) + 1 {
-		for first := range 5 {
+		for _, first := range []int{0, 1, 4} { // the others are twins of the first two
 			t.Run(fmt.Sprintf("picture %d, %d steps", first, done), func(t *testing.T) {
 				dbtest.RunURL(t, func(t *testing.T, url string) {
 					d, pool := openDatabase(t, url)

@@ -69,7 +69,7 @@ func (s *Service) checkQueued(ctx context.Context) {
 			return
 		case b := <-s.checks:
 			start, uploads := time.Now(), s.uploads.Load()
-			if err := s.checkBlob(ctx, b, queuedWait); err != nil && ctx.Err() == nil {
+			if err := s.checkIfNew(ctx, b); err != nil && ctx.Err() == nil {
 				s.log.ErrorContext(ctx, "decode a picture", "file", b.file, "error", err)
 			}
 			if s.uploads.Load() != uploads {
@@ -77,6 +77,15 @@ func (s *Service) checkQueued(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// checkIfNew decodes a blob that waited, unless it waited for so long that another process was faster.
+func (s *Service) checkIfNew(ctx context.Context, b blob) error {
+	stored, err := getBlob(ctx, s.Database.Queries(), b.hash)
+	if err != nil || stored == nil || stored.state != stateNew {
+		return err
+	}
+	return s.checkBlob(ctx, *stored, queuedWait)
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -189,22 +198,18 @@ func setChecked(ctx context.Context, q *db.Queries, b blob) error {
 }
 
 func (s *Service) placeholderOf(ctx context.Context, b blob, wait time.Duration) (codec.Placeholder, error) {
-	file, err := s.Store.Open(ctx, b.file)
-	if err != nil {
-		return codec.Placeholder{}, StorageError(err)
-	}
-	defer file.Content.Close()
-	return s.decodeAll(ctx, file.Content, b, wait)
+	return s.decodeAll(ctx, b, wait, func() (io.ReadSeekCloser, error) {
+		file, err := s.Store.Open(ctx, b.file)
+		if err != nil {
+			return nil, err
+		}
+		return file.Content, nil
+	})
 }
 
 // decode decodes a picture before it is stored. The refusal is ImageDamaged.
 func (s *Service) decode(ctx context.Context, p *picture) error {
-	content, err := p.open()
-	if err != nil {
-		return StorageError(err)
-	}
-	defer content.Close()
-	placeholder, err := s.decodeAll(ctx, content, p.own, s.DecodeWait)
+	placeholder, err := s.decodeAll(ctx, p.own, s.DecodeWait, p.open)
 	if err != nil {
 		return err
 	}
@@ -213,10 +218,16 @@ func (s *Service) decode(ctx context.Context, p *picture) error {
 	return nil
 }
 
-func (s *Service) decodeAll(ctx context.Context, content io.ReadSeeker, b blob, wait time.Duration) (placeholder codec.Placeholder, err error) {
+// decodeAll opens and decodes a picture when its turn comes.
+func (s *Service) decodeAll(ctx context.Context, b blob, wait time.Duration, open func() (io.ReadSeekCloser, error)) (placeholder codec.Placeholder, err error) {
 	memory := codec.DecodeMemory(b.format(), b.width, b.height, codec.Variant{Width: 1, Height: 1})
-	watched := &watchedReader{ReadSeeker: content}
 	err = s.decodes.do(ctx, wait, memory, func() error {
+		content, err := open()
+		if err != nil {
+			return StorageError(err)
+		}
+		defer content.Close()
+		watched := &watchedReader{ReadSeeker: content}
 		placeholder, err = codec.Check(watched, b.format(), b.orientation, s.Limits)
 		return watched.blame(err)
 	})

@@ -76,12 +76,6 @@ func onS3(tb testing.TB, m *dbtest.MinIO, patience time.Duration) place {
 	return place{shelf, tb.TempDir()}
 }
 
-// onShelves runs a test on a disk and on S3.
-func onShelves(t *testing.T, test func(t *testing.T, p place)) {
-	t.Run("disk", func(t *testing.T) { test(t, diskIn(t, t.TempDir())) })
-	t.Run("s3", func(t *testing.T) { test(t, onS3(t, dbtest.SharedMinIO(t), time.Minute)) })
-}
-
 // open opens a store, as another process does.
 func (p place) open(tb testing.TB) *storage.Store {
 	tb.Helper()
