@@ -170,10 +170,17 @@ var shapes = map[string]*regexp.Regexp{
 	"accessToken":  regexp.MustCompile(`^eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+$`),
 	"refreshToken": regexp.MustCompile(`^[\w-]{70}$`),
 	"homeUrl":      regexp.MustCompile(`^http://127\.0\.0\.1:8000/h5/home\?ticket=[\w-]{64}$`),
-	"url":          regexp.MustCompile(`^http://127\.0\.0\.1:8000/static/image/[a-z2-7]{26}\.jpg(\?expires=1795165200&signature=[\w-]{43})?$`),
-	"blurHash":     regexp.MustCompile(`^L[\w#$%*+,.:;=?@[\]^{|}~-]{27}$`),
-	"color":        regexp.MustCompile(`^#[0-9a-f]{6}$`),
-	"imageUrl":     regexp.MustCompile(`^http://127\.0\.0\.1:8000/static/image/[a-z2-7]{26}\.jpg$`),
+	"url": regexp.MustCompile(`^http://127\.0\.0\.1:8000/static/image/[a-z2-7]{26}\.jpg(\?expires=1795165200&signature=[\w-]{43})?$|` +
+		`^http://127\.0\.0\.1:\d+/[a-z0-9-]+/$`),
+	"bucket":           regexp.MustCompile(`^[a-z0-9-]+$`),
+	"key":              regexp.MustCompile(`^direct/[a-z2-7]{26}$`),
+	"policy":           regexp.MustCompile(`^eyJ[\w+/]+=*$`),
+	"x-amz-credential": regexp.MustCompile(`^\w+/\d{8}/[a-z0-9-]*/s3/aws4_request$`),
+	"x-amz-date":       regexp.MustCompile(`^\d{8}T\d{6}Z$`),
+	"x-amz-signature":  regexp.MustCompile(`^[0-9a-f]{64}$`),
+	"blurHash":         regexp.MustCompile(`^L[\w#$%*+,.:;=?@[\]^{|}~-]{27}$`),
+	"color":            regexp.MustCompile(`^#[0-9a-f]{6}$`),
+	"imageUrl":         regexp.MustCompile(`^http://127\.0\.0\.1:8000/static/image/[a-z2-7]{26}\.jpg$`),
 }
 
 // equalButVolatile reports whether an example says what was sent; what differs each time must have the same shape.
