@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 )
 
 // uploadHEIC measures how many photographs of an iPhone the server takes in a second, from a client
-// for each core.
+// for each core that comes back where the server is too busy.
 func uploadHEIC(ctx context.Context, s *server) (float64, error) {
 	photo, err := s.bench.heic(ctx)
 	if err != nil {
@@ -21,7 +22,10 @@ func uploadHEIC(ctx context.Context, s *server) (float64, error) {
 		return 0, err
 	}
 	return s.bench.repeat(ctx, func(ctx context.Context) error {
-		return s.post(ctx, "/upload/file", contentType, bytes.NewReader(body), nil)
+		_, err := s.persist(ctx, func() (*http.Response, []byte, error) {
+			return s.send(ctx, http.MethodPost, s.url("/upload/file"), contentType, bytes.NewReader(body))
+		})
+		return err
 	})
 }
 

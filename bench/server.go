@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"strconv"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -163,6 +165,25 @@ func (s *server) send(ctx context.Context, method, url, contentType string, body
 	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
 	return response, content, err
+}
+
+// persist sends a request again as often as the server is too busy for it, when it says.
+func (s *server) persist(ctx context.Context, send func() (*http.Response, []byte, error)) ([]byte, error) {
+	for {
+		response, content, err := send()
+		if err != nil || response.StatusCode == http.StatusOK {
+			return content, err
+		}
+		seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
+		if err != nil {
+			return nil, fmt.Errorf("%s answered %s: %s", response.Request.URL, response.Status, content)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Duration(seconds) * time.Second):
+		}
+	}
 }
 
 func (s *server) url(path string) string { return "http://" + s.address + path }

@@ -121,23 +121,8 @@ func (s *server) uploadPhotographs(ctx context.Context, n int) (urls []string, e
 	return urls, nil
 }
 
-// load loads a picture. While the server is too busy, it comes back as often as it is told to.
 func (s *server) load(ctx context.Context, url string) ([]byte, error) {
-	for {
-		response, content, err := s.send(ctx, http.MethodGet, url, "", nil)
-		if err != nil || response.StatusCode == http.StatusOK {
-			return content, err
-		}
-		seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
-		if err != nil {
-			return nil, fmt.Errorf("%s answered %s: %s", url, response.Status, content)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(time.Duration(seconds) * time.Second):
-		}
-	}
+	return s.persist(ctx, func() (*http.Response, []byte, error) { return s.send(ctx, http.MethodGet, url, "", nil) })
 }
 
 // processorTime returns how long a process has computed, for itself and in the kernel.
