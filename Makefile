@@ -42,7 +42,7 @@ fuzz: ## run every fuzz test: make fuzz FUZZTIME=5m
 		done; done
 
 bench: build ## measure the server beside its yardsticks
-	@sh tools/setup.sh mariadb nginx wrk vips
+	@sh tools/setup.sh mariadb nginx wrk vips heif
 	@$(GO) run ./bench $(ARGS)
 
 generate: ## generate internal/api from the contract and internal/db from the queries

@@ -76,7 +76,7 @@ func (a *app) newImages(secret secret, log *slog.Logger) (*image.Service, error)
 	}
 	o := a.options
 	options := image.Options{
-		Database: a.database, Store: a.store, Logger: log, Now: time.Now,
+		Database: a.database, Store: a.store, Logger: log, Now: time.Now, Threads: a.threads,
 		MaxFiles: o.UploadFiles, MaxBytes: int64(o.UploadLimit), KeepDetails: o.ImageDetails,
 		Limits:  codec.Limits{Pixels: int64(o.ImagePixels), Side: o.ImageSide, Frames: o.ImageFrames},
 		Quota:   image.Quota{Images: int64(o.QuotaImages), Bytes: int64(o.QuotaBytes)},

@@ -2,7 +2,7 @@
 # Installs what tests and benchmarks need, where it is missing, from Debian's packages, and with
 # node the npm packages of tools/package-lock.json:
 #
-#     tools/setup.sh NAME...        mariadb redis chromium nginx wrk node curl cc exiftool vips
+#     tools/setup.sh NAME...        mariadb redis chromium nginx wrk node curl cc exiftool vips heif
 #
 # Only programs: no service is left running. Where this user may not install them, it says what
 # to install and succeeds, since tests skip what they can't have, loudly; it fails where
@@ -31,6 +31,7 @@ missing() {
 	nginx) has nginx || echo nginx-light ;;
 	node) has node && has npm || echo nodejs npm ;;
 	exiftool) has exiftool || echo libimage-exiftool-perl ;;
+	heif) has heif-enc && has heif-convert || echo libheif-examples ;;
 	vips) has vipsthumbnail || echo libvips-tools ;;
 	cc) has gcc || echo gcc libc6-dev ;; # for the race detector
 	wrk | curl) has "$1" || echo "$1" ;;

@@ -26,6 +26,7 @@ import (
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
 	"gatehouse/internal/storage"
+	"gatehouse/internal/threads"
 )
 
 // Visibility says who may load a picture.
@@ -95,9 +96,10 @@ type Options struct {
 	Quota       Quota
 	KeepDetails bool // when a photograph was taken, and with what
 
-	Decodes      int           // pictures that are decoded at once
-	DecodeWait   time.Duration // how long a caller waits for a turn
-	DecodeMemory int64         // bytes that the decoding of pictures may take together
+	Threads      *threads.Threads // may be nil
+	Decodes      int              // pictures that are decoded at once
+	DecodeWait   time.Duration    // how long a caller waits for a turn
+	DecodeMemory int64            // bytes that the decoding of pictures may take together
 
 	Sizes       []int             // the sides of variants, in pixels, ascending
 	Presets     map[string]Resize // variants by name

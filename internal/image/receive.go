@@ -143,6 +143,8 @@ func (s *Service) convert(ctx context.Context, out *output, in *bufio.Reader, fo
 		err = StorageError(fmt.Errorf("write picture: %w", err))
 	} else {
 		err = s.decodes.do(ctx, s.DecodeWait, convertMemory, func() error {
+			s.Threads.Enter()
+			defer s.Threads.Leave()
 			info, err = s.convertFile(ctx, out, f, format)
 			return err
 		})

@@ -212,6 +212,8 @@ func (s *Service) renderNow(ctx context.Context, image Image, v codec.Variant) (
 	var made bytes.Buffer
 	memory := codec.DecodeMemory(formatOf(image.ContentType), image.Width, image.Height, v)
 	err := s.decodes.do(ctx, s.DecodeWait, memory, func() error {
+		s.Threads.Enter()
+		defer s.Threads.Leave()
 		file, err := s.Store.Open(ctx, image.file)
 		if err != nil {
 			return StorageError(err)
