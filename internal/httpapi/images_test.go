@@ -112,6 +112,8 @@ func TestSeveralRanges(t *testing.T) {
 	}
 	a.wantText(t, "Content-Range: bytes 20-29/10000")
 	s.send(t, get(path, with("Range", "bytes="+strings.Repeat("0-,", 1000)+"0-"))).wantStatus(t, http.StatusOK) // more than the file is worth
+	s.send(t, get(path, with("Range", "bytes="+strings.Repeat("0-0,", 7)+"0-0"))).wantStatus(t, http.StatusPartialContent)
+	s.send(t, get(path, with("Range", "bytes="+strings.Repeat("0-0,", 8)+"0-0"))).wantStatus(t, http.StatusOK) // more than S3 should be asked for
 }
 
 func TestNamesThatNoImageHas(t *testing.T) {
