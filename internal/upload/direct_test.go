@@ -170,6 +170,31 @@ func TestDirectUploadsAreForgotten(t *testing.T) {
 	})
 }
 
+// TestDirectUploadAfterItsSession posts the form once more when its session has ended.
+func TestDirectUploadAfterItsSession(t *testing.T) {
+	everywhereOnS3(t, func(t *testing.T, p *place, m *dbtest.MinIO) {
+		s, owner, data := p.onS3(t, m), uuid.NewString(), []byte("no picture")
+		to, err := s.CreateDirect(t.Context(), owner, Announcement{Bytes: int64(len(data))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		postForm(t, to, data)
+		_, err = s.CompleteDirect(t.Context(), owner, to.ID)
+		wantCode(t, err, apperr.NotAnImage)
+		postForm(t, to, data)
+		for _, step := range []struct {
+			advance     time.Duration
+			wantUploads int
+		}{{0, 1}, {day, 1}, {2 * time.Hour, 0}} {
+			p.clock.advance(step.advance)
+			if deleted, err := s.DeleteExpired(t.Context()); deleted != 0 || err != nil {
+				t.Errorf("deleted %d, %v, want 0", deleted, err)
+			}
+			wantOnS3(t, s, 0, step.wantUploads)
+		}
+	})
+}
+
 // TestPiecesOnS3 sends each piece to another node.
 func TestPiecesOnS3(t *testing.T) {
 	everywhereOnS3(t, func(t *testing.T, p *place, m *dbtest.MinIO) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
@@ -27,17 +28,33 @@ func (s *Service) Cancel(ctx context.Context, ownerID, id string) error {
 // removedAtOnce bounds how many sessions are read at once.
 const removedAtOnce = 100
 
-// DeleteExpired removes the sessions that have expired, and returns how many. It may be called again
-// after a failure, and at the same time by several processes.
+// DeleteExpired removes the sessions that have expired, and returns how many; and what came past the
+// server when its session was gone. It may be called again after a failure, and at the same time by
+// several processes.
 func (s *Service) DeleteExpired(ctx context.Context) (int64, error) {
 	now := s.timestamp()
-	return s.removeAll(ctx, func() ([]db.UploadSession, error) {
+	removed, err := s.removeAll(ctx, func() ([]db.UploadSession, error) {
 		rows, err := s.Database.Queries().ListExpiredUploadSessions(ctx, db.ListExpiredUploadSessionsParams{Now: now, Limit: removedAtOnce})
 		if err != nil {
 			return nil, fmt.Errorf("list the expired uploads: %w", database.Refusal(err))
 		}
 		return rows, nil
 	})
+	return removed, errors.Join(err, s.removeForgotten(ctx, now))
+}
+
+// removeForgotten removes what is in S3 longer than a session of it can last: a form may be posted
+// again after its session ended with a picture that was refused.
+func (s *Service) removeForgotten(ctx context.Context, now time.Time) error {
+	for uploaded, err := range s.Store.WalkDirect(ctx) {
+		if err == nil && now.Sub(uploaded.ModTime) > s.Lifetime+formLifetime {
+			err = s.Store.RemoveDirect(ctx, uploaded.Name)
+		}
+		if err != nil {
+			return image.StorageError(fmt.Errorf("remove what was uploaded without a session: %w", err))
+		}
+	}
+	return nil
 }
 
 // DeleteAll removes all sessions of an owner, as DeleteExpired does.
