@@ -37,7 +37,7 @@ func TestMigrate(t *testing.T) {
 			want    string
 			not     string
 		}{
-			{[]string{"migrate", "status"}, "00001_users.sql    not applied yet", "20"},
+			{[]string{"migrate", "status"}, "00001_users.sql    not applied yet", " 20"},
 			{[]string{"migrate"}, "applied 00001_users.sql\n", "not applied"},
 			{[]string{"migrate", "up"}, "the database is up to date\n", "applied"},
 			{[]string{"migrate", "status"}, "00001_users.sql", "not applied"},
