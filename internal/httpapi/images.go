@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -198,8 +200,17 @@ func resizeFromAPI(p api.GetImageParams) image.Resize {
 	return resize
 }
 
+// takesWebP reports whether a client names WebP and does not refuse it. Wildcards do not count: clients that know no
+// WebP send them too.
 func takesWebP(r *http.Request) bool {
-	return strings.Contains(r.Header.Get("Accept"), "image/webp")
+	for element := range strings.SplitSeq(strings.Join(r.Header.Values("Accept"), ","), ",") {
+		mediaType, params, err := mime.ParseMediaType(element)
+		if err == nil && mediaType == "image/webp" {
+			weight, err := strconv.ParseFloat(cmp.Or(params["q"], "1"), 64)
+			return err == nil && weight > 0
+		}
+	}
+	return false
 }
 
 const (
@@ -271,12 +282,12 @@ func (i imageResponse) VisitHeadImageResponse(w http.ResponseWriter) error {
 
 const imagesPath = "/static/image/"
 
-// imageURL is where who may see a picture loads it. A CDN would show a private one to everybody.
+// imageURL is where who may see a picture loads it. A CDN knows nobody, and would show a private one to everybody.
 func (s *server) imageURL(c *call, stored image.Image) string {
-	if stored.Visibility == image.Private {
-		return s.baseURL(c) + imagesPath + stored.Name
+	if stored.IsPublic() {
+		return s.publicImageURL(c, stored.Name)
 	}
-	return s.publicImageURL(c, stored.Name)
+	return s.baseURL(c) + imagesPath + stored.Name
 }
 
 func (s *server) publicImageURL(c *call, name string) string {

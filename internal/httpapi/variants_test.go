@@ -173,3 +173,28 @@ func TestManyAskForTheSameSize(t *testing.T) {
 	}
 	asking.Wait()
 }
+
+func TestTakesWebP(t *testing.T) {
+	tests := []struct {
+		name   string
+		accept []string
+		want   bool
+	}{
+		{"a browser", []string{"image/avif,image/webp,image/apng,image/*,*/*;q=0.8"}, true},
+		{"with a weight", []string{"image/png, image/webp;q=0.5"}, true},
+		{"in a second header", []string{"image/png", "image/webp"}, true},
+		{"refused", []string{"image/webp;q=0, image/png"}, false},
+		{"refused at length", []string{"image/webp; q=0.000"}, false},
+		{"a wildcard", []string{"image/*"}, false},
+		{"a longer name", []string{"image/webpage"}, false},
+		{"nothing", nil, false},
+		{"garbage", []string{";;,image/webp;q=x"}, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := takesWebP(&http.Request{Header: http.Header{"Accept": test.accept}}); got != test.want {
+				t.Errorf("%q is %t, want %t", test.accept, got, test.want)
+			}
+		})
+	}
+}
