@@ -145,54 +145,6 @@ func (q *Queries) InsertBlob(ctx context.Context, arg InsertBlobParams) error {
 	return err
 }
 
-const listBlobs = `-- name: ListBlobs :many
-SELECT hash, file, bytes, content_type
-FROM blobs
-WHERE file > ?
-ORDER BY file
-LIMIT ?
-`
-
-type ListBlobsParams struct {
-	After string
-	Limit int32
-}
-
-type ListBlobsRow struct {
-	Hash        []byte
-	File        string
-	Bytes       int64
-	ContentType string
-}
-
-func (q *Queries) ListBlobs(ctx context.Context, arg ListBlobsParams) ([]ListBlobsRow, error) {
-	rows, err := q.query(ctx, q.listBlobsStmt, listBlobs, arg.After, arg.Limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []ListBlobsRow{}
-	for rows.Next() {
-		var i ListBlobsRow
-		if err := rows.Scan(
-			&i.Hash,
-			&i.File,
-			&i.Bytes,
-			&i.ContentType,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const listBlobsToCheck = `-- name: ListBlobsToCheck :many
 SELECT hash, file, width, height, content_type, orientation, checks, check_at
 FROM blobs

@@ -237,9 +237,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listAuditEventsStmt, err = db.PrepareContext(ctx, listAuditEvents); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAuditEvents: %w", err)
 	}
-	if q.listBlobsStmt, err = db.PrepareContext(ctx, listBlobs); err != nil {
-		return nil, fmt.Errorf("error preparing query ListBlobs: %w", err)
-	}
 	if q.listBlobsToCheckStmt, err = db.PrepareContext(ctx, listBlobsToCheck); err != nil {
 		return nil, fmt.Errorf("error preparing query ListBlobsToCheck: %w", err)
 	}
@@ -747,11 +744,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listAuditEventsStmt: %w", cerr)
 		}
 	}
-	if q.listBlobsStmt != nil {
-		if cerr := q.listBlobsStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing listBlobsStmt: %w", cerr)
-		}
-	}
 	if q.listBlobsToCheckStmt != nil {
 		if cerr := q.listBlobsToCheckStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listBlobsToCheckStmt: %w", cerr)
@@ -1107,7 +1099,6 @@ type Queries struct {
 	insertVerificationCodeStmt         *sql.Stmt
 	leaveUserBehindStmt                *sql.Stmt
 	listAuditEventsStmt                *sql.Stmt
-	listBlobsStmt                      *sql.Stmt
 	listBlobsToCheckStmt               *sql.Stmt
 	listErasableStmt                   *sql.Stmt
 	listExpiredUploadSessionsStmt      *sql.Stmt
@@ -1234,7 +1225,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertVerificationCodeStmt:         q.insertVerificationCodeStmt,
 		leaveUserBehindStmt:                q.leaveUserBehindStmt,
 		listAuditEventsStmt:                q.listAuditEventsStmt,
-		listBlobsStmt:                      q.listBlobsStmt,
 		listBlobsToCheckStmt:               q.listBlobsToCheckStmt,
 		listErasableStmt:                   q.listErasableStmt,
 		listExpiredUploadSessionsStmt:      q.listExpiredUploadSessionsStmt,

@@ -45,13 +45,6 @@ UPDATE blobs
 SET state = ?, blur_hash = ?, color = ?, check_at = NULL
 WHERE hash = ? AND state = 'new';
 
--- name: ListBlobs :many
-SELECT hash, file, bytes, content_type
-FROM blobs
-WHERE file > sqlc.arg(after)
-ORDER BY file
-LIMIT ?;
-
 -- name: PutBlobCheckOff :exec
 UPDATE blobs
 SET checks = checks - 1, check_at = sqlc.arg(next_at)
