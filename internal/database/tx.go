@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -35,6 +36,28 @@ func (d *Database) InTx(ctx context.Context, fn func(q *db.Queries) error) error
 // result of a running statement is not left in doubt. Errors and retries are as in InTx.
 func (d *Database) Exec(ctx context.Context, fn func(ctx context.Context, q *db.Queries) error) error {
 	return Refusal(retry(ctx, func() error { return d.engine.exec(ctx, fn) }))
+}
+
+// errFree makes Taken roll its transaction back.
+var errFree = errors.New("the key is free")
+
+// Taken reports whether a unique key of the row that fn inserts is taken, also by a row that is being
+// committed: MySQL may still do so for a process that was killed. A read would miss such a row. The
+// insert waits for it at the index, and is rolled back.
+func (d *Database) Taken(ctx context.Context, fn func(q *db.Queries) error) (bool, error) {
+	err := d.InTx(ctx, func(q *db.Queries) error {
+		if err := fn(q); err != nil {
+			return err
+		}
+		return errFree
+	})
+	switch {
+	case errors.Is(err, errFree):
+		return false, nil
+	case IsDuplicate(err):
+		return true, nil
+	}
+	return false, err
 }
 
 // retry calls f until the database is not busy, or the tries or the time are used up.

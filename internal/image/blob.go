@@ -127,15 +127,18 @@ func (p *picture) know(known *blob) {
 }
 
 // Stored reports whether a file is that of a blob, or of an image that was not adopted yet. It waits
-// for what is being committed: MySQL may still do so for a process that was killed.
+// for what is being committed.
 func (s *Service) Stored(ctx context.Context, file string) (bool, error) {
 	probe := db.InsertBlobParams{File: file, Hash: make([]byte, 32), State: stateNew, CreatedAt: s.timestamp()}
-	stored, err := s.probe(ctx, file, func(q *db.Queries) error {
+	stored, err := s.Database.Taken(ctx, func(q *db.Queries) error {
 		rand.Read(probe.Hash)
 		return q.InsertBlob(ctx, probe)
 	})
-	if stored || err != nil {
-		return stored, err
+	if err != nil {
+		return false, fmt.Errorf("look for blob %s: %w", file, err)
+	}
+	if stored {
+		return true, nil
 	}
 	return s.isUnadopted(ctx, file)
 }

@@ -45,7 +45,7 @@ func (s *Service) Upload(ctx context.Context, o UploadOptions, next func() (*Upl
 	batch := s.Store.NewBatch()
 	defer func() { // also if next panics
 		if err := batch.Discard(ctx); err != nil {
-			s.log.ErrorContext(ctx, "remove the files of a refused upload", "error", err)
+			s.Logger.ErrorContext(ctx, "remove the files of a refused upload", "error", err)
 		}
 	}()
 	pictures, err := s.receiveAll(ctx, batch, o, next)
@@ -59,7 +59,7 @@ func (s *Service) Upload(ctx context.Context, o UploadOptions, next func() (*Upl
 	if err != nil {
 		return nil, err
 	}
-	s.log.DebugContext(ctx, "stored pictures", "count", len(images), "first", images[0].Name, "user", o.OwnerID)
+	s.Logger.DebugContext(ctx, "stored pictures", "count", len(images), "first", images[0].Name, "user", o.OwnerID)
 	return images, nil
 }
 
@@ -217,11 +217,11 @@ func (s *Service) keep(ctx context.Context, batch *storage.Batch, pictures []*pi
 			continue
 		}
 		if err := p.drop(ctx, batch); err != nil {
-			s.log.WarnContext(ctx, "remove a file that is stored already", "error", err)
+			s.Logger.WarnContext(ctx, "remove a file that is stored already", "error", err)
 		}
 	}
 	if err := batch.Keep(); err != nil {
-		s.log.WarnContext(ctx, "remove the entries of a stored upload", "error", err)
+		s.Logger.WarnContext(ctx, "remove the entries of a stored upload", "error", err)
 	}
 }
 
@@ -247,33 +247,15 @@ func (s *Service) settle(ctx context.Context, batch *storage.Batch, images []Ima
 
 const settleTimeout = 10 * time.Second
 
-// errFree makes a probe roll its transaction back.
-var errFree = errors.New("the name is free")
-
-// nameIsTaken reports whether there is an image with this name, or one that is being committed: MySQL
-// may still be committing for a process that was killed. A read would miss such a row. An insert waits
-// for it at the unique index, and is rolled back.
+// nameIsTaken reports whether there is an image with this name, or one that is being committed.
 func (s *Service) nameIsTaken(ctx context.Context, name string) (bool, error) {
 	probe := db.InsertImageParams{Name: name, Sha256: make([]byte, 32), CreatedAt: s.timestamp()}
-	return s.probe(ctx, name, func(q *db.Queries) error {
+	taken, err := s.Database.Taken(ctx, func(q *db.Queries) error {
 		probe.ID = uuid.Must(uuid.NewV7()).String()
 		return q.InsertImage(ctx, probe)
 	})
-}
-
-func (s *Service) probe(ctx context.Context, name string, insert func(q *db.Queries) error) (bool, error) {
-	err := s.Database.InTx(ctx, func(q *db.Queries) error {
-		if err := insert(q); err != nil {
-			return err
-		}
-		return errFree
-	})
-	switch {
-	case errors.Is(err, errFree):
-		return false, nil
-	case database.IsDuplicate(err):
-		return true, nil
-	default:
-		return false, fmt.Errorf("look for %s: %w", name, err)
+	if err != nil {
+		return false, fmt.Errorf("look for image %s: %w", name, err)
 	}
+	return taken, nil
 }

@@ -200,25 +200,13 @@ func (s *Service) settle(ctx context.Context, batch *storage.Batch, file string,
 
 const settleTimeout = 10 * time.Second
 
-// errFree makes Stored roll its transaction back.
-var errFree = errors.New("the name is free")
-
-// Stored reports whether there is a row of the piece with this file, or one that is being committed:
-// MySQL may still be committing for a process that was killed. A read would miss such a row. An insert
-// waits for it at the unique index, and is rolled back.
+// Stored reports whether there is a row of the piece with this file, or one that is being committed.
 func (s *Service) Stored(ctx context.Context, file string) (bool, error) {
-	err := s.Database.InTx(ctx, func(q *db.Queries) error {
-		if err := q.InsertUploadPiece(ctx, db.InsertUploadPieceParams{SessionID: uuid.NewString(), File: file}); err != nil {
-			return err
-		}
-		return errFree
+	stored, err := s.Database.Taken(ctx, func(q *db.Queries) error {
+		return q.InsertUploadPiece(ctx, db.InsertUploadPieceParams{SessionID: uuid.NewString(), File: file})
 	})
-	switch {
-	case errors.Is(err, errFree):
-		return false, nil
-	case database.IsDuplicate(err):
-		return true, nil
-	default:
+	if err != nil {
 		return false, fmt.Errorf("look for piece %s: %w", file, err)
 	}
+	return stored, nil
 }
