@@ -80,34 +80,11 @@ func (s *server) ListImages(ctx context.Context, request api.ListImagesRequestOb
 }
 
 func filterFromAPI(p api.ListImagesParams) image.Filter {
-	filter := image.Filter{ContentType: string(value(p.Type))}
+	filter := image.Filter{ContentType: string(value(p.Type)), Since: p.Since, Until: p.Until}
 	if p.Before != nil {
 		filter.Before = p.Before.String()
 	}
-	if p.Since != nil {
-		filter.Since = storable(*p.Since)
-	}
-	if p.Until != nil {
-		filter.Until = storable(*p.Until)
-	}
 	return filter
-}
-
-// The times that both databases know.
-var (
-	firstTime = time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC)
-	lastTime  = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
-)
-
-// storable is the nearest time that both databases know.
-func storable(t time.Time) time.Time {
-	switch {
-	case t.Before(firstTime):
-		return firstTime
-	case t.After(lastTime):
-		return lastTime
-	}
-	return t
 }
 
 func (s *server) DescribeImage(ctx context.Context, request api.DescribeImageRequestObject) (api.DescribeImageResponseObject, error) {

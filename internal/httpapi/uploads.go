@@ -148,17 +148,9 @@ func (s *server) CompleteDirectUpload(ctx context.Context, request api.CompleteD
 }
 
 func announcementFromRequest(body api.DirectUploadRequest) upload.Announcement {
-	announced := upload.Announcement{Bytes: body.Bytes}
-	if body.Name != nil {
-		announced.Name = *body.Name
+	return upload.Announcement{
+		Bytes: body.Bytes, Name: value(body.Name), Title: value(body.Title), Visibility: image.Visibility(value(body.Visibility)),
 	}
-	if body.Title != nil {
-		announced.Title = *body.Title
-	}
-	if body.Visibility != nil {
-		announced.Visibility = image.Visibility(*body.Visibility)
-	}
-	return announced
 }
 
 func uploadSessionFromSession(session upload.Session) api.UploadSession {

@@ -18,15 +18,18 @@ const maxPage = 1000
 // newest is greater than every id.
 const newest = "~"
 
-// endOfTime is later than every picture, and fits into both databases.
-var endOfTime = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+// The times that both databases know.
+var (
+	firstTime = time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC)
+	lastTime  = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+)
 
-// Filter says which pictures of an owner are wanted.
+// Filter says which pictures of an owner are wanted. What is empty or nil excludes none.
 type Filter struct {
-	Before      string    // the id of a picture: only older ones
-	ContentType string    // only of this type; empty: of any
-	Since       time.Time // only uploaded then or later
-	Until       time.Time // only uploaded before; zero: ever
+	Before      string     // the id of a picture: only older ones
+	ContentType string     // only of this type
+	Since       *time.Time // only uploaded then or later
+	Until       *time.Time // only uploaded before
 }
 
 // Changes are what an owner changes of a picture. What is nil stays.
@@ -82,15 +85,25 @@ var errNoOwner = errors.New("these images have no owner")
 func (f Filter) params(ownerID string, limit int) db.ListImagesOfOwnerParams {
 	p := db.ListImagesOfOwnerParams{
 		OwnerID: ownerID, Before: f.Before, AnyType: f.ContentType == "", WantedType: f.ContentType,
-		Earliest: database.Timestamp(f.Since), Upto: endOfTime, Limit: int32(limit),
+		Earliest: storable(f.Since, firstTime), Upto: storable(f.Until, lastTime), Limit: int32(limit),
 	}
 	if f.Before == "" {
 		p.Before = newest
 	}
-	if !f.Until.IsZero() {
-		p.Upto = database.Timestamp(f.Until)
-	}
 	return p
+}
+
+// storable is the nearest time that both databases know; otherwise where there is none.
+func storable(t *time.Time, otherwise time.Time) time.Time {
+	switch {
+	case t == nil:
+		return otherwise
+	case t.Before(firstTime):
+		return firstTime
+	case t.After(lastTime):
+		return lastTime
+	}
+	return database.Timestamp(*t)
 }
 
 // Update changes a picture of an owner, and returns it. The refusal is ImageNotFound.
@@ -134,7 +147,7 @@ func (s *Service) Delete(ctx context.Context, ownerID, id string) error {
 			return fmt.Errorf("delete image %s: %w", id, err)
 		}
 		if deleted > 0 {
-			s.log.InfoContext(ctx, "deleted a picture", "name", image.Name, "user", ownerID)
+			s.Logger.InfoContext(ctx, "deleted a picture", "name", image.Name, "user", ownerID)
 			return nil
 		}
 	}
@@ -158,7 +171,7 @@ func (s *Service) DeleteAll(ctx context.Context, ownerID string) error {
 		if err != nil {
 			return fmt.Errorf("delete the images of user %s: %w", ownerID, err)
 		}
-		s.log.InfoContext(ctx, "deleted pictures", "count", deleted, "user", ownerID)
+		s.Logger.InfoContext(ctx, "deleted pictures", "count", deleted, "user", ownerID)
 	}
 }
 

@@ -69,10 +69,10 @@ func TestList(t *testing.T) {
 			{"user without pictures", uuid.NewString(), Filter{}, 3, []Image{}, false},
 			{"of a type", owner, Filter{ContentType: "image/png"}, 3, all[:1], false},
 			{"of another type, in pages", owner, Filter{ContentType: "image/jpeg", Before: all[1].ID}, 3, all[2:5], true},
-			{"since then", owner, Filter{Since: all[0].CreatedAt}, 3, all[:1], false},
-			{"until then", owner, Filter{Until: all[0].CreatedAt}, 10, all[1:], false},
-			{"between", owner, Filter{Since: all[1].CreatedAt, Until: all[0].CreatedAt}, 10, all[1:], false},
-			{"none between", owner, Filter{Since: all[0].CreatedAt, Until: all[0].CreatedAt}, 10, []Image{}, false},
+			{"since then", owner, Filter{Since: &all[0].CreatedAt}, 3, all[:1], false},
+			{"until then", owner, Filter{Until: &all[0].CreatedAt}, 10, all[1:], false},
+			{"between", owner, Filter{Since: &all[1].CreatedAt, Until: &all[0].CreatedAt}, 10, all[1:], false},
+			{"none between", owner, Filter{Since: &all[0].CreatedAt, Until: &all[0].CreatedAt}, 10, []Image{}, false},
 		}
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
