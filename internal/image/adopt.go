@@ -52,12 +52,12 @@ func (s *Service) adopt(ctx context.Context, row db.Image) (bool, error) {
 	batch := s.Store.NewBatch()
 	defer func() {
 		if err := batch.Discard(ctx); err != nil {
-			s.log.ErrorContext(ctx, "remove the file of a picture that was not adopted", "name", row.Name, "error", err)
+			s.Logger.ErrorContext(ctx, "remove the file of a picture that was not adopted", "name", row.Name, "error", err)
 		}
 	}()
 	p, err := s.receiveAgain(ctx, batch, row)
 	if errors.Is(err, fs.ErrNotExist) {
-		s.log.ErrorContext(ctx, "the file of an old picture is missing", "name", row.Name)
+		s.Logger.ErrorContext(ctx, "the file of an old picture is missing", "name", row.Name)
 		return false, nil
 	}
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *Service) receiveAgain(ctx context.Context, batch *storage.Batch, row db
 	defer file.Content.Close()
 	p, err := s.receive(ctx, batch, &Upload{Content: file.Content}, file.Size)
 	if isBadPicture(err) || apperr.Is(err, apperr.EmptyUpload) {
-		s.log.WarnContext(ctx, "kept an old picture as it is, since it cannot be cleaned", "name", row.Name, "error", err)
+		s.Logger.WarnContext(ctx, "kept an old picture as it is, since it cannot be cleaned", "name", row.Name, "error", err)
 		return asItIs(row), p.drop(ctx, batch)
 	}
 	if err != nil {

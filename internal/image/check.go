@@ -55,7 +55,7 @@ func (s *Service) check(ctx context.Context) {
 			return
 		case <-overdue.C:
 			if err := s.CheckOverdue(ctx); err != nil && ctx.Err() == nil {
-				s.log.ErrorContext(ctx, "decode pictures", "error", err)
+				s.Logger.ErrorContext(ctx, "decode pictures", "error", err)
 			}
 		}
 	}
@@ -70,7 +70,7 @@ func (s *Service) checkQueued(ctx context.Context) {
 		case b := <-s.checks:
 			start, uploads := time.Now(), s.uploads.Load()
 			if err := s.checkIfNew(ctx, b); err != nil && ctx.Err() == nil {
-				s.log.ErrorContext(ctx, "decode a picture", "file", b.file, "error", err)
+				s.Logger.ErrorContext(ctx, "decode a picture", "file", b.file, "error", err)
 			}
 			if s.uploads.Load() != uploads {
 				pause(ctx, restAfterCheck*time.Since(start))
@@ -179,7 +179,7 @@ func isBadPicture(err error) bool {
 
 // withdraw hides a picture, unless it was decoded before.
 func (s *Service) withdraw(ctx context.Context, b blob, why error) error {
-	s.log.WarnContext(ctx, "withdraw a picture that cannot be decoded", "file", b.file, "error", why)
+	s.Logger.WarnContext(ctx, "withdraw a picture that cannot be decoded", "file", b.file, "error", why)
 	b.state, b.placeholder = stateFailed, codec.Placeholder{}
 	return s.setChecked(ctx, b)
 }

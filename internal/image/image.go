@@ -114,7 +114,6 @@ type Options struct {
 // Service stores and opens pictures. It is safe for concurrent use.
 type Service struct {
 	Options
-	log     *slog.Logger
 	decodes *decodes
 	uploads atomic.Uint64                // since the start
 	checks  chan blob                    // that were just stored and are not decoded yet
@@ -130,7 +129,6 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{
 		Options: o,
-		log:     o.Logger,
 		decodes: newDecodes(o.Decodes, o.DecodeMemory),
 		checks:  make(chan blob, waitingChecks),
 	}

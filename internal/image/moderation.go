@@ -49,7 +49,7 @@ func (s *Service) Judge(ctx context.Context, id string, release bool, reason str
 	if judged == 0 {
 		return errNotFound
 	}
-	s.log.InfoContext(ctx, "judged a picture", "name", image.Name, "verdict", verdict.Verdict)
+	s.Logger.InfoContext(ctx, "judged a picture", "name", image.Name, "verdict", verdict.Verdict)
 	return nil
 }
 
@@ -83,7 +83,7 @@ func (s *Service) moderate(ctx context.Context) {
 			return
 		case <-tick.C:
 			if err := s.Notify(ctx); err != nil && ctx.Err() == nil {
-				s.log.ErrorContext(ctx, "tell the moderator of pictures", "error", err)
+				s.Logger.ErrorContext(ctx, "tell the moderator of pictures", "error", err)
 			}
 		}
 	}
@@ -120,7 +120,7 @@ func (s *Service) notify(ctx context.Context, row db.ListImagesToNotifyRow) erro
 		return err
 	}
 	if err := s.Moderate(ctx, image, s.linkTo(image, forModerator, moderatorLink)); err != nil {
-		s.log.WarnContext(ctx, "the moderator did not take a picture", "name", image.Name, "error", err)
+		s.Logger.WarnContext(ctx, "the moderator did not take a picture", "name", image.Name, "error", err)
 		return nil
 	}
 	_, err = s.setNotice(ctx, row.ID, claimed, answerWait)

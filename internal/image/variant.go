@@ -227,7 +227,7 @@ func (s *Service) renderNow(ctx context.Context, image Image, v codec.Variant) (
 	}
 	name := variantName(v)
 	if err := s.Store.PutVariant(ctx, image.file, name, made.Bytes()); err != nil {
-		s.log.WarnContext(ctx, "store a variant", "file", image.file, "variant", name, "error", err)
+		s.Logger.WarnContext(ctx, "store a variant", "file", image.file, "variant", name, "error", err)
 	}
 	if made.Len() <= hotFileSize && s.CacheBytes > 0 {
 		s.hot.Set(image.file+"/"+name, made.Bytes())
