@@ -72,13 +72,6 @@ func (i *Inventory) Check(ctx context.Context, o CheckOptions) (Checked, error) 
 	return c.result, err
 }
 
-func (i *Inventory) shelves() []storage.Shelf {
-	if i.Fallback == nil {
-		return []storage.Shelf{i.Shelf}
-	}
-	return []storage.Shelf{i.Shelf, i.Fallback}
-}
-
 func (c *check) during(what string, total int64, do func() error) error {
 	c.progress = startProgress(c.Output, what, total)
 	defer c.progress.stop()

@@ -49,6 +49,13 @@ type Inventory struct {
 // New returns an inventory.
 func New(o Options) *Inventory { return &Inventory{o} }
 
+func (i *Inventory) shelves() []storage.Shelf {
+	if i.Fallback == nil {
+		return []storage.Shelf{i.Shelf}
+	}
+	return []storage.Shelf{i.Shelf, i.Fallback}
+}
+
 // Kind says what is wrong with a file.
 type Kind string
 

@@ -154,7 +154,7 @@ func (m *move) take(ctx context.Context, f image.StoredFile) error {
 	case problem != nil:
 		return m.fail(ctx, f, problem)
 	}
-	return m.leave(ctx, f)
+	return m.removeOld(ctx, f)
 }
 
 func (m *move) note(count func(*Moved)) {
@@ -222,8 +222,8 @@ func fault(err error) (problem, failure error) {
 	return nil, err
 }
 
-// leave removes a file that is at the new place from the old one.
-func (m *move) leave(ctx context.Context, f image.StoredFile) error {
+// removeOld removes a file that is at the new place from the old one.
+func (m *move) removeOld(ctx context.Context, f image.StoredFile) error {
 	if !m.remove {
 		return nil
 	}
