@@ -89,7 +89,7 @@ func (o *object) broken(err error) error {
 	return fmt.Errorf("read %s from S3: %w: %w", o.key, errUnavailable, err)
 }
 
-// Seek never fails to leave the file: what lies behind its end reads as io.EOF.
+// Seek may go past the end, where Read returns io.EOF.
 func (o *object) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:
