@@ -13,7 +13,7 @@ func Check(r io.ReadSeeker, f Format, orientation int, l Limits) (Placeholder, e
 	if err != nil {
 		return Placeholder{}, err
 	}
-	b := &budget{limits: l, most: 10 * l.Pixels}
+	b := newBudget(l)
 	if err := b.canvas(int64(size.X), int64(size.Y)); err != nil {
 		return Placeholder{}, err
 	}
@@ -62,39 +62,6 @@ func checkWebP(r *bufio.Reader, b *budget) error {
 		if _, err := frame.decode(); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// budget is what may be decoded of a picture. Clean has checked the same; but limits may have changed since, and
-// what is decoded must not depend on what somebody else has checked.
-type budget struct {
-	limits Limits
-	most   int64 // pixels of all frames together
-	frames int
-	pixels int64
-}
-
-// canvas refuses a picture that is too large, in pixels.
-func (b *budget) canvas(width, height int64) error {
-	if max(width, height) > int64(b.limits.Side) || width*height > b.limits.Pixels {
-		return tooMany("pixels")
-	}
-	return nil
-}
-
-// take counts a frame, in pixels.
-func (b *budget) take(width, height int64) error {
-	if width <= 0 || height <= 0 {
-		return damaged("a frame has no pixels")
-	}
-	if err := b.canvas(width, height); err != nil {
-		return err
-	}
-	b.frames++
-	b.pixels += width * height
-	if b.frames > b.limits.Frames || b.pixels > b.most {
-		return tooMany("frames")
 	}
 	return nil
 }

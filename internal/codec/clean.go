@@ -25,7 +25,7 @@ func Clean(w io.Writer, r *bufio.Reader, f Format, l Limits) (Info, []Patch, err
 	if r.Size() < BufferSize {
 		return Info{}, nil, fmt.Errorf("clean %s: the buffer has only %d bytes", f, r.Size())
 	}
-	c := &cleaner{r: r, w: w, limits: l, info: Info{Orientation: 1}}
+	c := &cleaner{r: r, w: w, budget: newBudget(l), info: Info{Orientation: 1}}
 	if err := c.clean(f); err != nil {
 		return Info{}, nil, err
 	}
@@ -40,11 +40,10 @@ func Clean(w io.Writer, r *bufio.Reader, f Format, l Limits) (Info, []Patch, err
 type cleaner struct {
 	r       *bufio.Reader
 	w       io.Writer
-	limits  Limits
-	info    Info  // its sides are those of the stored pixels
-	hasExif bool  // the first Exif block counts
-	pixels  int64 // of all frames
-	waiting int   // bytes of r's buffer that are to be written
+	budget  *budget
+	info    Info // its sides are those of the stored pixels
+	hasExif bool // the first Exif block counts
+	waiting int  // bytes of r's buffer that are to be written
 	written int64
 	patches []Patch
 }
@@ -178,30 +177,17 @@ func (c *cleaner) patch(position int64, p []byte) {
 
 // canvas sets the size of the picture, in pixels.
 func (c *cleaner) canvas(width, height int) error {
-	if width <= 0 || height <= 0 {
-		return damaged("a side has no pixels")
-	}
-	if width > c.limits.Side || height > c.limits.Side || int64(width)*int64(height) > c.limits.Pixels {
-		return tooMany("pixels")
-	}
 	c.info.Width, c.info.Height = width, height
-	return nil
+	return c.budget.canvas(int64(width), int64(height))
 }
 
 // frame counts a frame, which must lie within the canvas.
 func (c *cleaner) frame(left, top, width, height int) error {
-	if width <= 0 || height <= 0 {
-		return damaged("a frame has no pixels")
-	}
 	if left < 0 || top < 0 || left > c.info.Width-width || top > c.info.Height-height {
 		return damaged("a frame outside of the canvas")
 	}
 	c.info.Frames++
-	c.pixels += int64(width) * int64(height)
-	if c.info.Frames > c.limits.Frames || c.pixels > 10*c.limits.Pixels {
-		return tooMany("frames")
-	}
-	return nil
+	return c.budget.take(int64(width), int64(height))
 }
 
 // exif reads an Exif block and reports whether it is one whose orientation must stay.

@@ -63,11 +63,11 @@ func (g *gifCleaner) screen() error {
 	if err := g.canvas(gifSides(p[6:])); err != nil {
 		return err
 	}
-	return g.keep(size + colors)
+	return g.keep(int64(size + colors))
 }
 
 // gifColorTable returns the size in bytes of the color table that the flags announce.
-func gifColorTable(flags byte) int64 {
+func gifColorTable(flags byte) int {
 	if flags&0x80 == 0 {
 		return 0
 	}
@@ -156,7 +156,7 @@ func (g *gifCleaner) picture() error {
 	if err := g.putControl(); err != nil {
 		return err
 	}
-	if err := g.keep(header + colors); err != nil {
+	if err := g.keep(int64(header + colors)); err != nil {
 		return err
 	}
 	return g.data()

@@ -138,8 +138,7 @@ func (j *jpegCleaner) segment(marker byte) error {
 	return damaged("jpeg: unknown marker")
 }
 
-// frameHeader reads the frame header. Go's decoder checks it, so that every stored picture can be decoded for
-// thumbnails.
+// frameHeader reads the frame header. Go's decoder checks it: ours, which makes the thumbnails, takes no less.
 func (j *jpegCleaner) frameHeader(length int) error {
 	if j.info.Width > 0 {
 		return damaged("jpeg: a second frame")

@@ -48,16 +48,16 @@ type pngCleaner struct {
 	hasFrame bool   // an fcTL came after the pixels: fdAT may follow
 }
 
-// The parts of a chunk in bytes, beside its content.
+// The signature that comes first, and the parts of a chunk beside its content, in bytes.
 const (
+	pngSignature   = 8
 	pngChunkHeader = 8
 	pngChunkSum    = 4
 )
 
 // clean reads the chunks up to IEND, with their checksums.
 func (p *pngCleaner) clean() error {
-	const signature = 8
-	if err := p.keep(signature); err != nil {
+	if err := p.keep(pngSignature); err != nil {
 		return err
 	}
 	p.seen = map[string]bool{}
@@ -274,7 +274,7 @@ func (p *pngCleaner) animationControl(length int64) error {
 	if frames == 0 {
 		return damaged("png: an animation without frames")
 	}
-	if int64(frames) > int64(p.limits.Frames) {
+	if int64(frames) > int64(p.budget.limits.Frames) {
 		return tooMany("frames")
 	}
 	p.frames = int(frames)

@@ -3,7 +3,6 @@ package codec
 import (
 	"bufio"
 	"compress/lzw"
-	"encoding/binary"
 	"fmt"
 	"image"
 	"image/gif"
@@ -16,12 +15,12 @@ func decodeGIF(r *bufio.Reader) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	canvas := image.Rect(0, 0, int(binary.LittleEndian.Uint16(head[6:])), int(binary.LittleEndian.Uint16(head[8:])))
+	width, height := gifSides(head[6:])
 	frame, err := gif.Decode(r)
 	if err != nil {
 		return nil, err
 	}
-	return place(frame, canvas, frame.Bounds().Min), nil
+	return place(frame, image.Rect(0, 0, width, height), frame.Bounds().Min), nil
 }
 
 // checkGIF decodes the pixels of every frame and keeps none of them.
@@ -31,7 +30,7 @@ func checkGIF(r *bufio.Reader, b *budget) error {
 	if err != nil {
 		return err
 	}
-	colors := colorTableSize(head[10])
+	colors := gifColorTable(head[10])
 	if _, err := r.Discard(headerSize + colors); err != nil {
 		return err
 	}
@@ -41,11 +40,11 @@ func checkGIF(r *bufio.Reader, b *budget) error {
 			return err
 		}
 		switch kind {
-		case ';':
+		case gifTrailer:
 			return nil
-		case '!':
+		case gifExtension:
 			err = skipGIFExtension(r)
-		case ',':
+		case gifFrame:
 			err = checkGIFFrame(r, b)
 		default:
 			err = fmt.Errorf("unknown block %#x", kind)
@@ -54,14 +53,6 @@ func checkGIF(r *bufio.Reader, b *budget) error {
 			return err
 		}
 	}
-}
-
-// colorTableSize returns the bytes of the table of colours that the flags announce.
-func colorTableSize(flags byte) int {
-	if flags&0x80 == 0 {
-		return 0
-	}
-	return 3 << (1 + flags&7)
 }
 
 func skipGIFExtension(r *bufio.Reader) error {
@@ -79,11 +70,11 @@ func checkGIFFrame(r *bufio.Reader, b *budget) error {
 	if err != nil {
 		return err
 	}
-	width, height := binary.LittleEndian.Uint16(head[4:]), binary.LittleEndian.Uint16(head[6:])
+	width, height := gifSides(head[4:])
 	if err := b.take(int64(width), int64(height)); err != nil {
 		return err
 	}
-	colors := colorTableSize(head[8])
+	colors := gifColorTable(head[8])
 	if _, err := r.Discard(headerSize + colors); err != nil {
 		return err
 	}

@@ -17,19 +17,16 @@ type pngChunks struct {
 }
 
 func newPNGChunks(r *bufio.Reader) (*pngChunks, error) {
-	const signatureSize = 8
-	_, err := r.Discard(signatureSize)
-	return &pngChunks{r: r, left: -checksumSize}, err
+	_, err := r.Discard(pngSignature)
+	return &pngChunks{r: r, left: -pngChunkSum}, err
 }
-
-const checksumSize = 4
 
 // next goes on to the next chunk. Behind the last it is io.EOF.
 func (c *pngChunks) next() error {
-	if err := c.skip(c.left + checksumSize); err != nil {
+	if err := c.skip(c.left + pngChunkSum); err != nil {
 		return err
 	}
-	var head [8]byte
+	var head [pngChunkHeader]byte
 	if _, err := io.ReadFull(c.r, head[:]); err != nil {
 		return err
 	}
@@ -88,14 +85,16 @@ func checkAPNG(r *bufio.Reader, b *budget) error {
 	}
 }
 
+// pngSamples is how many samples a pixel of each color type has.
+var pngSamples = map[byte]int64{pngGray: 1, pngTrue: 3, pngPaletted: 1, pngGrayAlpha: 2, pngTrueAlpha: 4}
+
 // pixels reads the header.
 func (c *pngChunks) pixels() (pngPixels, error) {
 	var head [13]byte
 	if _, err := io.ReadFull(c, head[:]); err != nil {
 		return pngPixels{}, err
 	}
-	samples := map[byte]int64{0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[head[9]] // of each type of colour
-	return pngPixels{bits: samples * int64(head[8]), interlace: head[12] == 1}, nil
+	return pngPixels{bits: pngSamples[head[9]] * int64(head[8]), interlace: head[12] == 1}, nil
 }
 
 // frame reads the sides of a frame of an animation.
@@ -133,11 +132,11 @@ type apngData struct{ chunks *pngChunks }
 // Read reads on.
 func (d *apngData) Read(p []byte) (int, error) {
 	for d.chunks.left == 0 {
-		head, err := d.chunks.r.Peek(checksumSize + 8)
+		head, err := d.chunks.r.Peek(pngChunkSum + pngChunkHeader)
 		if err != nil {
 			return 0, err
 		}
-		if string(head[checksumSize+4:]) != "fdAT" {
+		if string(head[pngChunkSum+4:]) != "fdAT" {
 			return 0, io.EOF
 		}
 		if err := d.chunks.next(); err != nil {

@@ -89,7 +89,7 @@ func jpegProfileSegments(profile []byte) []byte {
 }
 
 // pngHeaderSize is that of the signature and the header chunk.
-const pngHeaderSize = 8 + 4 + 4 + 13 + 4
+const pngHeaderSize = pngSignature + pngChunkHeader + 13 + pngChunkSum
 
 // pngProfileChunk compresses a profile, and gives it the name that each must have.
 func pngProfileChunk(profile []byte) []byte {
