@@ -188,10 +188,3 @@ func (s *Service) markUnadopted(images []Image) (*storage.Removal, error) {
 	removal, err := s.Store.Mark(names...)
 	return removal, StorageError(err)
 }
-
-// finish removes the marked files that lost their rows, whatever became of the context.
-func (s *Service) finish(ctx context.Context, removal *storage.Removal) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
-	return removal.Finish(ctx, s.Stored)
-}

@@ -12,6 +12,7 @@ import (
 	"gatehouse/internal/codec"
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
+	"gatehouse/internal/storage"
 )
 
 // The states of a blob: not decoded yet, decoded, or not to be decoded.
@@ -186,4 +187,11 @@ func (s *Service) sweepBlob(ctx context.Context, suspect db.ListSuspectBlobsRow,
 		})
 	}
 	return unowned, errors.Join(err, s.finish(ctx, removal))
+}
+
+// finish removes the marked files that lost their rows, whatever became of the context.
+func (s *Service) finish(ctx context.Context, removal *storage.Removal) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	return removal.Finish(ctx, s.Stored)
 }

@@ -59,7 +59,7 @@ func (s *Service) openHot(key string, open func() (*storage.File, error)) (*File
 	if err != nil {
 		return nil, err
 	}
-	if file.Size > hotFileSize || s.CacheBytes == 0 {
+	if !s.isHot(file.Size) {
 		return &File{Content: file.Content, Size: file.Size}, nil
 	}
 	data := make([]byte, file.Size)
@@ -70,6 +70,9 @@ func (s *Service) openHot(key string, open func() (*storage.File, error)) (*File
 	s.hot.Set(key, data)
 	return fileOf(data), nil
 }
+
+// isHot reports whether a file of a size is worth its memory.
+func (s *Service) isHot(size int64) bool { return size <= hotFileSize && s.CacheBytes > 0 }
 
 func fileOf(data []byte) *File {
 	return &File{Content: nopCloser{bytes.NewReader(data)}, Memory: data, Size: int64(len(data))}

@@ -158,9 +158,12 @@ func (s *Service) openVariant(ctx context.Context, image Image, v codec.Variant)
 // openStored opens a variant that was made before. The error is fs.ErrNotExist if there is none.
 func (s *Service) openStored(ctx context.Context, image Image, v codec.Variant) (*File, error) {
 	name := variantName(v)
-	file, err := s.openHot(image.file+"/"+name, func() (*storage.File, error) { return s.Store.OpenVariant(ctx, image.file, name) })
+	file, err := s.openHot(hotName(image, name), func() (*storage.File, error) { return s.Store.OpenVariant(ctx, image.file, name) })
 	return file, StorageError(err)
 }
+
+// hotName is what a variant is remembered by.
+func hotName(image Image, variant string) string { return image.file + "/" + variant }
 
 // rendering is a variant that was made.
 type rendering struct {
@@ -229,8 +232,8 @@ func (s *Service) renderNow(ctx context.Context, image Image, v codec.Variant) (
 	if err := s.Store.PutVariant(ctx, image.file, name, made.Bytes()); err != nil {
 		s.Logger.WarnContext(ctx, "store a variant", "file", image.file, "variant", name, "error", err)
 	}
-	if made.Len() <= hotFileSize && s.CacheBytes > 0 {
-		s.hot.Set(image.file+"/"+name, made.Bytes())
+	if s.isHot(int64(made.Len())) {
+		s.hot.Set(hotName(image, name), made.Bytes())
 	}
 	return made.Bytes(), nil
 }
