@@ -115,18 +115,15 @@ func (a *app) sweep(ctx context.Context) {
 
 // stored reports whether the row of a file is in the database.
 func (a *app) stored(ctx context.Context, file string) (bool, error) {
-	stored, err := a.ownerOf(file)(ctx, file)
+	find := a.images.Stored
+	if strings.HasSuffix(file, upload.PieceSuffix) {
+		find = a.uploads.Stored
+	}
+	stored, err := find(ctx, file)
 	if err == nil {
 		a.log.Info("swept an interrupted upload or deletion", "file", file, "kept", stored)
 	}
 	return stored, err
-}
-
-func (a *app) ownerOf(file string) func(ctx context.Context, file string) (bool, error) {
-	if strings.HasSuffix(file, upload.PieceSuffix) {
-		return a.uploads.Stored
-	}
-	return a.images.Stored
 }
 
 // deleteExpired removes what is of no more use, each kind for itself: one that fails stops no other.
