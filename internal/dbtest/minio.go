@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"mime/multipart"
 	"net/http"
 	"os"
 	"os/exec"
@@ -260,4 +261,29 @@ func (m *MinIO) Resume() error {
 func (m *MinIO) Stop() {
 	m.cmd.Process.Kill()
 	<-m.done
+}
+
+// PostForm uploads a file by a form that was presigned, as a client does, and returns the status.
+func PostForm(tb testing.TB, url string, fields map[string]string, file []byte) int {
+	tb.Helper()
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	for name, value := range fields {
+		if err := form.WriteField(name, value); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	part, err := form.CreateFormFile("file", "a.jpg")
+	if err == nil {
+		_, err = part.Write(file)
+	}
+	if err := errors.Join(err, form.Close()); err != nil {
+		tb.Fatal(err)
+	}
+	response, err := http.Post(url, form.FormDataContentType(), &body)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer response.Body.Close()
+	return response.StatusCode
 }

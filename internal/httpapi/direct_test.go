@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"mime/multipart"
 	"net/http"
 	"strings"
 	"testing"
@@ -44,26 +43,8 @@ func complete(id uuid.UUID, changes ...change) *http.Request {
 func (s *testServer) postDirectly(t testing.TB, token change, content []byte) uuid.UUID {
 	t.Helper()
 	to := decoded[api.DirectUploadResult](t, s.send(t, direct(len(content), token))).Data.Msg
-	var body bytes.Buffer
-	form := multipart.NewWriter(&body)
-	for name, value := range to.Fields {
-		if err := form.WriteField(name, value); err != nil {
-			t.Fatal(err)
-		}
-	}
-	part, err := form.CreateFormFile("file", "a.jpg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	part.Write(content)
-	form.Close()
-	response, err := http.Post(to.URL, form.FormDataContentType(), &body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	if response.StatusCode >= 300 {
-		t.Fatalf("S3 answers %d", response.StatusCode)
+	if status := dbtest.PostForm(t, to.URL, to.Fields, content); status >= 300 {
+		t.Fatalf("S3 answers %d", status)
 	}
 	return to.ID
 }

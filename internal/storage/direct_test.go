@@ -1,39 +1,21 @@
 package storage
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"io/fs"
-	"mime/multipart"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"gatehouse/internal/dbtest"
 )
 
 // post uploads a file as a client does, and returns the status.
 func post(t *testing.T, p Presigned, content string) int {
 	t.Helper()
-	var body bytes.Buffer
-	form := multipart.NewWriter(&body)
-	for name, value := range p.Fields {
-		if err := form.WriteField(name, value); err != nil {
-			t.Fatal(err)
-		}
-	}
-	file, err := form.CreateFormFile("file", "photo.jpg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	io.WriteString(file, content)
-	form.Close()
-	response, err := http.Post(p.URL, form.FormDataContentType(), &body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	return response.StatusCode
+	return dbtest.PostForm(t, p.URL, p.Fields, []byte(content))
 }
 
 func presign(t *testing.T, s *Store, name string, maxBytes int64, expires time.Time) Presigned {

@@ -2,8 +2,6 @@ package upload
 
 import (
 	"bytes"
-	"mime/multipart"
-	"net/http"
 	"testing"
 	"time"
 
@@ -60,30 +58,6 @@ func wantOnS3(t *testing.T, s *Service, files, uploads int) {
 	}
 }
 
-// postForm uploads past the server, and returns the status.
-func postForm(t *testing.T, to Direct, data []byte) int {
-	t.Helper()
-	var body bytes.Buffer
-	form := multipart.NewWriter(&body)
-	for name, value := range to.Fields {
-		if err := form.WriteField(name, value); err != nil {
-			t.Fatal(err)
-		}
-	}
-	part, err := form.CreateFormFile("file", "a.jpg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	part.Write(data)
-	form.Close()
-	response, err := http.Post(to.URL, form.FormDataContentType(), &body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	return response.StatusCode
-}
-
 func TestDirectUpload(t *testing.T) {
 	everywhereOnS3(t, func(t *testing.T, p *place, m *dbtest.MinIO) {
 		nodes := []*Service{p.onS3(t, m), p.onS3(t, m)}
@@ -94,10 +68,10 @@ func TestDirectUpload(t *testing.T) {
 		}
 		_, err = nodes[1].CompleteDirect(t.Context(), owner, to.ID)
 		wantCode(t, err, apperr.DirectUploadMissing)
-		if status := postForm(t, to, append(data[:len(data):len(data)], 0)); status < 400 {
+		if status := dbtest.PostForm(t, to.URL, to.Fields, append(data[:len(data):len(data)], 0)); status < 400 {
 			t.Errorf("S3 took more than was announced, with status %d", status)
 		}
-		if status := postForm(t, to, data); status >= 300 {
+		if status := dbtest.PostForm(t, to.URL, to.Fields, data); status >= 300 {
 			t.Fatalf("S3 answers %d", status)
 		}
 		for _, other := range []string{uuid.NewString(), ""} {
@@ -135,7 +109,7 @@ func TestDirectUploadOfNoPicture(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		postForm(t, to, data)
+		dbtest.PostForm(t, to.URL, to.Fields, data)
 		_, err = s.CompleteDirect(t.Context(), owner, to.ID)
 		wantCode(t, err, apperr.NotAnImage)
 		_, err = s.CompleteDirect(t.Context(), owner, to.ID)
@@ -153,12 +127,12 @@ func TestDirectUploadsAreForgotten(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			postForm(t, to, data)
+			dbtest.PostForm(t, to.URL, to.Fields, data)
 			if complete {
 				if _, err := s.CompleteDirect(t.Context(), owner, to.ID); err != nil {
 					t.Fatal(err)
 				}
-				postForm(t, to, data)
+				dbtest.PostForm(t, to.URL, to.Fields, data)
 			}
 		}
 		wantOnS3(t, s, 1, 2)
@@ -178,10 +152,10 @@ func TestDirectUploadAfterItsSession(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		postForm(t, to, data)
+		dbtest.PostForm(t, to.URL, to.Fields, data)
 		_, err = s.CompleteDirect(t.Context(), owner, to.ID)
 		wantCode(t, err, apperr.NotAnImage)
-		postForm(t, to, data)
+		dbtest.PostForm(t, to.URL, to.Fields, data)
 		for _, step := range []struct {
 			advance     time.Duration
 			wantUploads int
