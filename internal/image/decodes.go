@@ -47,9 +47,9 @@ func (d *decodes) do(ctx context.Context, wait time.Duration, memory int64, f fu
 func (d *decodes) acquire(ctx context.Context, wait time.Duration, memory int64) error {
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	err := d.turns.Acquire(waiting, 1)
+	err := acquire(waiting, d.turns, 1)
 	if err == nil {
-		if err = d.memory.Acquire(waiting, memory); err != nil {
+		if err = acquire(waiting, d.memory, memory); err != nil {
 			d.turns.Release(1)
 		}
 	}
@@ -60,6 +60,14 @@ func (d *decodes) acquire(ctx context.Context, wait time.Duration, memory int64)
 		return fmt.Errorf("wait to decode a picture: %w", err)
 	}
 	return nil
+}
+
+// acquire takes what is free even if there is no time to wait.
+func acquire(waiting context.Context, of *semaphore.Weighted, n int64) error {
+	if of.TryAcquire(n) {
+		return nil
+	}
+	return of.Acquire(waiting, n)
 }
 
 // errDecodersBusy says when a client may ask again for what could not be decoded in time.

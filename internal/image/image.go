@@ -82,8 +82,8 @@ type Quota struct {
 	Bytes  int64
 }
 
-// Options of a Service. Database, Store, Logger, Now, MaxFiles, MaxBytes, Limits, Decodes and Sizes
-// are required.
+// Options of a Service. Database, Store, Logger, Now, MaxFiles, MaxBytes, Limits, Decodes, DecodeMemory,
+// Sizes and LinkKey are required.
 type Options struct {
 	Database *database.Database
 	Store    *storage.Store

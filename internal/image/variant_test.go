@@ -197,6 +197,20 @@ func TestBusyDecoders(t *testing.T) {
 	})
 }
 
+func TestNoTimeToWait(t *testing.T) {
+	d := newDecodes(1, 100)
+	err := d.do(t.Context(), 0, 60, func() error {
+		err := d.do(t.Context(), 0, 1, func() error { return nil })
+		if !apperr.Is(err, apperr.ServerBusy) {
+			t.Errorf("the second at the same time got %v, want ServerBusy", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("the first got %v, though nobody was before it", err)
+	}
+}
+
 // TestVariantsOfTurnedPictures are upright.
 func TestVariantsOfTurnedPictures(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {
