@@ -116,6 +116,18 @@ func TestNoTurnIsBusy(t *testing.T) {
 	}
 }
 
+func TestFreeTurnTakesNoTime(t *testing.T) {
+	for name, use := range everyUse {
+		t.Run(name, func(t *testing.T) {
+			options := cheap
+			options.Wait = 0
+			if err := use(t.Context(), NewHasher(options)); err != nil {
+				t.Errorf("error is %v, though nobody was before it", err)
+			}
+		})
+	}
+}
+
 func TestWhoGoesAwayLeavesTheQueue(t *testing.T) {
 	for name, use := range everyUse {
 		t.Run(name, func(t *testing.T) {
