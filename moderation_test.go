@@ -130,13 +130,13 @@ func TestModeration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.judge(a, verdict(0), `{"verdict":"release"}`, stranger, time.Now()).wantError(t, http.StatusUnauthorized, 9012)
-	m.judge(a, verdict(0), `{"verdict":"release"}`, m.signer, time.Now().Add(-time.Hour)).wantError(t, http.StatusUnauthorized, 9012)
-	a.postJSON(verdict(0), `{"verdict":"release"}`).wantError(t, http.StatusUnauthorized, 9012)
+	m.judge(a, verdict(0), `{"id":"`+stored[0].ID+`","verdict":"release"}`, stranger, time.Now()).wantError(t, http.StatusUnauthorized, 9012)
+	m.judge(a, verdict(0), `{"id":"`+stored[0].ID+`","verdict":"release"}`, m.signer, time.Now().Add(-time.Hour)).wantError(t, http.StatusUnauthorized, 9012)
+	a.postJSON(verdict(0), `{"id":"`+stored[0].ID+`","verdict":"release"}`).wantError(t, http.StatusUnauthorized, 9012)
 	b.get(pathOf(t, stored[0].URL)).wantError(t, http.StatusNotFound, 2005)
 
-	messageOf[string](t, m.judge(a, verdict(0), `{"verdict":"release"}`, m.signer, time.Now()))
-	messageOf[string](t, m.judge(b, verdict(1), `{"verdict":"refuse","reason":"含有广告"}`, m.signer, time.Now()))
+	messageOf[string](t, m.judge(a, verdict(0), `{"id":"`+stored[0].ID+`","verdict":"release"}`, m.signer, time.Now()))
+	messageOf[string](t, m.judge(b, verdict(1), `{"id":"`+stored[1].ID+`","verdict":"refuse","reason":"含有广告"}`, m.signer, time.Now()))
 	for _, app := range []*client{a, b} {
 		eventually(t, "everybody loads the released picture", func() bool { return app.get(pathOf(t, stored[0].URL)).status == http.StatusOK })
 		app.get(pathOf(t, stored[1].URL)).wantError(t, http.StatusNotFound, 2005)

@@ -57,14 +57,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countBlobsStmt, err = db.PrepareContext(ctx, countBlobs); err != nil {
 		return nil, fmt.Errorf("error preparing query CountBlobs: %w", err)
 	}
+	if q.countPiecesOfSessionStmt, err = db.PrepareContext(ctx, countPiecesOfSession); err != nil {
+		return nil, fmt.Errorf("error preparing query CountPiecesOfSession: %w", err)
+	}
 	if q.countUnadoptedImagesStmt, err = db.PrepareContext(ctx, countUnadoptedImages); err != nil {
 		return nil, fmt.Errorf("error preparing query CountUnadoptedImages: %w", err)
 	}
 	if q.countUploadPiecesStmt, err = db.PrepareContext(ctx, countUploadPieces); err != nil {
 		return nil, fmt.Errorf("error preparing query CountUploadPieces: %w", err)
-	}
-	if q.countUploadSessionsStmt, err = db.PrepareContext(ctx, countUploadSessions); err != nil {
-		return nil, fmt.Errorf("error preparing query CountUploadSessions: %w", err)
 	}
 	if q.countVerificationCodeTryStmt, err = db.PrepareContext(ctx, countVerificationCodeTry); err != nil {
 		return nil, fmt.Errorf("error preparing query CountVerificationCodeTry: %w", err)
@@ -363,6 +363,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.sumImagesOfOwnerStmt, err = db.PrepareContext(ctx, sumImagesOfOwner); err != nil {
 		return nil, fmt.Errorf("error preparing query SumImagesOfOwner: %w", err)
 	}
+	if q.sumUploadSessionsStmt, err = db.PrepareContext(ctx, sumUploadSessions); err != nil {
+		return nil, fmt.Errorf("error preparing query SumUploadSessions: %w", err)
+	}
 	if q.suspectBlobsStmt, err = db.PrepareContext(ctx, suspectBlobs); err != nil {
 		return nil, fmt.Errorf("error preparing query SuspectBlobs: %w", err)
 	}
@@ -444,6 +447,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countBlobsStmt: %w", cerr)
 		}
 	}
+	if q.countPiecesOfSessionStmt != nil {
+		if cerr := q.countPiecesOfSessionStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countPiecesOfSessionStmt: %w", cerr)
+		}
+	}
 	if q.countUnadoptedImagesStmt != nil {
 		if cerr := q.countUnadoptedImagesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countUnadoptedImagesStmt: %w", cerr)
@@ -452,11 +460,6 @@ func (q *Queries) Close() error {
 	if q.countUploadPiecesStmt != nil {
 		if cerr := q.countUploadPiecesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countUploadPiecesStmt: %w", cerr)
-		}
-	}
-	if q.countUploadSessionsStmt != nil {
-		if cerr := q.countUploadSessionsStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing countUploadSessionsStmt: %w", cerr)
 		}
 	}
 	if q.countVerificationCodeTryStmt != nil {
@@ -954,6 +957,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing sumImagesOfOwnerStmt: %w", cerr)
 		}
 	}
+	if q.sumUploadSessionsStmt != nil {
+		if cerr := q.sumUploadSessionsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing sumUploadSessionsStmt: %w", cerr)
+		}
+	}
 	if q.suspectBlobsStmt != nil {
 		if cerr := q.suspectBlobsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing suspectBlobsStmt: %w", cerr)
@@ -1039,9 +1047,9 @@ type Queries struct {
 	clearSuspectBlobStmt               *sql.Stmt
 	completeUploadSessionStmt          *sql.Stmt
 	countBlobsStmt                     *sql.Stmt
+	countPiecesOfSessionStmt           *sql.Stmt
 	countUnadoptedImagesStmt           *sql.Stmt
 	countUploadPiecesStmt              *sql.Stmt
-	countUploadSessionsStmt            *sql.Stmt
 	countVerificationCodeTryStmt       *sql.Stmt
 	countVerifiedSMSStmt               *sql.Stmt
 	delayLoginStmt                     *sql.Stmt
@@ -1141,6 +1149,7 @@ type Queries struct {
 	setUserSeenStmt                    *sql.Stmt
 	setVerificationCodeStmt            *sql.Stmt
 	sumImagesOfOwnerStmt               *sql.Stmt
+	sumUploadSessionsStmt              *sql.Stmt
 	suspectBlobsStmt                   *sql.Stmt
 	takeLoginFailureBackStmt           *sql.Stmt
 	touchImageOwnerStmt                *sql.Stmt
@@ -1165,9 +1174,9 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		clearSuspectBlobStmt:               q.clearSuspectBlobStmt,
 		completeUploadSessionStmt:          q.completeUploadSessionStmt,
 		countBlobsStmt:                     q.countBlobsStmt,
+		countPiecesOfSessionStmt:           q.countPiecesOfSessionStmt,
 		countUnadoptedImagesStmt:           q.countUnadoptedImagesStmt,
 		countUploadPiecesStmt:              q.countUploadPiecesStmt,
-		countUploadSessionsStmt:            q.countUploadSessionsStmt,
 		countVerificationCodeTryStmt:       q.countVerificationCodeTryStmt,
 		countVerifiedSMSStmt:               q.countVerifiedSMSStmt,
 		delayLoginStmt:                     q.delayLoginStmt,
@@ -1267,6 +1276,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		setUserSeenStmt:                    q.setUserSeenStmt,
 		setVerificationCodeStmt:            q.setVerificationCodeStmt,
 		sumImagesOfOwnerStmt:               q.sumImagesOfOwnerStmt,
+		sumUploadSessionsStmt:              q.sumUploadSessionsStmt,
 		suspectBlobsStmt:                   q.suspectBlobsStmt,
 		takeLoginFailureBackStmt:           q.takeLoginFailureBackStmt,
 		touchImageOwnerStmt:                q.touchImageOwnerStmt,

@@ -67,7 +67,7 @@ func (q *Queries) DeleteImages(ctx context.Context, arg DeleteImagesParams) (int
 }
 
 const getImage = `-- name: GetImage :one
-SELECT images.id, images.owner_id, images.name, images.original_name, images.bytes, images.width, images.height, images.content_type, images.sha256, images.created_at, images.title, images.visibility, images.verdict, images.reason, images.taken_at, images.camera, images.notices, images.notify_at, COALESCE(blobs.file, images.name) AS file, COALESCE(blobs.state, 'new') AS state,
+SELECT images.id, images.owner_id, images.name, images.original_name, images.bytes, images.width, images.height, images.content_type, images.sha256, images.created_at, images.title, images.visibility, images.verdict, images.reason, images.judged_at, images.taken_at, images.camera, images.notices, images.notify_at, COALESCE(blobs.file, images.name) AS file, COALESCE(blobs.state, 'new') AS state,
     COALESCE(blobs.orientation, 0) AS orientation, COALESCE(blobs.alpha, TRUE) AS alpha,
     COALESCE(blobs.blur_hash, '') AS blur_hash, COALESCE(blobs.color, '') AS color
 FROM images
@@ -103,6 +103,7 @@ func (q *Queries) GetImage(ctx context.Context, id string) (GetImageRow, error) 
 		&i.Image.Visibility,
 		&i.Image.Verdict,
 		&i.Image.Reason,
+		&i.Image.JudgedAt,
 		&i.Image.TakenAt,
 		&i.Image.Camera,
 		&i.Image.Notices,
@@ -118,7 +119,7 @@ func (q *Queries) GetImage(ctx context.Context, id string) (GetImageRow, error) 
 }
 
 const getImageByName = `-- name: GetImageByName :one
-SELECT images.id, images.owner_id, images.name, images.original_name, images.bytes, images.width, images.height, images.content_type, images.sha256, images.created_at, images.title, images.visibility, images.verdict, images.reason, images.taken_at, images.camera, images.notices, images.notify_at, COALESCE(blobs.file, images.name) AS file, COALESCE(blobs.state, 'new') AS state,
+SELECT images.id, images.owner_id, images.name, images.original_name, images.bytes, images.width, images.height, images.content_type, images.sha256, images.created_at, images.title, images.visibility, images.verdict, images.reason, images.judged_at, images.taken_at, images.camera, images.notices, images.notify_at, COALESCE(blobs.file, images.name) AS file, COALESCE(blobs.state, 'new') AS state,
     COALESCE(blobs.orientation, 0) AS orientation, COALESCE(blobs.alpha, TRUE) AS alpha,
     COALESCE(blobs.blur_hash, '') AS blur_hash, COALESCE(blobs.color, '') AS color
 FROM images
@@ -154,6 +155,7 @@ func (q *Queries) GetImageByName(ctx context.Context, name string) (GetImageByNa
 		&i.Image.Visibility,
 		&i.Image.Verdict,
 		&i.Image.Reason,
+		&i.Image.JudgedAt,
 		&i.Image.TakenAt,
 		&i.Image.Camera,
 		&i.Image.Notices,
@@ -244,7 +246,7 @@ func (q *Queries) ListImageNames(ctx context.Context, sha256 []byte) ([]string, 
 }
 
 const listImagesOfOwner = `-- name: ListImagesOfOwner :many
-SELECT images.id, images.owner_id, images.name, images.original_name, images.bytes, images.width, images.height, images.content_type, images.sha256, images.created_at, images.title, images.visibility, images.verdict, images.reason, images.taken_at, images.camera, images.notices, images.notify_at, COALESCE(blobs.file, images.name) AS file, COALESCE(blobs.state, 'new') AS state,
+SELECT images.id, images.owner_id, images.name, images.original_name, images.bytes, images.width, images.height, images.content_type, images.sha256, images.created_at, images.title, images.visibility, images.verdict, images.reason, images.judged_at, images.taken_at, images.camera, images.notices, images.notify_at, COALESCE(blobs.file, images.name) AS file, COALESCE(blobs.state, 'new') AS state,
     COALESCE(blobs.orientation, 0) AS orientation, COALESCE(blobs.alpha, TRUE) AS alpha,
     COALESCE(blobs.blur_hash, '') AS blur_hash, COALESCE(blobs.color, '') AS color
 FROM images
@@ -308,6 +310,7 @@ func (q *Queries) ListImagesOfOwner(ctx context.Context, arg ListImagesOfOwnerPa
 			&i.Image.Visibility,
 			&i.Image.Verdict,
 			&i.Image.Reason,
+			&i.Image.JudgedAt,
 			&i.Image.TakenAt,
 			&i.Image.Camera,
 			&i.Image.Notices,
@@ -377,7 +380,7 @@ func (q *Queries) ListImagesToNotify(ctx context.Context, arg ListImagesToNotify
 const listImagesWithoutBlob = `-- name: ListImagesWithoutBlob :many
 SELECT images.id, images.owner_id, images.name, images.original_name, images.bytes, images.width, images.height,
     images.content_type, images.sha256, images.created_at, images.title, images.visibility, images.verdict,
-    images.reason, images.taken_at, images.camera, images.notices, images.notify_at
+    images.reason, images.judged_at, images.taken_at, images.camera, images.notices, images.notify_at
 FROM images
 LEFT JOIN blobs ON blobs.hash = images.sha256
 WHERE blobs.hash IS NULL AND images.id > ?
@@ -414,6 +417,7 @@ func (q *Queries) ListImagesWithoutBlob(ctx context.Context, arg ListImagesWitho
 			&i.Visibility,
 			&i.Verdict,
 			&i.Reason,
+			&i.JudgedAt,
 			&i.TakenAt,
 			&i.Camera,
 			&i.Notices,
@@ -446,18 +450,25 @@ func (q *Queries) LockImageByName(ctx context.Context, name string) (int64, erro
 
 const setImageVerdict = `-- name: SetImageVerdict :execrows
 UPDATE images
-SET verdict = ?, reason = ?, notify_at = NULL
-WHERE id = ?
+SET verdict = ?, reason = ?, judged_at = ?, notify_at = NULL
+WHERE id = ? AND (judged_at IS NULL OR judged_at <= ?)
 `
 
 type SetImageVerdictParams struct {
-	Verdict string
-	Reason  string
-	ID      string
+	Verdict  string
+	Reason   string
+	JudgedAt *time.Time
+	ID       string
 }
 
 func (q *Queries) SetImageVerdict(ctx context.Context, arg SetImageVerdictParams) (int64, error) {
-	result, err := q.exec(ctx, q.setImageVerdictStmt, setImageVerdict, arg.Verdict, arg.Reason, arg.ID)
+	result, err := q.exec(ctx, q.setImageVerdictStmt, setImageVerdict,
+		arg.Verdict,
+		arg.Reason,
+		arg.JudgedAt,
+		arg.ID,
+		arg.JudgedAt,
+	)
 	if err != nil {
 		return 0, err
 	}

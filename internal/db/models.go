@@ -58,6 +58,7 @@ type Image struct {
 	Visibility   string
 	Verdict      string
 	Reason       string
+	JudgedAt     *time.Time
 	TakenAt      *time.Time
 	Camera       string
 	Notices      int32

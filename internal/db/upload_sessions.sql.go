@@ -62,17 +62,12 @@ func (q *Queries) CompleteUploadSession(ctx context.Context, arg CompleteUploadS
 	return result.RowsAffected()
 }
 
-const countUploadSessions = `-- name: CountUploadSessions :one
-SELECT COUNT(*) FROM upload_sessions WHERE owner_id = ? AND image_id IS NULL AND expires_at > ?
+const countPiecesOfSession = `-- name: CountPiecesOfSession :one
+SELECT COUNT(*) FROM upload_pieces WHERE session_id = ?
 `
 
-type CountUploadSessionsParams struct {
-	OwnerID string
-	Now     time.Time
-}
-
-func (q *Queries) CountUploadSessions(ctx context.Context, arg CountUploadSessionsParams) (int64, error) {
-	row := q.queryRow(ctx, q.countUploadSessionsStmt, countUploadSessions, arg.OwnerID, arg.Now)
+func (q *Queries) CountPiecesOfSession(ctx context.Context, sessionID string) (int64, error) {
+	row := q.queryRow(ctx, q.countPiecesOfSessionStmt, countPiecesOfSession, sessionID)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
@@ -322,4 +317,27 @@ func (q *Queries) ListUploadSessionsOfOwner(ctx context.Context, arg ListUploadS
 		return nil, err
 	}
 	return items, nil
+}
+
+const sumUploadSessions = `-- name: SumUploadSessions :one
+SELECT COUNT(*) AS sessions, CAST(COALESCE(SUM(bytes), 0) AS SIGNED) AS bytes
+FROM upload_sessions
+WHERE owner_id = ? AND image_id IS NULL AND expires_at > ?
+`
+
+type SumUploadSessionsParams struct {
+	OwnerID string
+	Now     time.Time
+}
+
+type SumUploadSessionsRow struct {
+	Sessions int64
+	Bytes    int64
+}
+
+func (q *Queries) SumUploadSessions(ctx context.Context, arg SumUploadSessionsParams) (SumUploadSessionsRow, error) {
+	row := q.queryRow(ctx, q.sumUploadSessionsStmt, sumUploadSessions, arg.OwnerID, arg.Now)
+	var i SumUploadSessionsRow
+	err := row.Scan(&i.Sessions, &i.Bytes)
+	return i, err
 }

@@ -124,9 +124,21 @@ func LinkURL(base string, link image.Link) string {
 	return base + imagesPath + link.Name + "?" + query.Encode()
 }
 
+var errOtherPicture = apperr.New(apperr.InvalidInput, apperr.Detail{
+	Field: "/id", Reason: apperr.Text{Chinese: "与路径中的图片不一致", English: "is not the picture of the path"},
+})
+
 func (s *server) JudgeImage(ctx context.Context, request api.JudgeImageRequestObject) (api.JudgeImageResponseObject, error) {
-	release := request.Body.Verdict == api.JudgementVerdictRelease
-	err := s.Images.Judge(ctx, request.ID.String(), release, value(request.Body.Reason))
+	if request.Body.ID != request.ID { // the signature does not cover the path
+		return nil, errOtherPicture
+	}
+	signedAt, err := strconv.ParseInt(request.Params.WebhookTimestamp, 10, 64)
+	if err != nil {
+		return nil, apperr.Wrap(apperr.InvalidInput, err)
+	}
+	err = s.Images.Judge(ctx, request.ID.String(), image.Verdict{
+		Release: request.Body.Verdict == api.JudgementVerdictRelease, Reason: value(request.Body.Reason), At: time.Unix(signedAt, 0),
+	})
 	return api.JudgeImage200JSONResponse{DoneJSONResponse: api.DoneJSONResponse(done())}, err
 }
 

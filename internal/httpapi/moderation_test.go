@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -26,6 +27,10 @@ func verdict(t testing.TB, id string, members map[string]any) *http.Request {
 
 func signedVerdict(t testing.TB, id string, members map[string]any, secret string, at time.Time) *http.Request {
 	t.Helper()
+	if members["id"] == nil {
+		members = maps.Clone(members)
+		members["id"] = id
+	}
 	body, err := json.Marshal(members)
 	if err != nil {
 		t.Fatal(err)
@@ -100,6 +105,10 @@ func TestModeration(t *testing.T) {
 		}
 
 		judge(map[string]any{"verdict": "release", "reason": "a mistake"})
+		wantSeen(apperr.OK, apperr.OK)
+		s.send(t, verdict(t, held.ID.String(), map[string]any{"id": uuid.NewString(), "verdict": "refuse"})).want(t, apperr.InvalidInput)
+		older := time.Now().Add(-time.Minute)
+		s.send(t, signedVerdict(t, held.ID.String(), map[string]any{"verdict": "refuse"}, verdictSecret, older)).want(t, apperr.InvalidSignature)
 		wantSeen(apperr.OK, apperr.OK)
 		if released := s.describe(t, u, held.ID); released.Status != api.ImageStatusNew || released.Reason != nil {
 			t.Errorf("the picture is %s since %q", released.Status, value(released.Reason))

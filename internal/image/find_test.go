@@ -84,7 +84,7 @@ func TestWhoMaySee(t *testing.T) {
 func judged(release bool) func(t *testing.T, s *Service, image Image) {
 	return func(t *testing.T, s *Service, image Image) {
 		t.Helper()
-		if err := s.Judge(t.Context(), image.ID, release, "because"); err != nil {
+		if err := s.Judge(t.Context(), image.ID, Verdict{release, "because", fixedNow}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -136,7 +136,9 @@ func TestChangesAreSeen(t *testing.T) {
 			_, err := s.Update(t.Context(), owner, image.ID, Changes{Visibility: &private})
 			return err
 		},
-		"refused":     func(t *testing.T, s *Service, image Image) error { return s.Judge(t.Context(), image.ID, false, "") },
+		"refused": func(t *testing.T, s *Service, image Image) error {
+			return s.Judge(t.Context(), image.ID, Verdict{At: fixedNow})
+		},
 		"deleted all": func(t *testing.T, s *Service, _ Image) error { return s.DeleteAll(t.Context(), owner) },
 	}
 	dbtest.Run(t, func(t *testing.T, d *database.Database) {

@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,16 +27,24 @@ const (
 	moderatorLink   = 25 * time.Hour
 )
 
-// Judge releases or refuses a picture; the reason is for its owner. A later verdict replaces it. The
-// refusal is ImageNotFound.
-func (s *Service) Judge(ctx context.Context, id string, release bool, reason string) error {
+// Verdict is what the moderator decided about a picture.
+type Verdict struct {
+	Release bool      // or else the picture is refused
+	Reason  string    // of a refusal, for the owner
+	At      time.Time // when it was signed
+}
+
+// Judge releases or refuses a picture. A later verdict replaces it. The refusals are ImageNotFound, and
+// InvalidSignature for a verdict that is older than the last one, which somebody may have sent again.
+func (s *Service) Judge(ctx context.Context, id string, v Verdict) error {
 	image, err := s.get(ctx, id)
 	if err != nil {
 		return err
 	}
-	verdict := db.SetImageVerdictParams{ID: id, Verdict: verdictRefused, Reason: reason}
-	if release {
-		verdict = db.SetImageVerdictParams{ID: id, Verdict: verdictReleased}
+	at := database.Timestamp(v.At)
+	verdict := db.SetImageVerdictParams{ID: id, Verdict: verdictRefused, Reason: v.Reason, JudgedAt: &at}
+	if v.Release {
+		verdict.Verdict, verdict.Reason = verdictReleased, ""
 	}
 	var judged int64
 	err = s.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) (err error) {
@@ -47,11 +56,13 @@ func (s *Service) Judge(ctx context.Context, id string, release bool, reason str
 	}
 	s.found.Invalidate(image.Name)
 	if judged == 0 {
-		return errNotFound
+		return errOldVerdict
 	}
 	s.Logger.InfoContext(ctx, "judged a picture", "name", image.Name, "verdict", verdict.Verdict)
 	return nil
 }
+
+var errOldVerdict = apperr.Wrap(apperr.InvalidSignature, errors.New("a later verdict is known, or the picture was just deleted"))
 
 // firstVerdict is that of a new image.
 func (s *Service) firstVerdict() string {

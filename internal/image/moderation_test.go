@@ -99,7 +99,7 @@ func TestJudge(t *testing.T) {
 		notifyAll(t, s)
 		m.want(t, "once", 1)
 		wantSeen(t, s, image.Name, "the moderator", readerOf(m.link), true)
-		for _, step := range []struct {
+		for i, step := range []struct {
 			release    bool
 			reason     string
 			wantStatus Status
@@ -109,7 +109,7 @@ func TestJudge(t *testing.T) {
 			{true, "not needed", StatusNew, ""},
 			{false, "", StatusWithdrawn, ""},
 		} {
-			if err := s.Judge(t.Context(), image.ID, step.release, step.reason); err != nil {
+			if err := s.Judge(t.Context(), image.ID, Verdict{step.release, step.reason, fixedNow.Add(time.Duration(i) * time.Second)}); err != nil {
 				t.Fatal(err)
 			}
 			got, err := s.Get(t.Context(), owner, image.ID)
@@ -117,10 +117,17 @@ func TestJudge(t *testing.T) {
 				t.Errorf("the picture is %s for %q, %v, want %s for %q", got.Status, got.Reason, err, step.wantStatus, step.wantReason)
 			}
 		}
+		replayed := Verdict{Release: true, At: fixedNow.Add(time.Second)}
+		if err := s.Judge(t.Context(), image.ID, replayed); !apperr.Is(err, apperr.InvalidSignature) {
+			t.Errorf("a verdict that was sent again: %v, want InvalidSignature", err)
+		}
+		if got, err := s.Get(t.Context(), owner, image.ID); err != nil || got.Status != StatusWithdrawn {
+			t.Errorf("after that the picture is %s, %v, want withdrawn", got.Status, err)
+		}
 		now.advance(2 * answerWait)
 		notifyAll(t, s)
 		m.want(t, "after a verdict", 0)
-		if err := s.Judge(t.Context(), uuid.NewString(), true, ""); !apperr.Is(err, apperr.ImageNotFound) {
+		if err := s.Judge(t.Context(), uuid.NewString(), Verdict{Release: true, At: fixedNow}); !apperr.Is(err, apperr.ImageNotFound) {
 			t.Errorf("an unknown picture: %v, want ImageNotFound", err)
 		}
 	})

@@ -49,7 +49,7 @@ WHERE owner_id = ?;
 -- name: ListImagesWithoutBlob :many
 SELECT images.id, images.owner_id, images.name, images.original_name, images.bytes, images.width, images.height,
     images.content_type, images.sha256, images.created_at, images.title, images.visibility, images.verdict,
-    images.reason, images.taken_at, images.camera, images.notices, images.notify_at
+    images.reason, images.judged_at, images.taken_at, images.camera, images.notices, images.notify_at
 FROM images
 LEFT JOIN blobs ON blobs.hash = images.sha256
 WHERE blobs.hash IS NULL AND images.id > sqlc.arg(after)
@@ -69,8 +69,8 @@ WHERE sha256 = sqlc.arg(old_sha256);
 
 -- name: SetImageVerdict :execrows
 UPDATE images
-SET verdict = ?, reason = ?, notify_at = NULL
-WHERE id = ?;
+SET verdict = ?, reason = ?, judged_at = sqlc.arg(judged_at), notify_at = NULL
+WHERE id = ? AND (judged_at IS NULL OR judged_at <= sqlc.arg(judged_at));
 
 -- name: ListImagesToNotify :many
 SELECT id, notices, notify_at
