@@ -52,13 +52,13 @@ func TestDiskIsFull(t *testing.T) {
 // TestVariantsOnAFullDisk are shown, and not stored.
 func TestVariantsOnAFullDisk(t *testing.T) {
 	d, _ := openDatabase(t, "")
-	s, _ := openService(t, d, Options{})
+	s, p := openService(t, d, Options{})
 	image := uploadOne(t, s, "", encodeJPEG(t, 1000, 1000))
 	lift := limitFiles(t, 1000)
 	wantVariant(t, s, image, Resize{Width: 640}, 640, 640, "jpeg")
 	lift()
-	if count, err := s.Store.CountVariants(t.Context(), image.file); err != nil || count != 0 {
-		t.Errorf("%d variants stored, %v", count, err)
+	if stored, err := p.shelf.Variants(t.Context(), image.file); err != nil || len(stored) != 0 {
+		t.Errorf("%d variants stored, %v", len(stored), err)
 	}
 }
 

@@ -208,9 +208,28 @@ func (d *Disk) removeVariants(_ context.Context, name string) error {
 	return os.RemoveAll(d.variantsOf(name))
 }
 
-func (d *Disk) countVariants(_ context.Context, name string) (int, error) {
-	variants, err := entriesOf(d.variantsOf(name))
-	return len(variants), err
+func (d *Disk) removeVariant(_ context.Context, name, variant string) error {
+	return removeIfThere(filepath.Join(d.variantsOf(name), variant))
+}
+
+// Variants returns the variants of a file.
+func (d *Disk) Variants(_ context.Context, name string) ([]Entry, error) {
+	found, err := entriesOf(d.variantsOf(name))
+	if err != nil {
+		return nil, err
+	}
+	var variants []Entry
+	for _, variant := range found {
+		info, err := os.Stat(filepath.Join(d.variantsOf(name), variant))
+		if errors.Is(err, fs.ErrNotExist) { // it has just made room for another one
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		variants = append(variants, Entry{Name: variant, Size: info.Size(), ModTime: info.ModTime()})
+	}
+	return variants, nil
 }
 
 // shardLength is how many letters of a name name its shard.

@@ -268,14 +268,20 @@ func (s *S3) removeVariants(ctx context.Context, name string) error {
 	return nil
 }
 
-func (s *S3) countVariants(ctx context.Context, name string) (n int, err error) {
-	for _, err := range s.list(ctx, s.variantsOf(name)) {
+func (s *S3) removeVariant(ctx context.Context, name, variant string) error {
+	return s.remove(ctx, s.variantsOf(name)+variant)
+}
+
+// Variants returns the variants of a file.
+func (s *S3) Variants(ctx context.Context, name string) ([]Entry, error) {
+	var variants []Entry
+	for info, err := range s.list(ctx, s.variantsOf(name)) {
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		n++
+		variants = append(variants, Entry{Name: path.Base(info.Key), Size: info.Size, ModTime: info.LastModified})
 	}
-	return n, nil
+	return variants, nil
 }
 
 func (s *S3) variantsOf(name string) string {

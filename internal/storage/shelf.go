@@ -20,6 +20,8 @@ type Shelf interface {
 	// WalkVariants returns the names of the files that have variants, in the same way. A name that
 	// is no file's any more is a stray: Remove removes its variants.
 	WalkVariants(ctx context.Context) iter.Seq2[string, error]
+	// Variants returns the variants of a file in no particular order, by their own names.
+	Variants(ctx context.Context, name string) ([]Entry, error)
 	// Remove removes a file, and then its variants. It is no error if there is none.
 	Remove(ctx context.Context, name string) error
 	// Check reports if the shelf can't be reached.
@@ -32,11 +34,12 @@ type Shelf interface {
 	openVariant(ctx context.Context, name, variant string) (*File, error)
 	// putVariant stores a variant, with all its bytes or not at all. The folder is for temporary files.
 	putVariant(ctx context.Context, folder, name, variant string, data []byte) error
+	// removeVariant removes a variant. It is no error if there is none.
+	removeVariant(ctx context.Context, name, variant string) error
 	removeVariants(ctx context.Context, name string) error
-	countVariants(ctx context.Context, name string) (int, error)
 }
 
-// Entry describes a file.
+// Entry describes a file or a variant.
 type Entry struct {
 	Name    string
 	Size    int64 // in bytes

@@ -41,6 +41,9 @@
 // Killed at its end, PutVariant may also leave a variant of a file that is removed at the same moment:
 // WalkVariants finds it.
 //
+// The variants of a file are bounded, in number and in bytes: the oldest make room for a new one. Several
+// that are stored at the same time may together exceed the bounds a little, until the next one is stored.
+//
 // If a sweep is killed, the next one repeats it. A sweep reads only the folders in the spool whose
 // lock is free, never the shelf. Of its own process it decides what was left to it. So a machine that
 // never comes back takes its spool with it: what it placed on S3 and did not commit stays there, and
@@ -53,6 +56,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,25 +73,30 @@ import (
 
 // Options of a Store.
 type Options struct {
-	Shelf       Shelf  // required
-	Fallback    Shelf  // may be nil; only read and removed from: where files are that are being moved
-	Spool       string // a folder, required for S3; a Disk uses its own
-	MaxVariants int    // most variants stored for each file; 0: 64
+	Shelf           Shelf  // required
+	Fallback        Shelf  // may be nil; only read and removed from: where files are that are being moved
+	Spool           string // a folder, required for S3; a Disk uses its own
+	MaxVariants     int    // most variants stored for each file; 0: 64
+	MaxVariantBytes int64  // most bytes of all variants of each file; 0: 16 MiB
 }
 
-const defaultMaxVariants = 64
+const (
+	defaultMaxVariants     = 64
+	defaultMaxVariantBytes = 16 << 20
+)
 
 // Store stores files. Its methods may be called by several goroutines at once.
 //
 // The names of files are lower-case letters, digits and dots, and are never reused. Those of variants
 // may have - and _ too.
 type Store struct {
-	shelf       Shelf
-	fallback    Shelf // or nil
-	maxVariants int
-	spools      []string // the folders that are swept; the first is the spool of this store
-	processDir  string   // the folder of this process in the spool
-	lock        *flock.Flock
+	shelf           Shelf
+	fallback        Shelf // or nil
+	maxVariants     int
+	maxVariantBytes int64
+	spools          []string // the folders that are swept; the first is the spool of this store
+	processDir      string   // the folder of this process in the spool
+	lock            *flock.Flock
 
 	mu   sync.Mutex
 	left []string // entries of this process that are left to a sweep
@@ -95,9 +104,10 @@ type Store struct {
 
 // Open opens the spool, and creates it if it is missing.
 func Open(o Options) (*Store, error) {
-	s := &Store{shelf: o.Shelf, fallback: o.Fallback, maxVariants: o.MaxVariants, spools: []string{o.Spool}}
-	if s.maxVariants == 0 {
-		s.maxVariants = defaultMaxVariants
+	s := &Store{
+		shelf: o.Shelf, fallback: o.Fallback, spools: []string{o.Spool},
+		maxVariants:     cmp.Or(o.MaxVariants, defaultMaxVariants),
+		maxVariantBytes: cmp.Or(o.MaxVariantBytes, defaultMaxVariantBytes),
 	}
 	if d, ok := o.Shelf.(*Disk); ok {
 		s.spools[0] = d.incoming()

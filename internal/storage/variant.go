@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 )
 
 // OpenVariant opens what was derived from a file, for reading, until ctx ends. Its error is
@@ -20,9 +21,9 @@ func (s *Store) OpenVariant(ctx context.Context, name, variant string) (*File, e
 	return f, err
 }
 
-// PutVariant stores what was derived from a file, with all its bytes or not at all. If the file has
-// too many variants already, nothing is stored, without an error; of several calls at the same time,
-// each may still store one. The error is fs.ErrNotExist if the file is gone meanwhile.
+// PutVariant stores what was derived from a file, with all its bytes or not at all. Where it does not fit
+// among the file's other variants, the oldest of them make room; what has more bytes than all of them may
+// have is not stored, without an error. The error is fs.ErrNotExist if the file is gone meanwhile.
 func (s *Store) PutVariant(ctx context.Context, name, variant string, data []byte) error {
 	if !valid(name) || !validVariant(variant) {
 		return fmt.Errorf("store variant %q of %q: %w", variant, name, fs.ErrInvalid)
@@ -34,8 +35,11 @@ func (s *Store) PutVariant(ctx context.Context, name, variant string, data []byt
 }
 
 func (s *Store) putVariant(ctx context.Context, name, variant string, data []byte) error {
-	stored, err := s.CountVariants(ctx, name)
-	if err != nil || stored >= s.maxVariants {
+	size := int64(len(data))
+	if size > s.maxVariantBytes {
+		return nil
+	}
+	if err := s.makeRoom(ctx, name, variant, size); err != nil {
 		return err
 	}
 	failed := s.shelf.putVariant(ctx, s.processDir, name, variant, data)
@@ -46,10 +50,25 @@ func (s *Store) putVariant(ctx context.Context, name, variant string, data []byt
 	return failed
 }
 
-// CountVariants returns how many variants of a file are stored.
-func (s *Store) CountVariants(ctx context.Context, name string) (int, error) {
-	if !valid(name) {
-		return 0, fs.ErrInvalid
+// makeRoom removes the oldest variants of a file until a new one fits. It does not wait for other calls:
+// each of them may fill the same room.
+func (s *Store) makeRoom(ctx context.Context, name, variant string, size int64) error {
+	stored, err := s.shelf.Variants(ctx, name)
+	if err != nil {
+		return err
 	}
-	return s.shelf.countVariants(ctx, name)
+	stored = slices.DeleteFunc(stored, func(e Entry) bool { return e.Name == variant }) // it is replaced
+	slices.SortFunc(stored, func(a, b Entry) int { return a.ModTime.Compare(b.ModTime) })
+	total := size
+	for _, entry := range stored {
+		total += entry.Size
+	}
+	for len(stored) > 0 && (len(stored) >= s.maxVariants || total > s.maxVariantBytes) {
+		if err := s.shelf.removeVariant(ctx, name, stored[0].Name); err != nil {
+			return err
+		}
+		total -= stored[0].Size
+		stored = stored[1:]
+	}
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 // putVariant stores a variant that contains its own name.
@@ -60,9 +61,7 @@ func TestVariants(t *testing.T) {
 		putVariant(t, s, "aaab.x", "w_64.jpeg")
 		wantVariants(t, s, []string{"aaa.x", "aaab.x"})
 		wantFiles(t, s, []string{"aaa.x", "aaab.x"}, 0)
-		if n, err := s.CountVariants(t.Context(), "aaa.x"); n != 2 || err != nil {
-			t.Errorf("%d variants, %v; want 2", n, err)
-		}
+		wantStoredVariants(t, s, "aaa.x", "w320-q80.webp", "w_64.jpeg")
 		for _, missing := range [][2]string{{"aaa.x", "w65"}, {"aaac.x", "w64"}, {"aaa.x", "../aaa"}, {"aaa.x", ""}, {"../aaa", "w64"}} {
 			if _, err := s.OpenVariant(t.Context(), missing[0], missing[1]); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("open variant %q: %v, want fs.ErrNotExist", missing, err)
@@ -85,20 +84,87 @@ func TestInvalidVariants(t *testing.T) {
 	}
 }
 
-func TestVariantsAreBounded(t *testing.T) {
+// TestOldestVariantsMakeRoom fills what a file's variants may take: what is new is stored nevertheless.
+func TestOldestVariantsMakeRoom(t *testing.T) {
+	tests := []struct {
+		name     string
+		most     int
+		bytes    int64
+		variants []string // with their own names as bytes
+		want     []string
+	}{
+		{"they fit", 3, 6, []string{"w0", "w1", "w2"}, []string{"w0", "w1", "w2"}},
+		{"too many", 3, 100, []string{"w0", "w1", "w2", "w3", "w4"}, []string{"w2", "w3", "w4"}},
+		{"too many bytes", 9, 5, []string{"w0", "w1", "w2"}, []string{"w1", "w2"}},
+		{"a large one for several", 9, 8, []string{"w0", "w1", "w2", "large"}, []string{"large", "w2"}},
+		{"a large one for all", 9, 5, []string{"w0", "w1", "large"}, []string{"large"}},
+		{"too large alone", 9, 4, []string{"w0", "w1", "large"}, []string{"w0", "w1"}},
+		{"one again", 3, 6, []string{"w0", "w1", "w2", "w0", "w0"}, []string{"w0", "w1", "w2"}},
+		{"the one that is not the oldest any more", 3, 6, []string{"w0", "w1", "w2", "w0", "w3"}, []string{"w0", "w2", "w3"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			shelves(t, func(t *testing.T, open func() *Store) {
+				s := open()
+				s.maxVariants, s.maxVariantBytes = test.most, test.bytes
+				keep(t, s, "aaa.x", "bbb.x")
+				putVariant(t, s, "bbb.x", "w0")
+				for _, variant := range test.variants {
+					putVariant(t, s, "aaa.x", variant)
+					time.Sleep(10 * time.Millisecond) // file systems and S3 tell times no better
+				}
+				wantStoredVariants(t, s, "aaa.x", test.want...)
+				wantStoredVariants(t, s, "bbb.x", "w0")
+			})
+		})
+	}
+}
+
+// TestVariantBoundsAtOnce stores variants at the same time. The bounds hold again after the next one.
+func TestVariantBoundsAtOnce(t *testing.T) {
 	shelves(t, func(t *testing.T, open func() *Store) {
-		s := open()
-		s.maxVariants = 3
-		keep(t, s, "aaa.x", "bbb.x")
-		for i := range 5 {
-			putVariant(t, s, "aaa.x", fmt.Sprintf("w%d", i))
+		one, two := open(), open()
+		keep(t, one, "aaa.x")
+		for _, s := range []*Store{one, two} {
+			s.maxVariants, s.maxVariantBytes = 4, 8
 		}
-		putVariant(t, s, "bbb.x", "w0")
-		if n, err := s.CountVariants(t.Context(), "aaa.x"); n != 3 || err != nil {
-			t.Errorf("%d variants, %v; want 3", n, err)
+		var group sync.WaitGroup
+		for i := range 20 {
+			s := []*Store{one, two}[i%2]
+			group.Go(func() {
+				if err := s.PutVariant(t.Context(), "aaa.x", fmt.Sprintf("a%d", i%10), []byte("xx")); err != nil {
+					t.Error(err)
+				}
+			})
 		}
-		wantVariants(t, s, []string{"aaa.x", "bbb.x"})
+		group.Wait()
+		putVariant(t, one, "aaa.x", "w0")
+		stored, err := one.shelf.Variants(t.Context(), "aaa.x")
+		if err != nil || len(stored) > 4 {
+			t.Errorf("stored %+v, %v, want 4 at most", stored, err)
+		}
+		wantVariant(t, one, "aaa.x", "w0")
 	})
+}
+
+// wantStoredVariants checks which variants of a file are stored, by their names in order.
+func wantStoredVariants(t *testing.T, s *Store, name string, want ...string) {
+	t.Helper()
+	stored, err := s.shelf.Variants(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, entry := range stored {
+		if entry.Size != int64(len(entry.Name)) || time.Since(entry.ModTime).Abs() > time.Hour {
+			t.Errorf("stored %+v, want its size and a recent time", entry)
+		}
+		got = append(got, entry.Name)
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("stored variants %q, want %q", got, want)
+	}
 }
 
 // TestVariantOfRemovedFile derives a variant while its file is removed.
