@@ -16,8 +16,11 @@ import (
 // stemLength is what rand.Text returns: 26 letters of base 32, 130 bits.
 const stemLength = 26
 
-// maxOriginalName is the length of the column, in characters.
-const maxOriginalName = 255
+// The lengths of the columns, in characters.
+const (
+	maxOriginalName = 255
+	maxTitle        = 200
+)
 
 // newName returns an unguessable name, in lower case because some file systems ignore case.
 func newName(f codec.Format) string {
@@ -46,19 +49,29 @@ func formatOf(contentType string) codec.Format {
 	return codec.Format(strings.TrimPrefix(contentType, "image/"))
 }
 
-// displayName makes a client's file name safe to display: in UTF-8, without folders, without
-// characters that control a terminal or change the direction of text, and no longer than the
-// column. It keeps the extension.
-func displayName(name string) string {
-	name = toUTF8(name)
-	name = name[strings.LastIndexAny(name, `/\`)+1:]
-	name = strings.Map(func(r rune) rune {
+// DisplayTitle makes a client's title safe to display, as displayName does a name, and cuts it to the
+// length of the column. Update and Upload do so themselves.
+func DisplayTitle(title string) string {
+	characters := []rune(displayText(title))
+	return string(characters[:min(len(characters), maxTitle)])
+}
+
+// displayText leaves out what controls a terminal or changes the direction of text, and spaces around it.
+func displayText(text string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.Cc, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
 			return -1
 		}
 		return r
-	}, name)
-	name = strings.TrimSpace(name)
+	}, text))
+}
+
+// displayName makes a client's file name safe to display: in UTF-8, without folders, without what
+// displayText leaves out, and no longer than the column. It keeps the extension.
+func displayName(name string) string {
+	name = toUTF8(name)
+	name = name[strings.LastIndexAny(name, `/\`)+1:]
+	name = displayText(name)
 	if name == "." || name == ".." {
 		return ""
 	}

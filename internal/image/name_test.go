@@ -40,6 +40,27 @@ func TestDisplayName(t *testing.T) {
 	}
 }
 
+func TestDisplayTitle(t *testing.T) {
+	tests := []struct{ name, in, want string }{
+		{"plain", "海边的 (房子) / 2026.jpg", "海边的 (房子) / 2026.jpg"},
+		{"emoji with joiner", "👨‍👩‍👧", "👨‍👩‍👧"},
+		{"empty", "", ""},
+		{"NUL and ESC", "a\x00b\x1b[31mc\n", "ab[31mc"},
+		{"direction of text", "a\u202egpj\u2069.\u200fx", "agpj.x"},
+		{"spaces around", " \t a b \x00 ", "a b"},
+		{"200 characters", strings.Repeat("图", 200), strings.Repeat("图", 200)},
+		{"201 characters", strings.Repeat("图", 200) + "x", strings.Repeat("图", 200)},
+		{"no UTF-8", "a\xff", "a\ufffd"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := DisplayTitle(test.in); got != test.want {
+				t.Errorf("DisplayTitle(%q) = %q, want %q", test.in, got, test.want)
+			}
+		})
+	}
+}
+
 func TestNewNameIsAName(t *testing.T) {
 	seen := map[string]bool{}
 	for _, format := range storedFormats {

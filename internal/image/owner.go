@@ -114,7 +114,7 @@ func (s *Service) Update(ctx context.Context, ownerID, id string, c Changes) (Im
 	}
 	p := db.UpdateImageParams{ID: id, OwnerID: ownerID, SetTitle: c.Title != nil, SetVisibility: c.Visibility != nil}
 	if c.Title != nil {
-		p.NewTitle = *c.Title
+		p.NewTitle = DisplayTitle(*c.Title)
 	}
 	if c.Visibility != nil {
 		p.NewVisibility = string(*c.Visibility)

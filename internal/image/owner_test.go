@@ -90,7 +90,7 @@ func TestUpdate(t *testing.T) {
 		s, _ := openService(t, d, Options{})
 		owner := uuid.NewString()
 		image := uploadOne(t, s, owner, encodeJPEG(t, 8, 8))
-		title, empty, private := "海边", "", Private
+		title, unsafe, empty, private := "海边", "\u202e海\x00 ", "", Private
 		steps := []struct {
 			name    string
 			changes Changes
@@ -99,6 +99,7 @@ func TestUpdate(t *testing.T) {
 			{"nothing", Changes{}, func(*Image) {}},
 			{"title", Changes{Title: &title}, func(want *Image) { want.Title = title }},
 			{"visibility", Changes{Visibility: &private}, func(want *Image) { want.Visibility = Private }},
+			{"unsafe title", Changes{Title: &unsafe}, func(want *Image) { want.Title = "海" }},
 			{"no title", Changes{Title: &empty}, func(want *Image) { want.Title = "" }},
 		}
 		for _, step := range steps {

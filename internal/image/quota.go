@@ -10,30 +10,29 @@ import (
 	"gatehouse/internal/db"
 )
 
-// CheckQuota returns ImageCountExceeded or ImageBytesExceeded if an owner may not have one more picture
-// of so many bytes. The answer may change before the picture is stored, and is asked for again then.
-func (s *Service) CheckQuota(ctx context.Context, ownerID string, bytes int64) error {
-	if s.Quota == (Quota{}) || ownerID == "" {
-		return nil
-	}
-	return s.checkQuota(ctx, s.Database.Queries(), ownerID, Quota{Images: 1, Bytes: bytes})
-}
-
-// takeTurn lets the uploads of an owner wait for each other where there is a quota, so that two at the
-// same time cannot both take the last place. What an owner has is counted anew each time: a sum that
-// is kept could be wrong.
-func (s *Service) takeTurn(ctx context.Context, q *db.Queries, ownerID string, pictures []*picture) error {
-	if s.Quota == (Quota{}) || ownerID == "" {
+// TakeTurn lets the uploads of an owner wait for each other until the transaction of q ends, where
+// there is a quota, so that two at the same time cannot both take the last place.
+func (s *Service) TakeTurn(ctx context.Context, q *db.Queries, ownerID string) error {
+	if s.isUnlimited(ownerID) {
 		return nil
 	}
 	if err := touchOwner(ctx, q, ownerID, s.timestamp()); err != nil {
 		return fmt.Errorf("lock the images of user %s: %w", ownerID, err)
 	}
-	more := Quota{Images: int64(len(pictures))}
+	return nil
+}
+
+func (s *Service) isUnlimited(ownerID string) bool {
+	return s.Quota == (Quota{}) || ownerID == ""
+}
+
+// sizeOf is what pictures take of a quota.
+func sizeOf(pictures []*picture) Quota {
+	size := Quota{Images: int64(len(pictures))}
 	for _, p := range pictures {
-		more.Bytes += p.image.Bytes
+		size.Bytes += p.image.Bytes
 	}
-	return s.checkQuota(ctx, q, ownerID, more)
+	return size
 }
 
 func touchOwner(ctx context.Context, q *db.Queries, ownerID string, now time.Time) error {
@@ -49,7 +48,13 @@ func touchOwner(ctx context.Context, q *db.Queries, ownerID string, now time.Tim
 	return err
 }
 
-func (s *Service) checkQuota(ctx context.Context, q *db.Queries, ownerID string, more Quota) error {
+// CheckQuota returns ImageCountExceeded or ImageBytesExceeded if an owner may not have so much more. The
+// answer holds as long as the owner's turn. What an owner has is counted anew each time: a sum that is
+// kept could be wrong.
+func (s *Service) CheckQuota(ctx context.Context, q *db.Queries, ownerID string, more Quota) error {
+	if s.isUnlimited(ownerID) {
+		return nil
+	}
 	has, err := q.SumImagesOfOwner(ctx, ownerID)
 	if err != nil {
 		return fmt.Errorf("sum up the images of user %s: %w", ownerID, database.Refusal(err))

@@ -78,7 +78,7 @@ func TestQuota(t *testing.T) {
 			{"nobody", "", 1 << 40, apperr.OK},
 		}
 		for _, test := range tests {
-			err := s.CheckQuota(t.Context(), test.owner, test.bytes)
+			err := s.CheckQuota(t.Context(), d.Queries(), test.owner, Quota{Images: 1, Bytes: test.bytes})
 			if err != nil != (test.want != apperr.OK) || err != nil && !apperr.Is(err, test.want) {
 				t.Errorf("%s: %v, want code %d", test.name, err, test.want)
 			}

@@ -61,7 +61,7 @@ func (s *Service) receive(ctx context.Context, batch *storage.Batch, upload *Upl
 	defer in.Reset(nil)
 
 	p = &picture{image: Image{
-		ID: uuid.Must(uuid.NewV7()).String(), OriginalName: displayName(upload.Name), Title: upload.Title, CreatedAt: s.timestamp(),
+		ID: uuid.Must(uuid.NewV7()).String(), OriginalName: displayName(upload.Name), Title: DisplayTitle(upload.Title), CreatedAt: s.timestamp(),
 	}}
 	defer func() { // also if the reader panics
 		if closeErr := p.closeSpooled(); closeErr != nil {

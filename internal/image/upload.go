@@ -174,7 +174,10 @@ func (s *Service) insertRows(ctx context.Context, q *db.Queries, o UploadOptions
 			return nil, fmt.Errorf("commit an upload: %w", err)
 		}
 	}
-	if err := s.takeTurn(ctx, q, o.OwnerID, pictures); err != nil {
+	if err := s.TakeTurn(ctx, q, o.OwnerID); err != nil {
+		return nil, err
+	}
+	if err := s.CheckQuota(ctx, q, o.OwnerID, sizeOf(pictures)); err != nil {
 		return nil, err
 	}
 	for _, p := range inOrder(pictures) {

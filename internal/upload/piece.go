@@ -43,8 +43,9 @@ var errMoved = errors.New("the upload session has moved on")
 // picture. What was received completely is finished even if ctx ends.
 //
 // The refusals are UploadSessionNotFound, OffsetMismatch, ChecksumMismatch, UploadTooLarge if there is
-// more than was announced, StorageFull, StorageUnavailable and ServerBusy; of the last piece also those
-// of a picture. Nothing of the piece is kept then. EmptyUpload, NotAnImage, ImageDamaged, TooManyPixels
+// more than was announced, InvalidInput if a session has too many pieces and this is not its last,
+// StorageFull, StorageUnavailable and ServerBusy; of the last piece also those of a picture. Nothing of
+// the piece is kept then. EmptyUpload, NotAnImage, ImageDamaged, TooManyPixels
 // and UploadTooLarge of a picture end the session.
 func (s *Service) Append(ctx context.Context, ownerID, id string, offset int64, sum *Checksum, body io.Reader) (Session, error) {
 	row, err := s.find(ctx, ownerID, id, inPieces)
@@ -55,7 +56,7 @@ func (s *Service) Append(ctx context.Context, ownerID, id string, offset int64, 
 		return Session{}, apperr.New(apperr.OffsetMismatch)
 	}
 	if row.ImageID != nil { // complete: there is nothing more to come
-		return sessionFromRow(row), nil
+		return sessionFromRow(row), noMore(body)
 	}
 	batch := s.Store.NewBatch()
 	defer s.discard(ctx, batch)
@@ -68,6 +69,14 @@ func (s *Service) Append(ctx context.Context, ownerID, id string, offset int64, 
 		return Session{}, fmt.Errorf("receive a piece of upload session %s: %w", id, err)
 	}
 	return s.take(ctx, batch, row, p)
+}
+
+// noMore returns UploadTooLarge if there is anything in a body.
+func noMore(body io.Reader) error {
+	if n, _ := io.ReadFull(body, make([]byte, 1)); n > 0 { // a body that fails has no more either
+		return apperr.New(apperr.UploadTooLarge)
+	}
+	return nil
 }
 
 // finishTime is how long what was received may take to be stored when its client is gone.
@@ -138,8 +147,31 @@ func (u *untilCut) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// maxPieces bounds the rows of a session, and the files that are opened for its picture. The last piece
+// is not among them.
+const maxPieces = 1000
+
+var errTooManyPieces = apperr.New(apperr.InvalidInput, apperr.Detail{Field: "", Reason: apperr.Text{
+	Chinese: "分片过小过多，请将剩余内容一次发送", English: "has come in too many small pieces: please send all that is left in one",
+}})
+
+// checkPieces returns errTooManyPieces if a session may have no more of them.
+func (s *Service) checkPieces(ctx context.Context, sessionID string) error {
+	pieces, err := s.Database.Queries().CountPiecesOfSession(ctx, sessionID)
+	if err != nil {
+		return fmt.Errorf("count the pieces of upload session %s: %w", sessionID, database.Refusal(err))
+	}
+	if pieces >= maxPieces {
+		return errTooManyPieces
+	}
+	return nil
+}
+
 // keep stores a piece that is not the last.
 func (s *Service) keep(ctx context.Context, batch *storage.Batch, row db.UploadSession, p *piece) (Session, error) {
+	if err := s.checkPieces(ctx, row.ID); err != nil {
+		return Session{}, err
+	}
 	err := p.file.Close()
 	if err == nil {
 		err = batch.Place(ctx)
@@ -148,7 +180,7 @@ func (s *Service) keep(ctx context.Context, batch *storage.Batch, row db.UploadS
 		return Session{}, image.StorageError(fmt.Errorf("place piece %s: %w", p.File, err))
 	}
 	before := row
-	row.Received, row.ExpiresAt = row.Received+p.Bytes, s.expiry()
+	row.Received, row.ExpiresAt = row.Received+p.Bytes, s.extended(row)
 	if err := s.advance(ctx, batch, row, p); err != nil {
 		return Session{}, s.refusal(ctx, before, err)
 	}

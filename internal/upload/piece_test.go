@@ -53,6 +53,24 @@ func TestAppendRefuses(t *testing.T) {
 	})
 }
 
+// TestPiecesAreLimited has as many pieces as a session may have: only the rest of the picture may follow.
+func TestPiecesAreLimited(t *testing.T) {
+	everywhere(t, func(t *testing.T, p *place) {
+		s, owner, data := p.process(t, image.Options{}), uuid.NewString(), photo(t)
+		session := begin(t, s, owner, data)
+		for range maxPieces {
+			session = send(t, s, owner, session, data[session.Received:][:1])
+		}
+		_, err := s.Append(t.Context(), owner, session.ID, maxPieces, nil, bytes.NewReader(data[maxPieces:len(data)-1]))
+		wantCode(t, err, apperr.InvalidInput)
+		wantReceived(t, s, owner, session, maxPieces)
+		p.wantLeft(t, 1, maxPieces, 0)
+		session = send(t, s, owner, session, data[maxPieces:])
+		wantPicture(t, s, owner, session, data)
+		p.wantLeft(t, 1, 0, 1)
+	})
+}
+
 func TestChecksum(t *testing.T) {
 	data := photo(t)
 	one, two := sha1.Sum(data[:100]), sha256.Sum256(data[:100])
@@ -290,17 +308,30 @@ func TestFullQuotaKeepsTheSession(t *testing.T) {
 	everywhere(t, func(t *testing.T, p *place) {
 		s, owner, data, other := p.process(t, image.Options{Quota: image.Quota{Images: 1}}), uuid.NewString(), photo(t), photo(t)
 		session := send(t, s, owner, begin(t, s, owner, data), data[:100])
-		first := send(t, s, owner, begin(t, s, owner, other), other)
+		uploadWhole(t, s, owner, other)
 		_, err := s.Append(t.Context(), owner, session.ID, 100, nil, bytes.NewReader(data[100:]))
 		wantCode(t, err, apperr.ImageCountExceeded)
 		wantReceived(t, s, owner, session, 100)
 		if err := s.Images.DeleteAll(t.Context(), owner); err != nil {
 			t.Fatal(err)
 		}
-		if again := send(t, s, owner, session, data[100:]); again.ImageID == "" || again.ImageID == first.ImageID {
-			t.Errorf("session %+v, want it complete", again)
-		}
+		wantPicture(t, s, owner, send(t, s, owner, session, data[100:]), data)
 	})
+}
+
+// uploadWhole stores a picture without a session.
+func uploadWhole(t *testing.T, s *Service, owner string, data []byte) {
+	t.Helper()
+	uploads := 0
+	_, err := s.Images.Upload(t.Context(), image.UploadOptions{OwnerID: owner}, func() (*image.Upload, error) {
+		if uploads++; uploads > 1 {
+			return nil, io.EOF
+		}
+		return &image.Upload{Name: "a.jpg", Content: bytes.NewReader(data)}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestLostPiecesEndTheirSession takes a stored piece away, or some of its bytes.

@@ -42,9 +42,9 @@ type Session struct {
 
 // Announcement describes a picture that is going to be uploaded.
 type Announcement struct {
-	Bytes      int64            // at least 1
-	Name       string           // the client's name for the file, in UTF-8
-	Title      string           // at most 200 characters
+	Bytes      int64  // at least 1
+	Name       string // the client's name for the file, in UTF-8
+	Title      string
 	Visibility image.Visibility // empty: that of other uploads
 }
 
@@ -57,7 +57,7 @@ type Options struct {
 	Now      func() time.Time
 
 	MaxBytes    int64         // most bytes of a picture
-	Lifetime    time.Duration // of a session that goes on no more
+	Lifetime    time.Duration // of a session that goes on no more; seven of them of any
 	MaxSessions int           // most unfinished ones of a user; 0: 100
 }
 
@@ -94,24 +94,13 @@ func (s *Service) Get(ctx context.Context, ownerID, id string) (Session, error) 
 	return sessionFromRow(row), err
 }
 
-// open stores a session for who may have one more. Two at once may both take the last place: the limit
-// bounds what an owner leaves behind, and need not be exact.
+// open stores a session for who may have one more.
 func (s *Service) open(ctx context.Context, row db.UploadSession, a Announcement) (db.UploadSession, error) {
 	if a.Bytes > s.MaxBytes {
 		return row, apperr.New(apperr.UploadTooLarge)
 	}
-	if err := s.Images.CheckQuota(ctx, row.OwnerID, a.Bytes); err != nil {
-		return row, err
-	}
-	unfinished, err := s.Database.Queries().CountUploadSessions(ctx, db.CountUploadSessionsParams{OwnerID: row.OwnerID, Now: s.timestamp()})
-	if err != nil {
-		return row, fmt.Errorf("count the uploads of user %s: %w", row.OwnerID, database.Refusal(err))
-	}
-	if unfinished >= int64(s.MaxSessions) {
-		return row, apperr.New(apperr.TooManyUploadSessions)
-	}
 	row.ID = uuid.Must(uuid.NewV7()).String()
-	row.Bytes, row.OriginalName, row.Title, row.Visibility = a.Bytes, end(a.Name, maxName), a.Title, string(a.Visibility)
+	row.Bytes, row.OriginalName, row.Title, row.Visibility = a.Bytes, end(a.Name, maxName), image.DisplayTitle(a.Title), string(a.Visibility)
 	row.CreatedAt, row.ExpiresAt = s.timestamp(), s.expiry()
 	return row, s.insert(ctx, row)
 }
@@ -126,16 +115,41 @@ func end(text string, most int) string {
 }
 
 func (s *Service) insert(ctx context.Context, row db.UploadSession) error {
-	err := s.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
-		return q.InsertUploadSession(ctx, db.InsertUploadSessionParams{
-			ID: row.ID, OwnerID: row.OwnerID, Kind: row.Kind, Bytes: row.Bytes, File: row.File, OriginalName: row.OriginalName,
-			Title: row.Title, Visibility: row.Visibility, ExpiresAt: row.ExpiresAt, CreatedAt: row.CreatedAt,
-		})
-	})
+	insert := func() error {
+		return s.Database.InTx(ctx, func(q *db.Queries) error { return s.insertRow(ctx, q, row) })
+	}
+	err := insert()
+	if errors.Is(err, database.ErrCommitUnknown) {
+		err = insert()
+	}
 	if err != nil && !database.IsDuplicate(err) { // our own row, whose answer was lost
 		return fmt.Errorf("insert upload session %s: %w", row.ID, err)
 	}
 	return nil
+}
+
+// insertRow inserts a session if there is room for all unfinished ones of its owner, as if their
+// pictures were stored already. Without a quota nobody takes turns: then two sessions at once may both
+// take the last place, since their number bounds what an owner leaves behind and need not be exact.
+func (s *Service) insertRow(ctx context.Context, q *db.Queries, row db.UploadSession) error {
+	if err := s.Images.TakeTurn(ctx, q, row.OwnerID); err != nil {
+		return err
+	}
+	err := q.InsertUploadSession(ctx, db.InsertUploadSessionParams{
+		ID: row.ID, OwnerID: row.OwnerID, Kind: row.Kind, Bytes: row.Bytes, File: row.File, OriginalName: row.OriginalName,
+		Title: row.Title, Visibility: row.Visibility, ExpiresAt: row.ExpiresAt, CreatedAt: row.CreatedAt,
+	})
+	if err != nil {
+		return err
+	}
+	unfinished, err := q.SumUploadSessions(ctx, db.SumUploadSessionsParams{OwnerID: row.OwnerID, Now: row.CreatedAt})
+	if err != nil {
+		return fmt.Errorf("sum up the uploads of user %s: %w", row.OwnerID, err)
+	}
+	if unfinished.Sessions > int64(s.MaxSessions) {
+		return apperr.New(apperr.TooManyUploadSessions)
+	}
+	return s.Images.CheckQuota(ctx, q, row.OwnerID, image.Quota{Images: unfinished.Sessions, Bytes: unfinished.Bytes})
 }
 
 // find returns the row of a session. The refusals are those of Get.
@@ -163,7 +177,19 @@ func (s *Service) timestamp() time.Time {
 	return database.Timestamp(s.Now())
 }
 
-// expiry is when a session ends that goes on now.
+// expiry is when a session ends that begins now, or is complete.
 func (s *Service) expiry() time.Time {
 	return database.Timestamp(s.Now().Add(s.Lifetime))
+}
+
+// longestLife is how many lifetimes a session has if it goes on again and again.
+const longestLife = 7
+
+// extended is when a session ends that goes on now.
+func (s *Service) extended(row db.UploadSession) time.Time {
+	last := row.CreatedAt.Add(longestLife * s.Lifetime)
+	if next := s.expiry(); next.Before(last) {
+		return next
+	}
+	return last
 }

@@ -280,6 +280,79 @@ func TestCreateRefuses(t *testing.T) {
 	})
 }
 
+// TestQuotaCountsSessions fills a quota half with a picture and half with a session.
+func TestQuotaCountsSessions(t *testing.T) {
+	data := photo(t)
+	size := int64(len(data))
+	tests := []struct {
+		name  string
+		quota image.Quota
+		want  apperr.Code
+	}{
+		{"bytes", image.Quota{Bytes: 2 * size}, apperr.ImageBytesExceeded},
+		{"count", image.Quota{Images: 2}, apperr.ImageCountExceeded},
+	}
+	everywhere(t, func(t *testing.T, p *place) {
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				s, owner := p.process(t, image.Options{Quota: test.quota}), uuid.NewString()
+				send(t, s, owner, begin(t, s, owner, data), data) // which counts as a picture then, not as a session
+				session := begin(t, s, owner, data)
+				_, err := s.Create(t.Context(), owner, Announcement{Bytes: 1})
+				wantCode(t, err, test.want)
+				begin(t, s, uuid.NewString(), data) // somebody else
+				if err := s.Cancel(t.Context(), owner, session.ID); err != nil {
+					t.Fatal(err)
+				}
+				session = begin(t, s, owner, data)
+				p.clock.advance(day)
+				begin(t, s, owner, data) // the other has expired
+			})
+		}
+	})
+}
+
+// TestQuotaOfSessionsIsExact begins sessions on two nodes at once.
+func TestQuotaOfSessionsIsExact(t *testing.T) {
+	everywhere(t, func(t *testing.T, p *place) {
+		o := image.Options{Quota: image.Quota{Bytes: 75}}
+		nodes := []*Service{p.process(t, o), p.process(t, o)}
+		for _, s := range nodes {
+			s.MaxSessions = 100
+		}
+		owner, begun := uuid.NewString(), 0
+		for _, err := range race(20, func(i int) error {
+			_, err := nodes[i%2].Create(t.Context(), owner, Announcement{Bytes: 10})
+			return err
+		}) {
+			if err == nil {
+				begun++
+			} else {
+				wantCode(t, err, apperr.ImageBytesExceeded)
+			}
+		}
+		if begun != 7 {
+			t.Errorf("%d sessions began, want 7", begun)
+		}
+		p.wantLeft(t, 7, 0, 0)
+	})
+}
+
+func TestTitlesAreCleaned(t *testing.T) {
+	everywhere(t, func(t *testing.T, p *place) {
+		s, owner, data := p.process(t, image.Options{}), uuid.NewString(), photo(t)
+		session, err := s.Create(t.Context(), owner, Announcement{Bytes: int64(len(data)), Title: "\x1b[31m\u202e海\x00边" + strings.Repeat("图", 300)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		session = send(t, s, owner, session, data)
+		picture, err := s.Images.Get(t.Context(), owner, session.ImageID)
+		if want := "[31m海边" + strings.Repeat("图", 194); err != nil || picture.Title != want {
+			t.Errorf("picture %+v, %v, want the title %s", picture, err, want)
+		}
+	})
+}
+
 func TestLongNamesKeepTheirEnd(t *testing.T) {
 	everywhere(t, func(t *testing.T, p *place) {
 		s, owner, data := p.process(t, image.Options{}), uuid.NewString(), photo(t)
@@ -346,6 +419,25 @@ func TestSessionsExpire(t *testing.T) {
 	})
 }
 
+// TestSessionsCannotBeKeptForEver sends a byte whenever a session would expire.
+func TestSessionsCannotBeKeptForEver(t *testing.T) {
+	everywhere(t, func(t *testing.T, p *place) {
+		s, owner := p.process(t, image.Options{}), uuid.NewString()
+		session := begin(t, s, owner, make([]byte, 1000))
+		last := p.clock.Now().Add(7 * day)
+		for p.clock.Now().Add(day - time.Hour).Before(last) {
+			p.clock.advance(day - time.Hour)
+			session = send(t, s, owner, session, []byte{0})
+		}
+		if want := database.Timestamp(last); !session.ExpiresAt.Equal(want) {
+			t.Errorf("expires at %s, want %s", session.ExpiresAt, want)
+		}
+		p.clock.advance(day - time.Hour)
+		_, err := s.Append(t.Context(), owner, session.ID, session.Received, nil, bytes.NewReader([]byte{0}))
+		wantCode(t, err, apperr.UploadSessionNotFound)
+	})
+}
+
 func TestCompleteSessionsAnswerUntilTheyExpire(t *testing.T) {
 	everywhere(t, func(t *testing.T, p *place) {
 		s, owner, data := p.process(t, image.Options{}), uuid.NewString(), photo(t)
@@ -358,6 +450,9 @@ func TestCompleteSessionsAnswerUntilTheyExpire(t *testing.T) {
 		}
 		_, err := s.Append(t.Context(), owner, session.ID, 0, nil, bytes.NewReader(data))
 		wantCode(t, err, apperr.OffsetMismatch)
+		_, err = s.Append(t.Context(), owner, session.ID, session.Received, nil, bytes.NewReader([]byte{0}))
+		wantCode(t, err, apperr.UploadTooLarge)
+		wantPicture(t, s, owner, session, data)
 		p.clock.advance(2 * time.Hour)
 		if deleted, err := s.DeleteExpired(t.Context()); deleted != 1 || err != nil {
 			t.Errorf("deleted %d, %v, want 1", deleted, err)

@@ -7,8 +7,10 @@ SELECT id, owner_id, kind, bytes, received, file, original_name, title, visibili
 FROM upload_sessions
 WHERE id = ? AND owner_id = ? AND kind = ?;
 
--- name: CountUploadSessions :one
-SELECT COUNT(*) FROM upload_sessions WHERE owner_id = ? AND image_id IS NULL AND expires_at > sqlc.arg(now);
+-- name: SumUploadSessions :one
+SELECT COUNT(*) AS sessions, CAST(COALESCE(SUM(bytes), 0) AS SIGNED) AS bytes
+FROM upload_sessions
+WHERE owner_id = ? AND image_id IS NULL AND expires_at > sqlc.arg(now);
 
 -- name: AdvanceUploadSession :execrows
 UPDATE upload_sessions
@@ -45,6 +47,9 @@ SELECT session_id, position, bytes, file
 FROM upload_pieces
 WHERE session_id = ?
 ORDER BY position;
+
+-- name: CountPiecesOfSession :one
+SELECT COUNT(*) FROM upload_pieces WHERE session_id = ?;
 
 -- name: DeleteUploadPieces :exec
 DELETE FROM upload_pieces WHERE session_id = ?;
