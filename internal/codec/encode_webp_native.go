@@ -13,8 +13,15 @@ import (
 // photographs are better sent as JPEG; one with the tag libwebp writes them as browsers expect.
 func WritesLossyWebP() bool { return false }
 
-func encodeWebP(picture image.Image, _ int) ([]byte, error) {
+// encodeWebP falls back on a plain file where the library panics: over three black pixels or fewer, and over millions
+// of random ones. None of them would become much smaller.
+func encodeWebP(picture image.Image, _ int) (file []byte, err error) {
+	defer func() {
+		if recover() != nil {
+			file, err = plainWebP(picture), nil
+		}
+	}()
 	var b bytes.Buffer
-	err := nativewebp.Encode(&b, picture, nil)
+	err = nativewebp.Encode(&b, picture, nil)
 	return b.Bytes(), err
 }
