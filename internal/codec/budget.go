@@ -9,7 +9,14 @@ type budget struct {
 	pixels int64
 }
 
-func newBudget(l Limits) *budget { return &budget{limits: l, most: 10 * l.Pixels} }
+// newBudget gives animations ten times the pixels of a picture. Those of WebP have no more than one: their pixels take
+// ten times as long as those of the others, and next to no bytes.
+func newBudget(l Limits, f Format) *budget {
+	if f == WebP {
+		return &budget{limits: l, most: l.Pixels}
+	}
+	return &budget{limits: l, most: 10 * l.Pixels}
+}
 
 // canvas refuses a picture that is too large, in pixels.
 func (b *budget) canvas(width, height int64) error {

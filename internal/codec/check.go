@@ -13,7 +13,7 @@ func Check(r io.ReadSeeker, f Format, orientation int, l Limits) (Placeholder, e
 	if err != nil {
 		return Placeholder{}, err
 	}
-	b := newBudget(l)
+	b := newBudget(l, f)
 	if err := b.canvas(int64(size.X), int64(size.Y)); err != nil {
 		return Placeholder{}, err
 	}

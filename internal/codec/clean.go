@@ -19,15 +19,16 @@ const BufferSize = 64 << 10
 //
 // The structure is checked from the header to the end, not the compressed data. A refusal is an ImageDamaged, a
 // NotAnImage (a variant that browsers don't show) or a TooManyPixels; other errors are those of r or w, wrapped.
+// Of a refused picture the Info has the orientation, if that was found before.
 //
 // The patches are to be applied to what was written. The buffer of r must have at least BufferSize bytes.
 func Clean(w io.Writer, r *bufio.Reader, f Format, l Limits) (Info, []Patch, error) {
 	if r.Size() < BufferSize {
 		return Info{}, nil, fmt.Errorf("clean %s: the buffer has only %d bytes", f, r.Size())
 	}
-	c := &cleaner{r: r, w: w, budget: newBudget(l), info: Info{Orientation: 1}}
+	c := &cleaner{r: r, w: w, budget: newBudget(l, f), info: Info{Orientation: 1}}
 	if err := c.clean(f); err != nil {
-		return Info{}, nil, err
+		return Info{Orientation: c.info.Orientation}, nil, err
 	}
 	if isTurned(c.info.Orientation) {
 		c.info.Width, c.info.Height = c.info.Height, c.info.Width

@@ -34,7 +34,7 @@ func (f Format) IsConverted() bool { return f == HEIC || f == AVIF }
 
 // Limits are what a picture may cost whoever decodes it. They are checked before anything is decoded.
 type Limits struct {
-	Pixels int64 // most pixels of a frame; all frames together may have ten times as many
+	Pixels int64 // most pixels of a frame; all frames together may have ten times as many, those of a WebP no more
 	Side   int   // most pixels on a side
 	Frames int   // most frames of an animation
 }

@@ -39,7 +39,7 @@ func CanConvert(f Format) bool {
 // The limits are checked before anything is decoded. The decoder can't be stopped: when ctx ends, Convert returns
 // its error, and the decoder ends by itself, later, having kept its place among those that may run.
 func Convert(ctx context.Context, w io.Writer, data []byte, f Format, l Limits) (Info, error) {
-	file, err := checkHEIF(data, f, l)
+	file, err := checkHEIF(data, f, heifBudget(l))
 	if err != nil {
 		return Info{}, err
 	}
@@ -64,8 +64,28 @@ func Convert(ctx context.Context, w io.Writer, data []byte, f Format, l Limits) 
 	return info, nil
 }
 
-// checkHEIF refuses what is not of the format or would cost more than the limits allow.
-func checkHEIF(data []byte, f Format, l Limits) (*heif, error) {
+// ConvertMemory checks a HEIC or an AVIF as Convert does, and estimates how many bytes its conversion takes. The refusals
+// are those of Convert.
+func ConvertMemory(data []byte, f Format, l Limits) (int64, error) {
+	b := heifBudget(l)
+	_, err := checkHEIF(data, f, b)
+	return converterMemory + b.pixels*convertedPixel, err
+}
+
+// The decoder is a program of its own in a sandbox. Once it has grown, its memory is copied.
+const (
+	converterMemory = 64 << 20
+	convertedPixel  = 28
+)
+
+// heifBudget leaves room for the edges of a grid and for transparency.
+func heifBudget(l Limits) *budget {
+	const mostTiles = 1 << 16
+	return &budget{limits: Limits{Pixels: l.Pixels, Side: l.Side, Frames: mostTiles}, most: 2 * l.Pixels}
+}
+
+// checkHEIF refuses what is not of the format or would cost more than may be.
+func checkHEIF(data []byte, f Format, b *budget) (*heif, error) {
 	file, err := readHEIF(data)
 	if err != nil {
 		return nil, err
@@ -73,11 +93,7 @@ func checkHEIF(data []byte, f Format, l Limits) (*heif, error) {
 	if file.isAV1() != (f == AVIF) {
 		return nil, damaged("not a " + string(f))
 	}
-	const mostTiles = 1 << 16
-	return file, file.check(&budget{
-		limits: Limits{Pixels: l.Pixels, Side: l.Side, Frames: mostTiles},
-		most:   2 * l.Pixels, // the edges of a grid and its transparency
-	})
+	return file, file.check(b)
 }
 
 // heifDecoders has a place for each decoder that runs. One core stays free of them.

@@ -192,6 +192,19 @@ func doubled(t *testing.T, data []byte) []byte {
 	return patched(end, at, bigEndian(uint32(len(data))-uint32(e.offset)+behind, uint32(2*e.length))...)
 }
 
+// TestConvertMemory counts the pixels that are decoded, also those of transparency.
+func TestConvertMemory(t *testing.T) {
+	for name, pixels := range map[string]int64{"rotated.heic": 136 * 104, "grid.heic": 101 * 75, "alpha.heic": 2 * 101 * 75} {
+		got, err := ConvertMemory(fixture(t, name), HEIC, roomy)
+		if least := converterMemory + convertedPixel*pixels; err != nil || got < least || got > least+1<<20 {
+			t.Errorf("%s takes %d bytes, %v, want %d or some more", name, got, err, least)
+		}
+	}
+	if _, err := ConvertMemory(enlarged(t, fixture(t, "rotated.heic")), HEIC, roomy); !apperr.Is(err, apperr.TooManyPixels) {
+		t.Errorf("got %v for a stream that is too large, want TooManyPixels", err)
+	}
+}
+
 func TestConvertEndsWithItsContext(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -238,7 +251,7 @@ func FuzzHEIF(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, format := range []Format{HEIC, AVIF} {
-			file, err := checkHEIF(data, format, Limits{Pixels: 1 << 16, Side: 1 << 10, Frames: 1})
+			file, err := checkHEIF(data, format, heifBudget(Limits{Pixels: 1 << 16, Side: 1 << 10}))
 			if err != nil {
 				if !apperr.Is(err, apperr.ImageDamaged, apperr.TooManyPixels, apperr.NotAnImage) {
 					t.Error(err)

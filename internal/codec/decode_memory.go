@@ -3,16 +3,12 @@ package codec
 import "image"
 
 // DecodeMemory estimates how many bytes it takes to make a variant of a picture, so that not too many are made at
-// once. Width and height are those of the stored pixels. The zero Variant stands for Check, and for Convert where the
-// format is converted. The estimate is high rather than low: the depth of a PNG and whether a JPEG is progressive
+// once. Width and height are those of the stored pixels. The zero Variant stands for Check. The estimate is high rather than low: the depth of a PNG and whether a JPEG is progressive
 // are not known here. It leaves out what the garbage collector has not yet taken away.
 func DecodeMemory(f Format, width, height int, v Variant) int64 {
 	const buffers = 256 << 10
 	size := image.Pt(max(1, width), max(1, height))
-	switch {
-	case f.IsConverted():
-		return converterMemory + area(size)*convertedPixel
-	case v == (Variant{}):
+	if v == (Variant{}) {
 		v = placeholderBox
 	}
 	plan := layOut(size, v)
@@ -32,12 +28,6 @@ var decodedPixel = map[Format]int64{
 	GIF:  5,  // the frame and its canvas
 	WebP: 9,  // lossless; lossy with transparency is less
 }
-
-// The decoder of HEIC is a program of its own in a sandbox. Once it has grown, its memory is copied.
-const (
-	converterMemory = 40 << 20
-	convertedPixel  = 28
-)
 
 // encodedPixel is how many bytes an encoder takes for a pixel.
 func encodedPixel(f Format) int64 {

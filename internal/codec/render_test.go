@@ -13,6 +13,7 @@ import (
 	"io"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/image/draw"
 	"golang.org/x/image/webp"
@@ -450,9 +451,21 @@ func TestDecodeMemory(t *testing.T) {
 	if large := DecodeMemory(JPEG, 4000, 3000, Variant{Width: 2000, Format: JPEG}); large >= full || full < 36<<20 {
 		t.Errorf("half the size takes %d bytes, the full size %d", large, full)
 	}
-	for _, f := range []Format{JPEG, PNG, GIF, WebP, HEIC, AVIF} {
+	for _, f := range storedFormats {
 		if got := DecodeMemory(f, 1<<16, 1<<10, Variant{}); got <= 0 {
 			t.Errorf("to check a %s takes %d bytes", f, got)
 		}
+	}
+}
+
+// TestDecodeTime tells the pictures of a phone from those that keep a core busy for seconds.
+func TestDecodeTime(t *testing.T) {
+	thumbnail := Variant{Width: 320, Height: 320, Fit: Inside, Format: JPEG}
+	photo, bomb := DecodeTime(JPEG, 4000, 3000, thumbnail), DecodeTime(WebP, 8192, 6400, thumbnail)
+	if photo < 10*time.Millisecond || photo > 200*time.Millisecond || bomb < 2*time.Second {
+		t.Errorf("a photograph takes %v, a large WebP %v", photo, bomb)
+	}
+	if check, large := DecodeTime(GIF, 2000, 2000, Variant{}), DecodeTime(GIF, 2000, 2000, Variant{Format: WebP}); check <= 0 || large < 2*check {
+		t.Errorf("a check takes %v, a large variant %v", check, large)
 	}
 }
