@@ -367,6 +367,28 @@ func TestPiecesStream(t *testing.T) {
 	(<-answered).wantStatus(t, http.StatusNoContent).wantHeader(t, "Upload-Offset", "300000")
 }
 
+// TestHangingPieceIsInterrupted begins another piece while the server still waits for one.
+func TestHangingPieceIsInterrupted(t *testing.T) {
+	s := newServer(t, "")
+	u := s.newUser(t)
+	token, session := bearer(u.token), s.newSession(t, u, "1000000")
+	body, client := io.Pipe()
+	defer client.Close()
+	r := continueAt(session, 0, nil, token)
+	r.Body, r.ContentLength = body, -1
+	answered := make(chan answer)
+	go func() { answered <- s.sendUnchecked(t, r) }()
+	if _, err := client.Write(make([]byte, 300_000)); err != nil {
+		t.Fatal(err)
+	}
+	kept := "0"
+	for kept == "0" { // until the server has begun to read
+		s.send(t, continueAt(session, 999_999, []byte("x"), token)).want(t, apperr.OffsetMismatch)
+		kept = s.send(t, head(session, tus, token)).header.Get("Upload-Offset")
+	}
+	(<-answered).wantStatus(t, http.StatusNoContent).wantHeader(t, "Upload-Offset", kept)
+}
+
 func TestTusFromAnotherOrigin(t *testing.T) {
 	const ours = "https://app.example.com"
 	s := newServer(t, "", func(s *setup) { s.api.CORSOrigins = []string{ours} })

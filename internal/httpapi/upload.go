@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
+	"sync"
 	"time"
 
 	"gatehouse/internal/apperr"
@@ -57,7 +58,10 @@ type uploadBody struct {
 	connection *http.ResponseController
 	start      time.Time
 	received   int64
-	granted    time.Duration
+
+	mu          sync.Mutex // of the deadline
+	granted     time.Duration
+	interrupted bool
 
 	inPicture bool
 	overhead  int64 // bytes that may still come before the next picture
@@ -87,12 +91,27 @@ func (b *uploadBody) drain() {
 
 func (b *uploadBody) grantTime() error {
 	earned := uploadTimeout + time.Duration(b.received/slowestTransfer)*time.Second
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.interrupted {
+		return errInterrupted
+	}
 	if earned <= b.granted {
 		return nil
 	}
 	b.granted = earned
 	deadline := b.start.Add(earned)
 	return errors.Join(b.connection.SetReadDeadline(deadline), b.connection.SetWriteDeadline(deadline.Add(answerTimeout)))
+}
+
+var errInterrupted = errors.New("the client has begun anew")
+
+// Interrupt makes Read fail, also one that waits. It may be called while the request is served.
+func (b *uploadBody) Interrupt() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.interrupted = true
+	_ = b.connection.SetReadDeadline(time.Unix(1, 0)) // where there are no deadlines, Read fails at the next byte
 }
 
 // answerTimeout is how long a client may take over an answer of no great size.

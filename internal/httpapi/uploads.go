@@ -108,7 +108,8 @@ func (s *server) ContinueUpload(ctx context.Context, request api.ContinueUploadR
 			return nil, err
 		}
 	}
-	session, err := s.Uploads.Append(ctx, callFrom(ctx).session.UserID, request.ID.String(), request.Params.UploadOffset, checksum, request.Body)
+	c := callFrom(ctx)
+	session, err := s.Uploads.Append(ctx, c.session.UserID, request.ID.String(), request.Params.UploadOffset, checksum, c.upload)
 	if err != nil {
 		return nil, err
 	}

@@ -42,12 +42,16 @@ var errMoved = errors.New("the upload session has moved on")
 // fails, that is its end: what has come is kept, unless there is a checksum. The last piece stores the
 // picture. What was received completely is finished even if ctx ends.
 //
+// A piece that still comes to the session on this node ends first, as if its body failed: that is
+// interrupted if it has a method Interrupt, by which its Read fails, also one that waits.
+//
 // The refusals are UploadSessionNotFound, OffsetMismatch, ChecksumMismatch, UploadTooLarge if there is
 // more than was announced, InvalidInput if a session has too many pieces and this is not its last,
 // StorageFull, StorageUnavailable and ServerBusy; of the last piece also those of a picture. Nothing of
 // the piece is kept then. EmptyUpload, NotAnImage, ImageDamaged, TooManyPixels
 // and UploadTooLarge of a picture end the session.
 func (s *Service) Append(ctx context.Context, ownerID, id string, offset int64, sum *Checksum, body io.Reader) (Session, error) {
+	defer s.turns.take(ownerID+id, body)() // a stranger interrupts nobody
 	row, err := s.find(ctx, ownerID, id, inPieces)
 	if err != nil {
 		return Session{}, err

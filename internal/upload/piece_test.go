@@ -205,25 +205,66 @@ func onlyWinner(t *testing.T, failed []error) int {
 	return winner
 }
 
-// TestHangingPieceIsOvertaken resumes while the server still waits for a piece whose client is gone.
+// TestHangingPieceIsOvertaken resumes on another node while the first still waits for a piece whose
+// client is gone.
 func TestHangingPieceIsOvertaken(t *testing.T) {
 	everywhere(t, func(t *testing.T, p *place) {
-		s, owner, data := p.process(t, image.Options{}), uuid.NewString(), photo(t)
+		s, another, owner, data := p.process(t, image.Options{}), p.process(t, image.Options{}), uuid.NewString(), photo(t)
 		session := begin(t, s, owner, data)
-		body, client := io.Pipe()
-		hanging := make(chan error, 1)
-		go func() {
-			_, err := s.Append(t.Context(), owner, session.ID, 0, nil, body)
-			hanging <- err
-		}()
-		if _, err := client.Write(data[:300]); err != nil {
-			t.Fatal(err)
-		}
-		session = send(t, s, owner, session, data[:200])
+		client, hanging := hangingPiece(t, s, owner, session, data[:300])
+		session = send(t, another, owner, session, data[:200])
 		client.CloseWithError(errNetwork)
 		wantCode(t, <-hanging, apperr.OffsetMismatch)
 		p.wantLeft(t, 1, 1, 0)
 		wantPicture(t, s, owner, send(t, s, owner, session, data[200:]), data)
+	})
+}
+
+// interruptible waits for a client until it is interrupted.
+type interruptible struct{ *io.PipeReader }
+
+func (i interruptible) Interrupt() { i.CloseWithError(errNetwork) }
+
+// hangingPiece sends some bytes of a piece whose end does not come.
+func hangingPiece(t *testing.T, s *Service, owner string, session Session, data []byte) (*io.PipeWriter, <-chan error) {
+	t.Helper()
+	body, client := io.Pipe()
+	appended := make(chan error, 1)
+	go func() {
+		_, err := s.Append(t.Context(), owner, session.ID, session.Received, nil, interruptible{body})
+		appended <- err
+	}()
+	if _, err := client.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	return client, appended
+}
+
+// TestHangingPieceIsInterrupted resumes on the same node: each piece ends the one before.
+func TestHangingPieceIsInterrupted(t *testing.T) {
+	everywhere(t, func(t *testing.T, p *place) {
+		s, owner, data := p.process(t, image.Options{}), uuid.NewString(), photo(t)
+		session := begin(t, s, owner, data)
+		_, first := hangingPiece(t, s, owner, session, data[:300])
+		_, err := s.Append(t.Context(), uuid.NewString(), session.ID, 0, nil, bytes.NewReader(data)) // a stranger
+		wantCode(t, err, apperr.UploadSessionNotFound)
+		wantReceived(t, s, owner, session, 0)
+		session.Received = 300
+		_, second := hangingPiece(t, s, owner, session, data[300:500])
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+		_, err = s.Append(t.Context(), owner, session.ID, 300, nil, bytes.NewReader(data[300:]))
+		wantCode(t, err, apperr.OffsetMismatch) // what came of the second is kept
+		if err := <-second; err != nil {
+			t.Error(err)
+		}
+		p.wantLeft(t, 1, 2, 0)
+		session.Received = 500
+		wantPicture(t, s, owner, send(t, s, owner, session, data[500:]), data)
+		if len(s.turns.latest) != 0 {
+			t.Errorf("%d turns are left", len(s.turns.latest))
+		}
 	})
 }
 

@@ -64,6 +64,7 @@ type Options struct {
 // Service takes pictures in pieces, and from S3. It is safe for concurrent use.
 type Service struct {
 	Options
+	turns turns
 }
 
 const defaultMaxSessions = 100
@@ -71,7 +72,7 @@ const defaultMaxSessions = 100
 // New returns a service.
 func New(o Options) *Service {
 	o.MaxSessions = cmp.Or(o.MaxSessions, defaultMaxSessions)
-	return &Service{Options: o}
+	return &Service{Options: o, turns: turns{latest: map[string]*turn{}}}
 }
 
 // The kinds of sessions.
