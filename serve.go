@@ -143,14 +143,24 @@ func (a *app) deleteExpired(ctx context.Context) {
 	}
 }
 
-// adopt cleans the pictures that an older program stored.
+// adopt cleans the pictures that an older program stored. If some are left, it tries them again until none is.
 func (a *app) adopt(ctx context.Context) {
-	adopted, err := a.images.Adopt(ctx)
-	if err != nil && ctx.Err() == nil {
+	again := time.NewTicker(cleanInterval)
+	defer again.Stop()
+	for {
+		adopted, err := a.images.Adopt(ctx)
+		if adopted > 0 {
+			a.log.Info("adopted the pictures of an older program", "pictures", adopted)
+		}
+		if err == nil || ctx.Err() != nil {
+			return
+		}
 		a.log.Error("adopt the pictures of an older program", "error", err)
-	}
-	if adopted > 0 {
-		a.log.Info("adopted the pictures of an older program", "pictures", adopted)
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
 	}
 }
 

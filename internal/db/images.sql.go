@@ -477,16 +477,17 @@ func (q *Queries) SetImageVerdict(ctx context.Context, arg SetImageVerdictParams
 
 const setImagesBlob = `-- name: SetImagesBlob :execrows
 UPDATE images
-SET sha256 = ?, bytes = ?, width = ?, height = ?
+SET sha256 = ?, bytes = ?, width = ?, height = ?, content_type = ?
 WHERE sha256 = ?
 `
 
 type SetImagesBlobParams struct {
-	NewSha256 []byte
-	Bytes     int64
-	Width     int64
-	Height    int64
-	OldSha256 []byte
+	NewSha256   []byte
+	Bytes       int64
+	Width       int64
+	Height      int64
+	ContentType string
+	OldSha256   []byte
 }
 
 func (q *Queries) SetImagesBlob(ctx context.Context, arg SetImagesBlobParams) (int64, error) {
@@ -495,6 +496,7 @@ func (q *Queries) SetImagesBlob(ctx context.Context, arg SetImagesBlobParams) (i
 		arg.Bytes,
 		arg.Width,
 		arg.Height,
+		arg.ContentType,
 		arg.OldSha256,
 	)
 	if err != nil {

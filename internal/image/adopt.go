@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,39 +17,85 @@ import (
 // adoptedAtOnce is how many images are read from the database at once.
 const adoptedAtOnce = 100
 
+// maxAdoptFailures are how many pictures in a row may fail before the storage or the database is taken to.
+const maxAdoptFailures = 5
+
 // Adopt makes blobs of the pictures that an older program stored: each under the name of its image, with
-// its metadata. It returns how many pictures it cleaned or kept as they are, and may be called again,
-// and at the same time by several processes. A storage that fails ends it; the next call goes on.
+// its metadata. One that cannot be cleaned is encoded again, one that cannot be decoded either is
+// withdrawn: its file stays until its owner deletes it, and nobody loads it. Adopt returns how many it
+// treated, and may be called at the same time by several processes.
+//
+// If some are left, since the storage or the database fails, the error says how many: call it again some
+// time later. With nothing left it costs one query. A picture whose file is missing is not left, but stays
+// as it is.
 //
 // An older program that runs beside this one looks for pictures by their images' names, so it answers
 // that those that were adopted do not exist. What it still stores is adopted by the next call. Only where
 // its bytes were clean and somebody has them as a blob is there nothing to adopt: then its file stays
 // behind, without a row.
 func (s *Service) Adopt(ctx context.Context) (adopted int64, err error) {
+	var a adoption
+	defer func() {
+		if a.withdrawn > 0 {
+			s.Logger.WarnContext(ctx, "withdrew old pictures that cannot be decoded", "pictures", a.withdrawn)
+		}
+	}()
 	for after := ""; ; {
 		rows, err := s.Database.Queries().ListImagesWithoutBlob(ctx, db.ListImagesWithoutBlobParams{After: after, Limit: adoptedAtOnce})
 		if err != nil {
-			return adopted, fmt.Errorf("list images to adopt: %w", database.Refusal(err))
+			return a.adopted, fmt.Errorf("list images to adopt: %w", database.Refusal(err))
 		}
 		for _, row := range rows {
-			ok, err := s.adopt(ctx, row)
-			if err != nil {
-				return adopted, fmt.Errorf("adopt image %s: %w", row.Name, err)
-			}
-			if ok {
-				adopted++
-			}
+			s.adoptNext(ctx, row, &a)
 			after = row.ID
 		}
 		if len(rows) < adoptedAtOnce {
-			return adopted, nil
+			return a.adopted, a.err()
 		}
 	}
 }
 
-// adopt makes a blob of the bytes of an image and of all others with the same ones. It does nothing
-// where another process was faster, or there is no file.
-func (s *Service) adopt(ctx context.Context, row db.Image) (bool, error) {
+// adoption is what became of old pictures.
+type adoption struct {
+	adopted   int64 // with those that were withdrawn
+	withdrawn int64
+	left      int64
+	failures  int   // in a row
+	failed    error // the last one
+}
+
+func (a *adoption) err() error {
+	if a.left == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d old pictures are left: %w", a.left, a.failed)
+}
+
+// adoptNext adopts one picture more, or only counts it after too many failures.
+func (s *Service) adoptNext(ctx context.Context, row db.Image, a *adoption) {
+	if a.failures >= maxAdoptFailures {
+		a.left++
+		return
+	}
+	state, err := s.adopt(ctx, row)
+	if err != nil {
+		a.left++
+		a.failures++
+		a.failed = fmt.Errorf("adopt image %s: %w", row.Name, err)
+		return
+	}
+	a.failures = 0
+	if state != "" {
+		a.adopted++
+	}
+	if state == stateFailed {
+		a.withdrawn++
+	}
+}
+
+// adopt makes a blob of the bytes of an image and of all others with the same ones, and returns its state.
+// It does nothing where another process was faster, or there is no file: the state is empty then.
+func (s *Service) adopt(ctx context.Context, row db.Image) (state string, err error) {
 	batch := s.Store.NewBatch()
 	defer func() {
 		if err := batch.Discard(ctx); err != nil {
@@ -58,29 +105,31 @@ func (s *Service) adopt(ctx context.Context, row db.Image) (bool, error) {
 	p, err := s.receiveAgain(ctx, batch, row)
 	if errors.Is(err, fs.ErrNotExist) {
 		s.Logger.ErrorContext(ctx, "the file of an old picture is missing", "name", row.Name)
-		return false, nil
+		return "", nil
 	}
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	if err := batch.Place(ctx); err != nil {
-		return false, StorageError(err)
+		return "", StorageError(err)
 	}
-	return s.replace(ctx, batch, row, p)
+	replaced, err := s.replace(ctx, batch, row, p)
+	if err != nil || !replaced {
+		return "", err
+	}
+	return p.shown().state, nil
 }
 
-// receiveAgain cleans the file of an image as an upload. One that is refused stays as it is: what
-// becomes of it is decided when it is decoded.
+// receiveAgain cleans the file of an image as an upload. One that cannot be cleaned is encoded again, one
+// that cannot be decoded is withdrawn.
 func (s *Service) receiveAgain(ctx context.Context, batch *storage.Batch, row db.Image) (*picture, error) {
-	file, err := s.Store.Open(ctx, row.Name)
-	if err != nil {
-		return nil, StorageError(err)
+	p, err := s.receiveOld(ctx, batch, row)
+	if isHopeless(err) {
+		p, err = s.encodeAgain(ctx, batch, row, p)
 	}
-	defer file.Content.Close()
-	p, err := s.receive(ctx, batch, &Upload{Content: file.Content}, file.Size)
-	if isBadPicture(err) || apperr.Is(err, apperr.EmptyUpload) {
-		s.Logger.WarnContext(ctx, "kept an old picture as it is, since it cannot be cleaned", "name", row.Name, "error", err)
-		return asItIs(row), p.drop(ctx, batch)
+	if isHopeless(err) {
+		s.Logger.WarnContext(ctx, "withdraw an old picture that cannot be decoded", "name", row.Name, "error", err)
+		return withdrawn(row), p.drop(ctx, batch)
 	}
 	if err != nil {
 		return nil, StorageError(err)
@@ -96,11 +145,52 @@ func (s *Service) receiveAgain(ctx context.Context, batch *storage.Batch, row db
 	return p, p.drop(ctx, batch)
 }
 
-// asItIs is a picture whose file remains that of its image.
-func asItIs(row db.Image) *picture {
+// isHopeless reports whether a picture will be refused each time.
+func isHopeless(err error) bool {
+	return isBadPicture(err) || apperr.Is(err, apperr.EmptyUpload) || errors.Is(err, errPanic)
+}
+
+// receiveOld cleans the file of an image.
+func (s *Service) receiveOld(ctx context.Context, batch *storage.Batch, row db.Image) (*picture, error) {
+	file, err := s.Store.Open(ctx, row.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Content.Close()
+	return s.receive(ctx, batch, &Upload{Content: file.Content}, file.Size)
+}
+
+// adoptedQuality is that of JPEGs which are encoded again: nobody should see it.
+const adoptedQuality = 95
+
+// encodeAgain makes a clean picture of one that could not be cleaned, if it can be decoded. One that moved
+// stands still then.
+func (s *Service) encodeAgain(ctx context.Context, batch *storage.Batch, row db.Image, refused *picture) (*picture, error) {
+	if err := refused.drop(ctx, batch); err != nil {
+		return refused, err
+	}
+	b := refused.own
+	b.file, b.width, b.height = row.Name, int(row.Width), int(row.Height)
+	if _, err := s.placeholderOf(ctx, b, overdueWait); err != nil { // which heeds the limits
+		return refused, err
+	}
+	v := codec.Variant{Format: b.format(), Quality: adoptedQuality}
+	if v.Format == codec.GIF { // is not written
+		v.Format = codec.PNG
+	}
+	var made bytes.Buffer
+	if err := s.renderBlob(ctx, &made, b, v, overdueWait); err != nil {
+		return refused, err
+	}
+	s.Logger.InfoContext(ctx, "encoded an old picture again that cannot be cleaned", "name", row.Name)
+	return s.receive(ctx, batch, &Upload{Content: &made}, int64(made.Len()))
+}
+
+// withdrawn is a picture that nobody loads. Its file remains that of its image.
+func withdrawn(row db.Image) *picture {
 	return &picture{own: blob{
 		hash: [32]byte(row.Sha256), file: row.Name, bytes: row.Bytes, width: int(row.Width), height: int(row.Height),
-		contentType: row.ContentType, orientation: 1, alpha: row.ContentType != codec.JPEG.ContentType(), state: stateNew,
+		contentType: row.ContentType, orientation: 1, alpha: row.ContentType != codec.JPEG.ContentType(), state: stateFailed,
 	}}
 }
 
@@ -148,7 +238,8 @@ func (s *Service) moveRows(ctx context.Context, q *db.Queries, row db.Image, p *
 	}
 	b := p.shown()
 	moved, err := q.SetImagesBlob(ctx, db.SetImagesBlobParams{
-		NewSha256: b.hash[:], Bytes: b.bytes, Width: int64(b.width), Height: int64(b.height), OldSha256: row.Sha256,
+		NewSha256: b.hash[:], Bytes: b.bytes, Width: int64(b.width), Height: int64(b.height), ContentType: b.contentType,
+		OldSha256: row.Sha256,
 	})
 	if err == nil && moved == 0 {
 		return errAdopted

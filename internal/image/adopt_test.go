@@ -1,12 +1,20 @@
 package image
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	stdimage "image"
+	"io"
+	"os"
+	"path/filepath"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +22,8 @@ import (
 	"github.com/google/uuid"
 
 	"gatehouse/internal/apperr"
+	"gatehouse/internal/codec"
+	"gatehouse/internal/corpus"
 	"gatehouse/internal/db"
 	"gatehouse/internal/dbtest"
 )
@@ -21,9 +31,10 @@ import (
 // storeOld stores a picture as the older program did: its bytes as they came, in a file named like the image.
 func storeOld(t *testing.T, s *Service, p place, owner string, data []byte) Image {
 	t.Helper()
+	format, _ := codec.Recognise(data[:min(len(data), codec.HeadSize)])
 	image := Image{
-		ID: uuid.Must(uuid.NewV7()).String(), OwnerID: owner, Name: newName("jpeg"), OriginalName: "old.jpg", Bytes: int64(len(data)),
-		Width: 24, Height: 16, ContentType: "image/jpeg", SHA256: sha256.Sum256(data), Visibility: Public, CreatedAt: s.timestamp(),
+		ID: uuid.Must(uuid.NewV7()).String(), OwnerID: owner, Name: newName(format), OriginalName: "old.jpg", Bytes: int64(len(data)),
+		Width: 24, Height: 16, ContentType: format.ContentType(), SHA256: sha256.Sum256(data), Visibility: Public, CreatedAt: s.timestamp(),
 	}
 	batch := s.Store.NewBatch()
 	f, err := batch.Create(image.Name)
@@ -73,6 +84,10 @@ func wantAdopted(t *testing.T, s *Service, pool *sql.DB, p place, old []Image) {
 	wantCount(t, pool, "blobs", 3)
 	wantCount(t, pool, "images", len(old))
 	for i, image := range old {
+		if i == 4 {
+			wantWithdrawn(t, s, image)
+			continue
+		}
 		found, err := s.Find(t.Context(), image.Name, Reader{})
 		if err != nil {
 			t.Fatal(err)
@@ -81,22 +96,33 @@ func wantAdopted(t *testing.T, s *Service, pool *sql.DB, p place, old []Image) {
 		if found.isUnadopted() || found.SHA256 != sha256.Sum256(want) || found.Bytes != int64(len(want)) || found.OriginalName != image.OriginalName {
 			t.Errorf("picture %d has become %+v", i, found)
 		}
-		if stays := found.file == image.Name; stays != (i == 4) {
-			t.Errorf("picture %d lies in %s, and its name is %s", i, found.file, image.Name)
+		if found.file == image.Name {
+			t.Errorf("picture %d still lies under its own name", i)
 		}
 		wantServed(t, s, found, want)
+	}
+}
+
+// wantWithdrawn checks that nobody loads an old picture, and that its file stays.
+func wantWithdrawn(t *testing.T, s *Service, old Image) {
+	t.Helper()
+	if _, err := s.Find(t.Context(), old.Name, Reader{UserID: old.OwnerID}); !apperr.Is(err, apperr.ImageNotFound) {
+		t.Errorf("find a withdrawn picture: %v, want ImageNotFound", err)
+	}
+	found, err := s.get(t.Context(), old.ID)
+	if err != nil || found.Status != StatusWithdrawn || found.file != old.Name || found.SHA256 != old.SHA256 || found.Bytes != old.Bytes {
+		t.Errorf("found %+v, %v, want it withdrawn", found, err)
+	}
+	if _, err := s.Store.Stat(t.Context(), old.Name); err != nil {
+		t.Error(err)
 	}
 }
 
 // cleanedOld returns what is stored of one of oldPictures.
 func cleanedOld(t *testing.T, i int) []byte {
 	t.Helper()
-	switch i {
-	case 1, 3:
+	if i == 1 || i == 3 {
 		return encodeJPEG(t, 8, 9)
-	case 4:
-		damaged := encodeJPEG(t, 24, 16)
-		return damaged[:len(damaged)-30]
 	}
 	return cleaned(t, withCamera(t))
 }
@@ -308,6 +334,172 @@ func TestDeleteUnadopted(t *testing.T) {
 		wantCount(t, pool, "images", 0)
 		wantAllOwned(t, pool)
 		wantConsistent(t, pool, p)
+	})
+}
+
+// position is planted in pictures that cannot be cleaned.
+const position = "SecretPosition"
+
+// withPosition plants a comment in a picture, and turns a JPEG by a quarter.
+func withPosition(format codec.Format, data []byte) []byte {
+	switch format {
+	case codec.JPEG:
+		exif := []byte("Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00" + position)
+		return join(data[:2], []byte{0xff, 0xe1, 0, byte(len(exif) + 2)}, exif, data[2:])
+	case codec.PNG:
+		text := []byte("tEXt" + "Comment\x00" + position)
+		chunk := binary.BigEndian.AppendUint32(nil, uint32(len(text)-4))
+		chunk = binary.BigEndian.AppendUint32(append(chunk, text...), crc32.ChecksumIEEE(text))
+		end := len(data) - 12
+		return join(data[:end], chunk, data[end:])
+	case codec.GIF:
+		end := len(data) - 1
+		return join(data[:end], []byte{0x21, 0xfe, byte(len(position))}, []byte(position), []byte{0}, data[end:])
+	}
+	return join(data, []byte(position))
+}
+
+// uncleanable returns pictures of the corpus that can be decoded and not be cleaned, each with a position.
+func uncleanable(t *testing.T) map[codec.Format][][]byte {
+	t.Helper()
+	found := map[codec.Format][][]byte{}
+	for _, p := range corpus.Pictures() {
+		format, known := codec.Recognise(p.Data[:min(len(p.Data), codec.HeadSize)])
+		if !known || format.IsConverted() || p.Outcome != corpus.Refused || p.Code == apperr.TooManyPixels || len(p.Data) < 20 || len(p.Data) > 100_000 {
+			continue
+		}
+		data := withPosition(format, p.Data)
+		_, _, cleanErr := codec.Clean(io.Discard, bufio.NewReaderSize(bytes.NewReader(data), codec.BufferSize), format, testLimits)
+		_, checkErr := codec.Check(bytes.NewReader(data), format, 1, testLimits)
+		if isBadPicture(cleanErr) && checkErr == nil {
+			found[format] = append(found[format], data)
+		}
+	}
+	return found
+}
+
+// TestAdoptWhatCannotBeCleaned encodes pictures again that were fine for years, without their positions.
+func TestAdoptWhatCannotBeCleaned(t *testing.T) {
+	pictures := uncleanable(t)
+	dbtest.RunURL(t, func(t *testing.T, url string) {
+		d, pool := openDatabase(t, url)
+		s, p := openService(t, d, Options{})
+		var old []Image
+		for _, format := range []codec.Format{codec.JPEG, codec.PNG, codec.GIF, codec.WebP} {
+			if len(pictures[format]) == 0 {
+				t.Errorf("the corpus has no %s that can be decoded and not be cleaned", format)
+			}
+			for _, data := range pictures[format] {
+				old = append(old, storeOld(t, s, p, "", data))
+			}
+		}
+		if len(old) < 20 {
+			t.Errorf("only %d pictures", len(old))
+		}
+		if adopted := adopt(t, s); adopted != int64(len(old)) {
+			t.Errorf("adopted %d, want %d", adopted, len(old))
+		}
+		for _, image := range old {
+			wantEncodedAgain(t, s, image)
+		}
+		wantConsistent(t, pool, p)
+	})
+}
+
+// wantEncodedAgain checks what is loaded of an old picture: its pixels as they are seen, in a format that
+// is written, and nothing else.
+func wantEncodedAgain(t *testing.T, s *Service, old Image) {
+	t.Helper()
+	found, err := s.Find(t.Context(), old.Name, Reader{})
+	if err != nil {
+		t.Fatalf("%s: %v", old.ContentType, err)
+	}
+	f, err := s.Open(t.Context(), found)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Content.Close()
+	data, err := io.ReadAll(f.Content)
+	if err != nil || bytes.Contains(data, []byte(position)) || !bytes.Equal(cleaned(t, data), data) || sha256.Sum256(data) != found.SHA256 {
+		t.Errorf("%s: %v; %d bytes are not clean", old.ContentType, err, len(data))
+	}
+	wantType := old.ContentType
+	if wantType == codec.GIF.ContentType() {
+		wantType = codec.PNG.ContentType()
+	}
+	config, format, err := stdimage.DecodeConfig(bytes.NewReader(data))
+	if err != nil || "image/"+format != wantType || f.ContentType != wantType || found.Width != config.Width || found.Height != config.Height {
+		t.Errorf("loaded %+v, a %s of %+v, %v, want an %s", found, format, config, err, wantType)
+	}
+	if wantType == codec.JPEG.ContentType() && (config.Width != old.Height || config.Height != old.Width) {
+		t.Errorf("a JPEG is %d x %d, want it upright", config.Width, config.Height)
+	}
+}
+
+// TestAdoptWithdraws hides what can be neither cleaned nor decoded, until its owner deletes it.
+func TestAdoptWithdraws(t *testing.T) {
+	dbtest.RunURL(t, func(t *testing.T, url string) {
+		d, pool := openDatabase(t, url)
+		now := newClock()
+		s, p := openService(t, d, Options{Now: now.Now})
+		owner := uuid.NewString()
+		whole := withPosition(codec.JPEG, encodeJPEG(t, 24, 16))
+		for _, data := range [][]byte{whole[:len(whole)-30], []byte(position), {}} {
+			old := storeOld(t, s, p, owner, data)
+			for _, want := range []int64{1, 0} {
+				if adopted := adopt(t, s); adopted != want {
+					t.Errorf("adopted %d, want %d", adopted, want)
+				}
+			}
+			wantWithdrawn(t, s, old)
+			if err := s.Delete(t.Context(), owner, old.ID); err != nil {
+				t.Fatal(err)
+			}
+			sweepBlobsAfter(t, s, now, 1)
+			wantFiles(t, p)
+			wantConsistent(t, pool, p)
+		}
+	})
+}
+
+// TestAdoptSaysWhatIsLeft goes on after a picture that cannot be read, and gives up after many.
+func TestAdoptSaysWhatIsLeft(t *testing.T) {
+	dbtest.RunURL(t, func(t *testing.T, url string) {
+		d, _ := openDatabase(t, url)
+		dir := t.TempDir()
+		shelf := &troubled{Shelf: diskIn(t, dir).shelf}
+		p := place{shelf, t.TempDir()}
+		s := openServiceIn(t, p, d, Options{})
+		var old []Image
+		for _, data := range distinct(t, maxAdoptFailures+3) {
+			old = append(old, storeOld(t, s, p, "", data))
+		}
+		wantLeft := func(want int, wantAdopted int64, wantOpened int64) {
+			t.Helper()
+			before := shelf.opened.Load()
+			adopted, err := s.Adopt(t.Context())
+			if adopted != wantAdopted || err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%d old pictures are left", want)) {
+				t.Errorf("adopted %d, %v, want %d, and %d left", adopted, err, wantAdopted, want)
+			}
+			if opened := shelf.opened.Load() - before; opened != wantOpened {
+				t.Errorf("opened %d files, want %d", opened, wantOpened)
+			}
+		}
+		shelf.failReading(true)
+		wantLeft(len(old), 0, maxAdoptFailures)
+		shelf.failReading(false)
+
+		path := filepath.Join(dir, old[0].Name[:2], old[0].Name)
+		if err := errors.Join(os.Rename(path, path+"~"), os.Mkdir(path, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		wantLeft(1, int64(len(old)-1), int64(len(old)))
+		if err := errors.Join(os.Remove(path), os.Rename(path+"~", path)); err != nil {
+			t.Fatal(err)
+		}
+		if adopted := adopt(t, s); adopted != 1 {
+			t.Errorf("adopted %d, want 1", adopted)
+		}
 	})
 }
 

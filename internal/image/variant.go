@@ -213,19 +213,7 @@ func (s *Service) renderOnce(ctx context.Context, image Image, v codec.Variant) 
 
 func (s *Service) renderNow(ctx context.Context, image Image, v codec.Variant) ([]byte, error) {
 	var made bytes.Buffer
-	memory := codec.DecodeMemory(formatOf(image.ContentType), image.Width, image.Height, v)
-	err := s.decodes.do(ctx, s.DecodeWait, memory, func() error {
-		s.Threads.Enter()
-		defer s.Threads.Leave()
-		file, err := s.Store.Open(ctx, image.file)
-		if err != nil {
-			return StorageError(err)
-		}
-		defer file.Content.Close()
-		watched := &watchedReader{ReadSeeker: file.Content}
-		return watched.blame(codec.Render(&made, watched, formatOf(image.ContentType), image.orientation, v))
-	})
-	if err != nil {
+	if err := s.renderBlob(ctx, &made, image.blob(), v, s.DecodeWait); err != nil {
 		return nil, err
 	}
 	name := variantName(v)
@@ -238,7 +226,25 @@ func (s *Service) renderNow(ctx context.Context, image Image, v codec.Variant) (
 	return made.Bytes(), nil
 }
 
+// renderBlob decodes a blob and writes a variant of it, when its turn comes.
+func (s *Service) renderBlob(ctx context.Context, w io.Writer, b blob, v codec.Variant, wait time.Duration) error {
+	return s.decodes.do(ctx, wait, codec.DecodeMemory(b.format(), b.width, b.height, v), func() error {
+		s.Threads.Enter()
+		defer s.Threads.Leave()
+		file, err := s.Store.Open(ctx, b.file)
+		if err != nil {
+			return StorageError(err)
+		}
+		defer file.Content.Close()
+		watched := &watchedReader{ReadSeeker: file.Content}
+		return watched.blame(codec.Render(w, watched, b.format(), b.orientation, v))
+	})
+}
+
 // blob is what the image shows.
 func (image Image) blob() blob {
-	return blob{hash: image.SHA256, file: image.file, contentType: image.ContentType, orientation: image.orientation}
+	return blob{
+		hash: image.SHA256, file: image.file, width: image.Width, height: image.Height,
+		contentType: image.ContentType, orientation: image.orientation,
+	}
 }

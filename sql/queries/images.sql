@@ -64,7 +64,7 @@ UPDATE images SET name = name WHERE name = ?;
 
 -- name: SetImagesBlob :execrows
 UPDATE images
-SET sha256 = sqlc.arg(new_sha256), bytes = ?, width = ?, height = ?
+SET sha256 = sqlc.arg(new_sha256), bytes = ?, width = ?, height = ?, content_type = ?
 WHERE sha256 = sqlc.arg(old_sha256);
 
 -- name: SetImageVerdict :execrows
