@@ -198,7 +198,7 @@ func setChecked(ctx context.Context, q *db.Queries, b blob) error {
 }
 
 func (s *Service) placeholderOf(ctx context.Context, b blob, wait time.Duration) (codec.Placeholder, error) {
-	return s.decodeAll(ctx, b, wait, func() (io.ReadSeekCloser, error) {
+	return s.decodeAll(ctx, b, workOf(b, codec.Variant{}).asHeavy(), wait, func() (io.ReadSeekCloser, error) {
 		file, err := s.Store.Open(ctx, b.file)
 		if err != nil {
 			return nil, err
@@ -209,7 +209,11 @@ func (s *Service) placeholderOf(ctx context.Context, b blob, wait time.Duration)
 
 // decode decodes a picture before it is stored. The refusal is ImageDamaged.
 func (s *Service) decode(ctx context.Context, p *picture) error {
-	placeholder, err := s.decodeAll(ctx, p.own, s.DecodeWait, p.open)
+	takes := workOf(p.own, codec.Variant{})
+	if p.frames > 1 {
+		takes = takes.asHeavy()
+	}
+	placeholder, err := s.decodeAll(ctx, p.own, takes, s.DecodeWait, p.open)
 	if err != nil {
 		return err
 	}
@@ -219,9 +223,8 @@ func (s *Service) decode(ctx context.Context, p *picture) error {
 }
 
 // decodeAll opens and decodes a picture when its turn comes.
-func (s *Service) decodeAll(ctx context.Context, b blob, wait time.Duration, open func() (io.ReadSeekCloser, error)) (placeholder codec.Placeholder, err error) {
-	memory := codec.DecodeMemory(b.format(), b.width, b.height, codec.Variant{Width: 1, Height: 1})
-	err = s.decodes.do(ctx, wait, memory, func() error {
+func (s *Service) decodeAll(ctx context.Context, b blob, takes work, wait time.Duration, open func() (io.ReadSeekCloser, error)) (placeholder codec.Placeholder, err error) {
+	err = s.decodes.do(ctx, wait, takes, func() error {
 		content, err := open()
 		if err != nil {
 			return StorageError(err)

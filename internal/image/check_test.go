@@ -233,7 +233,7 @@ func TestFailingStorageWithdrawsNothing(t *testing.T) {
 func TestDecodersDoNotPanic(t *testing.T) {
 	decodes := newDecodes(1, 1)
 	for range 2 { // its turn is free again
-		err := decodes.do(t.Context(), time.Minute, 100, func() error { panic("index out of range") })
+		err := decodes.do(t.Context(), time.Minute, work{memory: 100}, func() error { panic("index out of range") })
 		if err == nil || isBadPicture(err) {
 			t.Errorf("error is %v", err)
 		}

@@ -10,32 +10,78 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"gatehouse/internal/apperr"
+	"gatehouse/internal/codec"
 )
 
-// decodes admits what decodes pictures: only so many at once, and only as much memory as they may take
-// together. A picture that needs more than all of it gets all of it.
+// decodes admits what decodes pictures: only so many at once, and only as much memory as they may take together. A
+// picture that needs more than all of it gets all that may be had.
+//
+// Heavy work has a lane of its own, which is one turn and a part of the memory narrower than the whole: so light work,
+// such as most thumbnails, never waits until something heavy is done. Where there is one turn, light work has another.
 type decodes struct {
-	turns  *semaphore.Weighted
-	memory *semaphore.Weighted
-	most   int64 // bytes
+	all, light, heavy lane
 }
 
+// lane is what some work may take together.
+type lane struct {
+	turns, memory *semaphore.Weighted
+	most          int64 // bytes
+}
+
+func newLane(turns int, memory int64) lane {
+	return lane{semaphore.NewWeighted(int64(turns)), semaphore.NewWeighted(memory), memory}
+}
+
+// newDecodes takes how many turns there are, and the memory in bytes.
 func newDecodes(turns int, memory int64) *decodes {
-	return &decodes{turns: semaphore.NewWeighted(int64(turns)), memory: semaphore.NewWeighted(memory), most: memory}
+	heavy := min(turns, max(1, turns-1))
+	return &decodes{
+		all:   newLane(max(turns, 1+heavy), memory),
+		light: newLane(turns, memory),
+		heavy: newLane(heavy, memory-memory/lightShare),
+	}
+}
+
+const (
+	lightShare = 4                      // the part of the memory that heavy work can't have: one in so many
+	lightTime  = 250 * time.Millisecond // most of light work
+)
+
+// work is what decoding is expected to take.
+type work struct {
+	memory int64 // bytes
+	time   time.Duration
+}
+
+// workOf is what it takes to make a variant of a blob, or to check one that does not move if the variant is zero.
+func workOf(b blob, v codec.Variant) work {
+	return work{codec.DecodeMemory(b.format(), b.width, b.height, v), codec.DecodeTime(b.format(), b.width, b.height, v)}
+}
+
+// asHeavy is for work whose time nobody knows before, and for that which nobody waits for.
+func (w work) asHeavy() work {
+	w.time = max(w.time, lightTime+1)
+	return w
+}
+
+// laneOf returns the lane of some work, and how much memory it gets there.
+func (d *decodes) laneOf(w work) (lane, int64) {
+	if w.time <= lightTime && w.memory <= d.all.most-d.heavy.most {
+		return d.light, w.memory
+	}
+	return d.heavy, min(max(w.memory, 1), d.heavy.most)
 }
 
 // errPanic is what a decoder leaves that panics: strangers feed it, and one picture must not end the server.
 var errPanic = errors.New("a decoder panicked")
 
-// do runs f, which takes about so many bytes of memory, when its turn comes. The refusal is ServerBusy
-// if that takes longer than wait.
-func (d *decodes) do(ctx context.Context, wait time.Duration, memory int64, f func() error) (err error) {
-	memory = min(max(memory, 1), d.most)
-	if err := d.acquire(ctx, wait, memory); err != nil {
+// do runs f when the turn of its work comes. The refusal is ServerBusy if that takes longer than wait.
+func (d *decodes) do(ctx context.Context, wait time.Duration, w work, f func() error) (err error) {
+	release, err := d.acquire(ctx, wait, w)
+	if err != nil {
 		return err
 	}
-	defer d.turns.Release(1)
-	defer d.memory.Release(memory)
+	defer release()
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v\n%s", errPanic, p, debug.Stack())
@@ -44,22 +90,34 @@ func (d *decodes) do(ctx context.Context, wait time.Duration, memory int64, f fu
 	return f()
 }
 
-func (d *decodes) acquire(ctx context.Context, wait time.Duration, memory int64) error {
+// acquire waits in the work's own lane first: who waits for what all share may be in the way of all.
+func (d *decodes) acquire(ctx context.Context, wait time.Duration, w work) (release func(), err error) {
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	err := acquire(waiting, d.turns, 1)
-	if err == nil {
-		if err = acquire(waiting, d.memory, memory); err != nil {
-			d.turns.Release(1)
+	lane, memory := d.laneOf(w)
+	var held []func()
+	release = func() {
+		for _, release := range held {
+			release()
 		}
 	}
-	if err != nil && ctx.Err() == nil {
-		return errDecodersBusy
+	for _, share := range []struct {
+		of *semaphore.Weighted
+		n  int64
+	}{{lane.turns, 1}, {lane.memory, memory}, {d.all.turns, 1}, {d.all.memory, memory}} {
+		if err = acquire(waiting, share.of, share.n); err != nil {
+			break
+		}
+		held = append(held, func() { share.of.Release(share.n) })
 	}
-	if err != nil {
-		return fmt.Errorf("wait to decode a picture: %w", err)
+	if err == nil {
+		return release, nil
 	}
-	return nil
+	release()
+	if ctx.Err() == nil {
+		return nil, errDecodersBusy
+	}
+	return nil, fmt.Errorf("wait to decode a picture: %w", err)
 }
 
 // acquire takes what is free even if there is no time to wait.

@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type picture struct {
 	known    *blob    // that has the same bytes; nil if there is none
 	twin     *picture // before it in the upload, with the same bytes; nil if there is none
 	received int64    // bytes that the client sent
+	frames   int      // 1 if it does not move
 
 	memory  []byte    // a small picture, until it is written or dropped
 	spooled *os.File  // the file of the batch, closed; nil if there is none
@@ -115,7 +117,7 @@ func (s *Service) clean(ctx context.Context, batch *storage.Batch, p *picture, i
 // describe notes what is known of a clean picture.
 func (s *Service) describe(p *picture, info codec.Info) {
 	p.image.Name, p.image.ContentType = p.own.file, p.own.contentType
-	p.image.Width, p.image.Height = info.Width, info.Height
+	p.image.Width, p.image.Height, p.frames = info.Width, info.Height, info.Frames
 	if s.KeepDetails {
 		p.image.TakenAt, p.image.Camera = info.TakenAt, info.Camera
 	}
@@ -123,12 +125,8 @@ func (s *Service) describe(p *picture, info codec.Info) {
 	p.own.orientation, p.own.alpha, p.own.state = cmp.Or(info.Orientation, 1), info.Alpha, stateNew
 }
 
-const (
-	// convertMemory is about what the conversion of a photograph of 12 megapixels takes, in bytes.
-	convertMemory = 150 << 20
-	// convertTimeout ends conversions that some hostile picture may keep from ending.
-	convertTimeout = time.Minute
-)
+// convertTimeout ends conversions that some hostile picture may keep from ending.
+const convertTimeout = time.Minute
 
 // convert makes a JPEG of a picture that browsers do not show. It is collected in a file first, since
 // many may come at once and wait for their turn.
@@ -142,16 +140,39 @@ func (s *Service) convert(ctx context.Context, out *output, in *bufio.Reader, fo
 	if _, err = io.Copy(f, in); err != nil {
 		err = StorageError(fmt.Errorf("write picture: %w", err))
 	} else {
-		err = s.decodes.do(ctx, s.DecodeWait, convertMemory, func() error {
-			s.Threads.Enter()
-			defer s.Threads.Leave()
-			info, err = s.convertFile(ctx, out, f, format)
-			return err
-		})
+		info, err = s.convertInTurn(ctx, out, f, format)
 	}
 	if dropErr := errors.Join(f.Close(), out.batch.Drop(ctx, raw)); dropErr != nil {
 		err = errors.Join(err, StorageError(fmt.Errorf("drop what was converted: %w", dropErr)))
 	}
+	return info, err
+}
+
+// convertInTurn measures the picture first, which is light work and needs the whole file in memory.
+func (s *Service) convertInTurn(ctx context.Context, out *output, f *os.File, format codec.Format) (info codec.Info, err error) {
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return info, StorageError(fmt.Errorf("measure picture: %w", err))
+	}
+	var memory int64
+	err = s.decodes.do(ctx, s.DecodeWait, work{memory: size}, func() error {
+		data, err := readAll(f)
+		if err != nil {
+			return StorageError(fmt.Errorf("read picture again: %w", err))
+		}
+		memory, err = codec.ConvertMemory(data, format, s.Limits)
+		return err
+	})
+	if err != nil {
+		return info, err
+	}
+	err = s.decodes.do(ctx, s.DecodeWait, work{memory: memory}.asHeavy(), func() error {
+		s.Threads.Enter()
+		defer s.Threads.Leave()
+		defer debug.FreeOSMemory() // the decoder's: up to a gigabyte, which the collector would keep for long
+		info, err = s.convertFile(ctx, out, f, format)
+		return err
+	})
 	return info, err
 }
 

@@ -228,7 +228,7 @@ func (s *Service) renderNow(ctx context.Context, image Image, v codec.Variant) (
 
 // renderBlob decodes a blob and writes a variant of it, when its turn comes.
 func (s *Service) renderBlob(ctx context.Context, w io.Writer, b blob, v codec.Variant, wait time.Duration) error {
-	return s.decodes.do(ctx, wait, codec.DecodeMemory(b.format(), b.width, b.height, v), func() error {
+	return s.decodes.do(ctx, wait, workOf(b, v), func() error {
 		s.Threads.Enter()
 		defer s.Threads.Leave()
 		file, err := s.Store.Open(ctx, b.file)

@@ -199,8 +199,8 @@ func TestBusyDecoders(t *testing.T) {
 
 func TestNoTimeToWait(t *testing.T) {
 	d := newDecodes(1, 100)
-	err := d.do(t.Context(), 0, 60, func() error {
-		err := d.do(t.Context(), 0, 1, func() error { return nil })
+	err := d.do(t.Context(), 0, work{memory: 20}, func() error {
+		err := d.do(t.Context(), 0, work{memory: 1}, func() error { return nil })
 		if !apperr.Is(err, apperr.ServerBusy) {
 			t.Errorf("the second at the same time got %v, want ServerBusy", err)
 		}
