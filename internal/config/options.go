@@ -135,7 +135,7 @@ type RateLimits struct {
 type Pictures struct {
 	UploadLimit        Size          `default:"50MiB" min:"1KB" max:"10GB" placeholder:"SIZE" help:"The most bytes in one upload, such as 50MB or 50MiB (default ${default})."`
 	UploadFiles        int           `default:"9" min:"1" max:"1000" placeholder:"N" help:"The most pictures in one upload (default ${default})."`
-	UploadLifetime     time.Duration `default:"24h" min:"1m" max:"720h" placeholder:"TIME" help:"How long an upload in pieces may rest before it is given up (default ${default})."`
+	UploadLifetime     time.Duration `default:"24h" min:"1m" max:"720h" placeholder:"TIME" help:"How long an upload in pieces may rest before it is given up; in all it may take seven times as long (default ${default})."`
 	QuotaImages        int           `default:"0" min:"0" max:"1000000000" placeholder:"N" help:"The most pictures of one user; 0 is no limit (default ${default})."`
 	QuotaBytes         Size          `default:"0" min:"0" max:"1000TB" placeholder:"SIZE" help:"The most bytes of all pictures of one user; 0 is no limit (default none)."`
 	ImagePixels        int           `default:"52428800" min:"1" max:"1000000000" placeholder:"N" help:"The most pixels of a picture, and of each frame of an animation (default ${default}, 50 megapixels)."`
