@@ -64,8 +64,8 @@ func Convert(ctx context.Context, w io.Writer, data []byte, f Format, l Limits) 
 	return info, nil
 }
 
-// ConvertMemory checks a HEIC or an AVIF as Convert does, and estimates how many bytes its conversion takes. The refusals
-// are those of Convert.
+// ConvertMemory checks a HEIC or an AVIF as Convert does, and estimates how many bytes its conversion takes. The
+// refusals are those of Convert.
 func ConvertMemory(data []byte, f Format, l Limits) (int64, error) {
 	b := heifBudget(l)
 	_, err := checkHEIF(data, f, b)
