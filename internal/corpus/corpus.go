@@ -37,7 +37,7 @@ const (
 
 // The budgets that the outcomes assume.
 const (
-	MaxPixels = 50 << 20 // of a frame; all frames together may have ten times as many
+	MaxPixels = 50 << 20 // of a frame; all frames together may have ten times as many, those of a WebP no more
 	MaxSide   = 1<<16 - 1
 	MaxFrames = 1000
 )

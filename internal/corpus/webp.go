@@ -180,7 +180,7 @@ func webpAnimations() []Picture {
 	s.stored("animated-1000", "as many frames as may be", webpFile(header, anim(), whole, bytes.Repeat(pixel, MaxFrames-1)))
 	s.refused(apperr.TooManyPixels, "animated-1001", "one frame too many", webpFile(header, anim(), whole, bytes.Repeat(pixel, MaxFrames)))
 	const wide, high = 8192, 6400
-	s.refused(apperr.TooManyPixels, "animated-pixels", "frames that have more than ten times the pixels together", webpFile(vp8x(webpAnimated, wide, high), anim(), bytes.Repeat(anmf(0, 0, wide, high, vp8l(wide, high)), 11)))
+	s.refused(apperr.TooManyPixels, "animated-pixels", "frames that have more pixels together than a picture may have", webpFile(vp8x(webpAnimated, wide, high), anim(), bytes.Repeat(anmf(0, 0, wide, high, vp8l(wide, high)), 2)))
 	s.damaged("animated-outside", "a frame beyond the edge of the canvas", webpFile(header, anim(), anmf(2, 0, width, height, vp8l(width, height))))
 	s.damaged("animated-far", "a frame at 2²⁵, 2²⁵", webpFile(header, anim(), anmf(1<<25-2, 1<<25-2, 1, 1, vp8l(1, 1))))
 	s.damaged("animated-empty-frame", "a frame without a picture", webpFile(header, anim(), anmf(0, 0, width, height)))
