@@ -51,7 +51,7 @@ func (s *testServer) postDirectly(t testing.TB, token change, content []byte) uu
 
 func TestDirectUpload(t *testing.T) {
 	dbtest.RunURL(t, func(t *testing.T, url string) {
-		s := newServer(t, url, onS3(t, dbtest.SharedMinIO(t)))
+		s := newServer(t, url, onS3(t, sharedMinIO(t)))
 		u, picture := s.newUser(t), tinyJPEG(t)
 		token := bearer(u.token)
 		missing := decoded[api.DirectUploadResult](t, s.send(t, direct(len(picture), token))).Data.Msg
@@ -75,7 +75,7 @@ func TestDirectUpload(t *testing.T) {
 
 func TestDirectUploadsAreRefused(t *testing.T) {
 	whole := tinyJPEG(t)
-	s := newServer(t, "", onS3(t, dbtest.SharedMinIO(t)), func(s *setup) { s.uploads.MaxSessions = 5 })
+	s := newServer(t, "", onS3(t, sharedMinIO(t)), func(s *setup) { s.uploads.MaxSessions = 5 })
 	token := bearer(s.newUser(t).token)
 	for name, test := range map[string]struct {
 		content []byte
@@ -105,7 +105,7 @@ func TestDirectUploadsAreRefused(t *testing.T) {
 func TestDirectUploadQuotas(t *testing.T) {
 	picture := tinyJPEG(t)
 	for quota, want := range map[image.Quota]apperr.Code{{Images: 1}: apperr.ImageCountExceeded, {Bytes: int64(len(picture))}: apperr.ImageBytesExceeded} {
-		s := newServer(t, "", onS3(t, dbtest.SharedMinIO(t)), func(s *setup) { s.images.Quota = quota })
+		s := newServer(t, "", onS3(t, sharedMinIO(t)), func(s *setup) { s.images.Quota = quota })
 		token := bearer(s.newUser(t).token)
 		id := s.postDirectly(t, token, picture)
 		s.send(t, uploadOf([]file{{"a.jpg", picture}}, token)).want(t, apperr.OK)
@@ -128,7 +128,7 @@ func putDirectly(t testing.TB, m *dbtest.MinIO, to api.DirectUpload, content []b
 
 // TestEmptyDirectUpload has an object that no form lets through.
 func TestEmptyDirectUpload(t *testing.T) {
-	m := dbtest.SharedMinIO(t)
+	m := sharedMinIO(t)
 	s := newServer(t, "", onS3(t, m))
 	token := bearer(s.newUser(t).token)
 	to := decoded[api.DirectUploadResult](t, s.send(t, direct(10, token))).Data.Msg
@@ -138,7 +138,7 @@ func TestEmptyDirectUpload(t *testing.T) {
 
 // TestDirectUploadAnswersAsOthers takes over the picture of the contract's examples.
 func TestDirectUploadAnswersAsOthers(t *testing.T) {
-	m := dbtest.SharedMinIO(t)
+	m := sharedMinIO(t)
 	s := newServer(t, "", inDevelopment, likeExamples, onS3(t, m))
 	s.clock.set(exampleRegistration)
 	s.sendExamples(t, "registerUser", http.StatusOK, http.StatusConflict)
@@ -154,7 +154,7 @@ func TestDirectUploadAnswersAsOthers(t *testing.T) {
 
 // TestDirectUploadAboveANewLimit lowers the limit after the upload was announced.
 func TestDirectUploadAboveANewLimit(t *testing.T) {
-	s := newServer(t, "", onS3(t, dbtest.SharedMinIO(t)))
+	s := newServer(t, "", onS3(t, sharedMinIO(t)))
 	token := bearer(s.newUser(t).token)
 	id := s.postDirectly(t, token, jpegOf(t, 100_000))
 	s.stood.images.MaxBytes = 50_000
@@ -163,7 +163,7 @@ func TestDirectUploadAboveANewLimit(t *testing.T) {
 
 // TestUploadsWhileS3IsAway asks clients to come back.
 func TestUploadsWhileS3IsAway(t *testing.T) {
-	m := dbtest.NewMinIO(t)
+	m := newMinIO(t)
 	s := newServer(t, "", onS3(t, m))
 	u, picture := s.newUser(t), tinyJPEG(t)
 	token := bearer(u.token)

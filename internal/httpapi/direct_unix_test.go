@@ -9,12 +9,11 @@ import (
 	"testing"
 
 	"gatehouse/internal/apperr"
-	"gatehouse/internal/dbtest"
 )
 
 // TestDatabaseIsFullForDirectUploads leaves SQLite's log no room to grow.
 func TestDatabaseIsFullForDirectUploads(t *testing.T) {
-	s := newServer(t, "", onS3(t, dbtest.SharedMinIO(t)))
+	s := newServer(t, "", onS3(t, sharedMinIO(t)))
 	token, picture := bearer(s.newUser(t).token), tinyJPEG(t)
 	id := s.postDirectly(t, token, picture)
 	log, err := os.Stat(filepath.Join(s.dataDir, "gatehouse.db-wal"))

@@ -16,8 +16,22 @@ func TestMain(m *testing.M) {
 	dbtest.Main(m, reportUnseen)
 }
 
-// withoutServer is set where no database server can be had, whose loss some answers tell of.
+// withoutServer is set where no database server or no S3 can be had, which some answers need.
 var withoutServer bool
+
+func sharedMinIO(t *testing.T) *dbtest.MinIO {
+	t.Helper()
+	defer noteMissing(t)
+	return dbtest.SharedMinIO(t)
+}
+
+func newMinIO(t *testing.T) *dbtest.MinIO {
+	t.Helper()
+	defer noteMissing(t)
+	return dbtest.NewMinIO(t)
+}
+
+func noteMissing(t *testing.T) { withoutServer = withoutServer || t.Skipped() }
 
 // reportUnseen fails a run of all tests that has left out an answer or an example of the contract.
 func reportUnseen() error {
