@@ -21,7 +21,7 @@ const (
 	maxChecks      = 3                // of one blob, before it is taken for what ends the process each time
 	overdueChecks  = 20               // blobs that are read from the database at once
 	overdueTicks   = 30 * time.Second // between looks into the database
-	restAfterCheck = 3                // times as long as the check took, while uploads come in
+	restAfterCheck = 7                // times as long as the check took, while uploads come in
 	queuedWait     = time.Hour        // for a turn; nobody waits for the result
 	overdueWait    = time.Minute      // for a turn; less than checkTimeout, so that no other process comes in between
 )
