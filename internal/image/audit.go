@@ -27,51 +27,45 @@ const filesAtOnce = 500
 func (s *Service) StoredFiles(ctx context.Context, since time.Time) iter.Seq2[StoredFile, error] {
 	since = database.Timestamp(since)
 	return func(yield func(StoredFile, error) bool) {
-		if s.eachUnadopted(ctx, since, yield) {
-			s.eachBlob(ctx, since, yield)
-		}
-	}
-}
-
-// eachUnadopted reports whether more is wanted.
-func (s *Service) eachUnadopted(ctx context.Context, since time.Time, yield func(StoredFile, error) bool) bool {
-	p := db.ListUnadoptedImagesParams{Since: since, Limit: filesAtOnce}
-	for {
-		rows, err := s.Database.Queries().ListUnadoptedImages(ctx, p)
-		if err != nil {
-			yield(StoredFile{}, fmt.Errorf("list the images without a blob: %w", database.Refusal(err)))
-			return false
-		}
-		for _, row := range rows {
-			if !yield(StoredFile{Name: row.Name, Bytes: row.Bytes, SHA256: row.Sha256}, nil) {
-				return false
-			}
-			p.After = row.ID
-		}
-		if len(rows) < filesAtOnce {
-			return true
-		}
-	}
-}
-
-func (s *Service) eachBlob(ctx context.Context, since time.Time, yield func(StoredFile, error) bool) {
-	p := db.ListStoredBlobsParams{Since: since, Limit: filesAtOnce}
-	for {
-		rows, err := s.Database.Queries().ListStoredBlobs(ctx, p)
-		if err != nil {
-			yield(StoredFile{}, fmt.Errorf("list the blobs: %w", database.Refusal(err)))
-			return
-		}
-		for _, row := range rows {
-			if !yield(StoredFile{Name: row.File, Bytes: row.Bytes, SHA256: row.Hash}, nil) {
+		for row, err := range s.unadopted(ctx, since) {
+			if !yield(StoredFile{Name: row.Name, Bytes: row.Bytes, SHA256: row.Sha256}, err) || err != nil {
 				return
 			}
-			p.After = row.File
 		}
-		if len(rows) < filesAtOnce {
-			return
+		for row, err := range s.blobs(ctx, since) {
+			if !yield(StoredFile{Name: row.File, Bytes: row.Bytes, SHA256: row.Hash}, err) || err != nil {
+				return
+			}
 		}
 	}
+}
+
+func (s *Service) unadopted(ctx context.Context, since time.Time) iter.Seq2[db.ListUnadoptedImagesRow, error] {
+	return database.Pages(filesAtOnce, func(last *db.ListUnadoptedImagesRow) ([]db.ListUnadoptedImagesRow, error) {
+		p := db.ListUnadoptedImagesParams{Since: since, Limit: filesAtOnce}
+		if last != nil {
+			p.After = last.ID
+		}
+		rows, err := s.Database.Queries().ListUnadoptedImages(ctx, p)
+		if err != nil {
+			return nil, fmt.Errorf("list the images without a blob: %w", database.Refusal(err))
+		}
+		return rows, nil
+	})
+}
+
+func (s *Service) blobs(ctx context.Context, since time.Time) iter.Seq2[db.ListStoredBlobsRow, error] {
+	return database.Pages(filesAtOnce, func(last *db.ListStoredBlobsRow) ([]db.ListStoredBlobsRow, error) {
+		p := db.ListStoredBlobsParams{Since: since, Limit: filesAtOnce}
+		if last != nil {
+			p.After = last.File
+		}
+		rows, err := s.Database.Queries().ListStoredBlobs(ctx, p)
+		if err != nil {
+			return nil, fmt.Errorf("list the blobs: %w", database.Refusal(err))
+		}
+		return rows, nil
+	})
 }
 
 // CountStoredFiles returns about how many files StoredFiles returns since ever.

@@ -18,24 +18,26 @@ const filesAtOnce = 500
 // StoredFiles returns the files of all pieces, as the method of image does.
 func (s *Service) StoredFiles(ctx context.Context) iter.Seq2[image.StoredFile, error] {
 	return func(yield func(image.StoredFile, error) bool) {
-		p := db.ListStoredPiecesParams{Limit: filesAtOnce}
-		for {
-			rows, err := s.Database.Queries().ListStoredPieces(ctx, p)
-			if err != nil {
-				yield(image.StoredFile{}, fmt.Errorf("list the pieces: %w", database.Refusal(err)))
-				return
-			}
-			for _, row := range rows {
-				if !yield(image.StoredFile{Name: row.File, Bytes: row.Bytes}, nil) {
-					return
-				}
-				p.After = row.File
-			}
-			if len(rows) < filesAtOnce {
+		for row, err := range s.allPieces(ctx) {
+			if !yield(image.StoredFile{Name: row.File, Bytes: row.Bytes}, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+func (s *Service) allPieces(ctx context.Context) iter.Seq2[db.ListStoredPiecesRow, error] {
+	return database.Pages(filesAtOnce, func(last *db.ListStoredPiecesRow) ([]db.ListStoredPiecesRow, error) {
+		p := db.ListStoredPiecesParams{Limit: filesAtOnce}
+		if last != nil {
+			p.After = last.File
+		}
+		rows, err := s.Database.Queries().ListStoredPieces(ctx, p)
+		if err != nil {
+			return nil, fmt.Errorf("list the pieces: %w", database.Refusal(err))
+		}
+		return rows, nil
+	})
 }
 
 // CountStoredFiles returns about how many files StoredFiles returns.
