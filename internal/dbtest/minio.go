@@ -14,34 +14,35 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"gatehouse/internal/servertest"
 )
 
 const (
-	minioModule  = "github.com/minio/minio"
-	minioVersion = "v0.0.0-20260212201848-7aac2a2c5b7c"
 	minioStartup = 30 * time.Second
 	minioKeyID   = "gatehouse"
 )
 
+var minioProgram = servertest.Program{
+	Package: "github.com/minio/minio", Version: "v0.0.0-20260212201848-7aac2a2c5b7c", Without: "the S3 half of the tests",
+}
+
 // MinIO is a private MinIO server, which speaks the protocol of S3, with an empty bucket. Tests stop
 // and suspend it to play that S3 is away.
 type MinIO struct {
+	*servertest.Process
 	Endpoint  string // host:port for http, the same after Start
 	Region    string
 	Bucket    string
 	KeyID     string
 	KeySecret string
 
-	dir  string
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the process has ended
+	dir string
 }
 
 // NewMinIO starts a MinIO on a free port of 127.0.0.1 that runs until the test ends. On Linux, it dies
@@ -50,12 +51,12 @@ type MinIO struct {
 // forbidden.
 func NewMinIO(tb testing.TB) *MinIO {
 	tb.Helper()
-	findMinIO(tb)
+	minioProgram.Need(tb)
 	m, err := startMinIO(tb.TempDir())
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(m.Stop)
+	tb.Cleanup(func() { m.Stop() })
 	if err := m.createBucket(tb.Context()); err != nil {
 		tb.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func NewMinIO(tb testing.TB) *MinIO {
 // skipped as NewMinIO is. Nobody may stop or suspend it. It needs Main.
 func SharedMinIO(tb testing.TB) *MinIO {
 	tb.Helper()
-	findMinIO(tb)
+	minioProgram.Need(tb)
 	server, err := sharedMinIO()
 	if err != nil {
 		tb.Fatal(err)
@@ -103,74 +104,8 @@ func stopSharedMinIO() error {
 	return os.RemoveAll(startedMinIO.dir)
 }
 
-// findMinIO skips or ends the test if there is no program.
-func findMinIO(tb testing.TB) {
-	tb.Helper()
-	_, err := os.Stat(minioPath())
-	if err != nil && testing.Short() && !NoSkip() {
-		skipMinIO(tb, "not built yet; make test-all builds it")
-	}
-	if err == nil {
-		return
-	}
-	if err := buildMinIO(); err != nil && !NoSkip() {
-		skipMinIO(tb, err.Error())
-	} else if err != nil {
-		tb.Fatal(err)
-	}
-}
-
-func skipMinIO(tb testing.TB, why string) {
-	tb.Helper()
-	fmt.Fprintln(os.Stderr, "SKIP: no MinIO, so the S3 half of the tests does NOT run:", why)
-	tb.Skip("SKIP: no MinIO:", why)
-}
-
-// minioPath is where the program is kept, among what this user may lose.
-func minioPath() string {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	return filepath.Join(cache, "gatehouse", "minio-"+minioVersion)
-}
-
-// buildMinIO builds the program, unless another process has just done it.
-func buildMinIO() error {
-	path := minioPath()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	lock := flock.New(path + ".lock")
-	if err := lock.Lock(); err != nil {
-		return err
-	}
-	defer lock.Close()
-	if _, err := os.Stat(path); err == nil {
-		return nil
-	}
-	fmt.Fprintln(os.Stderr, "building MinIO for the tests; this takes some minutes, once")
-	return installMinIO(path)
-}
-
-// installMinIO builds in a folder of its own, so that a program that is there is whole.
-func installMinIO(path string) error {
-	dir, err := os.MkdirTemp(filepath.Dir(path), "build-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	cmd := exec.Command("go", "install", minioModule+"@"+minioVersion)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOBIN="+dir, "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build MinIO: %w\n%s", err, out)
-	}
-	return os.Rename(filepath.Join(dir, "minio"), path)
-}
-
 func startMinIO(dir string) (*MinIO, error) {
-	port, err := freePort()
+	port, err := servertest.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -186,43 +121,25 @@ func startMinIO(dir string) (*MinIO, error) {
 }
 
 // Start starts the server, which keeps its files when it is stopped, and waits until it answers.
-func (m *MinIO) Start() error {
-	var log bytes.Buffer
-	m.cmd = exec.Command(minioPath(), "server", "--quiet", "--address", m.Endpoint,
+func (m *MinIO) Start() (err error) {
+	cmd := exec.Command(minioProgram.Path(), "server", "--quiet", "--address", m.Endpoint,
 		"--certs-dir", filepath.Join(m.dir, "certs"), filepath.Join(m.dir, "data"))
-	m.cmd.Env = append(os.Environ(), "MINIO_ROOT_USER="+m.KeyID, "MINIO_ROOT_PASSWORD="+m.KeySecret,
+	cmd.Env = append(os.Environ(), "MINIO_ROOT_USER="+m.KeyID, "MINIO_ROOT_PASSWORD="+m.KeySecret,
 		"MINIO_BROWSER=off", "MINIO_UPDATE=off")
-	m.cmd.Stdout, m.cmd.Stderr = &log, &log
-	var err error
-	if m.done, err = spawn(m.cmd); err != nil {
-		return err
-	}
-	if err := m.await(); err != nil {
-		m.Stop()
-		return fmt.Errorf("start a private MinIO: %w\n%s", err, log.Bytes())
-	}
-	return nil
+	m.Process, err = servertest.Start(cmd, minioStartup, m.ready)
+	return err
 }
 
-// await waits until the server is ready.
-func (m *MinIO) await() error {
-	deadline := time.After(minioStartup)
-	for {
-		response, err := http.Get("http://" + m.Endpoint + "/minio/health/cluster")
-		if err == nil {
-			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		select {
-		case <-m.done:
-			return errors.New("minio ended")
-		case <-deadline:
-			return errors.New("minio does not get ready")
-		case <-time.After(20 * time.Millisecond):
-		}
+func (m *MinIO) ready() error {
+	response, err := http.Get("http://" + m.Endpoint + "/minio/health/cluster")
+	if err != nil {
+		return err
 	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("minio says %s", response.Status)
+	}
+	return nil
 }
 
 // Client returns a client of the server.
@@ -242,25 +159,6 @@ func (m *MinIO) createBucket(ctx context.Context) error {
 		return fmt.Errorf("create bucket %s: %w", m.Bucket, err)
 	}
 	return nil
-}
-
-// Suspend stops the process: the server no longer answers, but its connections stay open.
-func (m *MinIO) Suspend() error {
-	if err := m.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		return err
-	}
-	return awaitStop(m.cmd.Process.Pid)
-}
-
-// Resume lets a suspended server go on.
-func (m *MinIO) Resume() error {
-	return m.cmd.Process.Signal(syscall.SIGCONT)
-}
-
-// Stop kills the server, suspended or not. It may be called again.
-func (m *MinIO) Stop() {
-	m.cmd.Process.Kill()
-	<-m.done
 }
 
 // PostForm uploads a file by a form that was presigned, as a client does, and returns the status.

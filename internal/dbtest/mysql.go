@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"gatehouse/internal/servertest"
 )
 
 // Banner is printed if the MySQL half of the tests was skipped.
@@ -23,9 +25,7 @@ const Banner = `
 ################################################################################`
 
 // NoSkip reports whether a test must fail, instead of being skipped, if this machine lacks what it needs.
-func NoSkip() bool {
-	return os.Getenv("GATEHOUSE_TEST_NO_SKIP") == "1"
-}
+func NoSkip() bool { return servertest.NoSkip() }
 
 // skipped is set if a test was skipped because there is no server.
 var skipped atomic.Bool

@@ -1,22 +1,18 @@
 package dbtest
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/go-sql-driver/mysql"
+	"gatehouse/internal/servertest"
 )
 
 const (
@@ -27,14 +23,13 @@ const (
 )
 
 // ErrNotInstalled is in the error of StartServer if this machine lacks the programs.
-var ErrNotInstalled = errors.New("not installed")
+var ErrNotInstalled = servertest.ErrNotInstalled
 
 // Server is a private MariaDB in a temporary folder.
 type Server struct {
-	URL  string // mysql://user:password@host:port/, with the right to create databases
-	dir  string
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the process has ended
+	*servertest.Process
+	URL string // mysql://user:password@host:port/, with the right to create databases
+	dir string
 }
 
 // NewServer starts a server that runs until the test ends. If this machine lacks the programs, the
@@ -86,7 +81,7 @@ func startServer(dir string) (*Server, error) {
 	if err := os.WriteFile(users, []byte(serverUsers), 0o600); err != nil {
 		return nil, err
 	}
-	port, err := freePort()
+	port, err := servertest.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -99,78 +94,26 @@ func startServer(dir string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{
-		URL:  fmt.Sprintf("mysql://gatehouse:secret@127.0.0.1:%d/", port),
-		dir:  dir,
-		cmd:  cmd,
-		done: make(chan struct{}),
+	s := &Server{URL: fmt.Sprintf("mysql://gatehouse:secret@127.0.0.1:%d/", port), dir: dir}
+	a, err := openAdmin(s.URL)
+	if err != nil {
+		return nil, err
 	}
-	return s, s.start()
+	defer a.pool.Close()
+	s.Process, err = servertest.Start(cmd, serverStartup, a.pool.Ping)
+	return s, err
 }
 
-// command finds a program, even if Debian's folder for it is not in PATH, and runs it as this user.
+// command finds a program, and runs it as this user.
 func command(name string, args ...string) (*exec.Cmd, error) {
-	path, err := exec.LookPath(name)
+	path, err := servertest.FindProgram(name)
 	if err != nil {
-		path, err = exec.LookPath(filepath.Join("/usr/sbin", name))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, ErrNotInstalled)
+		return nil, err
 	}
 	if os.Getuid() == 0 {
 		args = append(args, "--user=root")
 	}
 	return exec.Command(path, args...), nil
-}
-
-// start starts the process and returns when it is ready.
-func (s *Server) start() error {
-	var log bytes.Buffer
-	s.cmd.Stdout, s.cmd.Stderr = &log, &log
-	s.cmd.SysProcAttr = dieWithParent()
-	started := make(chan error)
-	go func() {
-		// The kernel sends its signal when the thread that started the child ends, not the process.
-		runtime.LockOSThread()
-		defer close(s.done)
-		err := s.cmd.Start()
-		started <- err
-		if err == nil {
-			s.cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		return err
-	}
-	if err := s.await(); err != nil {
-		s.kill()
-		return fmt.Errorf("%w\n%s", err, log.Bytes())
-	}
-	return nil
-}
-
-func (s *Server) await() error {
-	a, err := openAdmin(s.URL)
-	if err != nil {
-		return err
-	}
-	defer a.pool.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), serverStartup)
-	defer cancel()
-	for {
-		err := a.pool.PingContext(ctx)
-		var refused *mysql.MySQLError
-		if err == nil || errors.As(err, &refused) {
-			return err
-		}
-		select {
-		case <-s.done:
-			return errors.New("mariadbd ended")
-		case <-ctx.Done():
-			return err
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 }
 
 // CreateDatabase creates an empty database, and returns its URL.
@@ -187,34 +130,11 @@ func (s *Server) CreateDatabase(tb testing.TB) string {
 	return admin.url.JoinPath("gatehouse").String()
 }
 
-// Suspend stops the process: the server no longer answers, but its connections stay open.
-func (s *Server) Suspend() error {
-	return s.cmd.Process.Signal(syscall.SIGSTOP)
-}
-
-// Resume lets a suspended server go on.
-func (s *Server) Resume() error {
-	return s.cmd.Process.Signal(syscall.SIGCONT)
-}
-
-// Stop ends the server and removes its files. It may be called again.
+// Stop ends the server and removes its files. It may be called again. It does not wait for a clean
+// shutdown: the data is no longer needed.
 func (s *Server) Stop() error {
-	s.kill()
+	s.Process.Stop()
 	return os.RemoveAll(s.dir)
-}
-
-// kill does not wait for a clean shutdown: the data is no longer needed.
-func (s *Server) kill() {
-	s.cmd.Process.Kill()
-	<-s.done
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
 // removeOrphans removes the folders that killed processes left behind.

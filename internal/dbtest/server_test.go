@@ -9,12 +9,6 @@ import (
 	"testing"
 )
 
-func TestMissingProgram(t *testing.T) {
-	if _, err := command("no-such-program"); !errors.Is(err, ErrNotInstalled) {
-		t.Errorf("error %v, want ErrNotInstalled", err)
-	}
-}
-
 func TestServerStops(t *testing.T) {
 	s := NewServer(t)
 	a, err := openAdmin(s.URL)
