@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/http"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -45,7 +44,7 @@ type app struct {
 	images      *image.Service
 	uploads     *upload.Service
 	moderator   *webhook.Client // nil where pictures are not held back
-	server      *http.Server
+	fronts      []*front        // that of the API comes first
 	stopping    atomic.Bool
 }
 
@@ -141,7 +140,7 @@ func (a *app) buildServer(logs *logging.Logs) error {
 	if err != nil {
 		return err
 	}
-	a.server = newHTTPServer(handler, a.log)
+	a.fronts = append(a.fronts, newFront("api", string(a.options.Addr), handler, a.log))
 	return nil
 }
 
@@ -217,19 +216,6 @@ func hashesAtOnce(o config.Options) int { return cmp.Or(o.PasswordConcurrency, r
 // hashes need together, so that the operating system lets short requests through.
 func newThreads(o config.Options) *threads.Threads {
 	return threads.New(2 * (runtime.GOMAXPROCS(0) + hashesAtOnce(o)))
-}
-
-// newHTTPServer bounds what a slow client can hold; uploads and large pictures extend their time as they go.
-func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       120 * time.Second,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
 }
 
 // ready says how Redis is. It fails as soon as the server was told to stop, so that load balancers turn away.

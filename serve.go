@@ -7,24 +7,29 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
-	"strings"
 	"sync"
+	"syscall"
 	"time"
 
+	"golang.org/x/term"
+
 	"gatehouse/internal/config"
+	"gatehouse/internal/handover"
 	"gatehouse/internal/logging"
-	"gatehouse/internal/upload"
 )
 
+// How long the requests under way may take to finish: longer where the next program serves meanwhile, and nobody
+// waits for this one to end.
 const (
-	cleanInterval   = time.Minute
-	reportInterval  = time.Hour
-	shutdownTimeout = 30 * time.Second // for requests under way when the server is told to stop
+	stopTimeout     = 30 * time.Second
+	handoverTimeout = 10 * time.Minute
 )
 
-// serve runs the server until ctx ends, and then lets the requests under way finish.
+// serve runs the server until ctx ends or the next program takes over, and then lets the requests under way finish.
 func serve(ctx context.Context, options config.Options, stdout, stderr io.Writer) (err error) {
+	hangup := notifyHangup()
 	if err := os.MkdirAll(options.DataDir, 0o700); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
@@ -36,6 +41,10 @@ func serve(ctx context.Context, options config.Options, stdout, stderr io.Writer
 		return err
 	}
 	defer func() { err = errors.Join(err, logs.Close()) }()
+	sockets, err := handover.Open()
+	if err != nil {
+		return err
+	}
 	a, err := newApp(ctx, options, logs)
 	if err != nil {
 		return err
@@ -43,143 +52,104 @@ func serve(ctx context.Context, options config.Options, stdout, stderr io.Writer
 	defer func() { err = errors.Join(err, a.close()) }()
 
 	a.sweep(ctx) // before anybody asks for what a killed process left behind
-	listener, err := net.Listen("tcp", string(options.Addr))
-	if err != nil {
-		return fmt.Errorf("listen on %s: %w", options.Addr, err)
-	}
-	a.options.Addr = config.Address(listener.Addr().String()) // port 0 takes a free one
-	if err := announce(stdout, options, listener.Addr().(*net.TCPAddr)); err != nil {
+	if err := a.listen(sockets); err != nil {
 		return err
 	}
-	return a.serve(ctx, listener)
-}
-
-func (a *app) serve(ctx context.Context, listener net.Listener) error {
-	a.log.Info("serving", "address", listener.Addr().String(), "version", version)
-	cleaning, stopCleaning := context.WithCancel(ctx)
-	var background sync.WaitGroup
-	background.Go(func() { a.clean(cleaning) })
-	background.Go(func() { a.sessions.Run(cleaning) })
-	background.Go(func() { a.images.Run(cleaning) })
-	background.Go(func() { a.adopt(cleaning) })
-	defer func() { stopCleaning(); background.Wait() }()
-
-	ended := make(chan error, 1)
-	go func() { ended <- a.server.Serve(listener) }()
-	select {
-	case err := <-ended:
-		return fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
-		return a.stop()
+	address := a.fronts[0].listener.Addr().(*net.TCPAddr)
+	a.options.Addr = config.Address(address.String()) // port 0 takes a free one
+	if err := announce(stdout, options, address); err != nil {
+		return err
 	}
+	return a.serve(ctx, sockets, hangup)
 }
 
-// stop lets load balancers see that the server is going, and then the requests under way finish.
-func (a *app) stop() error {
-	a.log.Info("stopping: letting the requests under way finish", "delay", a.options.ShutdownDelay)
-	a.stopping.Store(true)
-	time.Sleep(a.options.ShutdownDelay)
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
-	defer cancel()
-	if err := a.server.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("some requests were cut off after %s: %w", shutdownTimeout, err), a.server.Close())
+// notifyHangup tells of each SIGHUP, which asks the program on disk to take over. At a terminal it means that the
+// terminal is gone, and ends the process as usual.
+func notifyHangup() <-chan os.Signal {
+	hangup := make(chan os.Signal, 1)
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		signal.Notify(hangup, syscall.SIGHUP)
+	}
+	return hangup
+}
+
+func (a *app) listen(sockets *handover.Sockets) (err error) {
+	for _, f := range a.fronts {
+		if f.listener, err = sockets.Listen(f.name, f.address); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// clean removes what has expired and what killed processes left behind, until ctx ends.
-func (a *app) clean(ctx context.Context) {
-	clean, report := time.NewTicker(cleanInterval), time.NewTicker(reportInterval)
-	defer clean.Stop()
-	defer report.Stop()
+func (a *app) serve(ctx context.Context, sockets *handover.Sockets, hangup <-chan os.Signal) error {
+	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx)) // until the last request is answered
+	var background sync.WaitGroup
+	background.Go(func() { a.clean(working) })
+	background.Go(func() { a.sessions.Run(working) })
+	background.Go(func() { a.images.Run(working) })
+	background.Go(func() { a.adopt(working) })
+	defer func() { stopWorking(); background.Wait() }()
+
+	ended := make(chan error, len(a.fronts))
+	for _, f := range a.fronts {
+		go func() { ended <- f.serve() }()
+	}
+	if err := sockets.Ready(); err != nil {
+		return err
+	}
+	a.log.Info("serving", "address", string(a.options.Addr), "version", version, "pid", os.Getpid())
+	handedOver := make(chan error)
 	for {
 		select {
+		case err := <-ended:
+			return err
+		case <-hangup:
+			a.log.Info("starting the program on disk, which is to take over")
+			go func() { handedOver <- sockets.HandOver() }()
+		case err := <-handedOver:
+			if err == nil {
+				a.log.Info("the next program serves: letting the requests under way finish")
+				return a.drain(sockets, handoverTimeout)
+			}
+			a.log.Error("the program on disk did not take over, so this one goes on", "error", err)
 		case <-ctx.Done():
-			return
-		case <-clean.C:
-			a.sweep(ctx)
-			a.deleteExpired(ctx)
-			a.eraseUsers(ctx)
-		case <-report.C:
-			a.log.Info("verification codes since the start", "counts", a.codes.Counts())
+			return a.stop(sockets)
 		}
 	}
 }
 
-// sweep is worth no failed start: what it leaves is taken up by the next one.
-func (a *app) sweep(ctx context.Context) {
-	if err := a.store.Sweep(ctx, a.stored); err != nil && ctx.Err() == nil {
-		a.log.Error("sweep unfinished uploads", "error", err)
-	}
+// stop lets load balancers see that the server is going, and then the requests under way finish.
+func (a *app) stop(sockets *handover.Sockets) error {
+	a.log.Info("stopping: letting the requests under way finish", "delay", a.options.ShutdownDelay)
+	sockets.Keep()
+	a.stopping.Store(true)
+	time.Sleep(a.options.ShutdownDelay)
+	return a.drain(sockets, stopTimeout)
 }
 
-// stored reports whether the row of a file is in the database.
-func (a *app) stored(ctx context.Context, file string) (bool, error) {
-	find := a.images.Stored
-	if strings.HasSuffix(file, upload.PieceSuffix) {
-		find = a.uploads.Stored
+// drain takes no new connections, and ends those that are there, each when its request is answered.
+func (a *app) drain(sockets *handover.Sockets, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	err := sockets.Close()
+	results := make(chan error)
+	for _, f := range a.fronts {
+		go func() { results <- f.drain(ctx, a.shutdownIdle()) }()
 	}
-	stored, err := find(ctx, file)
-	if err == nil {
-		a.log.Info("swept an interrupted upload or deletion", "file", file, "kept", stored)
+	for range a.fronts {
+		err = errors.Join(err, <-results)
 	}
-	return stored, err
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("some requests were cut off after %s: %w", timeout, err)
+	}
+	return err
 }
 
-// deleteExpired removes what is of no more use, each kind for itself: one that fails stops no other.
-func (a *app) deleteExpired(ctx context.Context) {
-	for what, deleteExpired := range map[string]func(context.Context) (int64, error){
-		"sessions": a.sessions.DeleteExpired, "codes": a.codes.DeleteExpired, "failed logins": a.accounts.DeleteExpired,
-		"uploads": a.uploads.DeleteExpired, "pictures that nobody has": a.images.SweepBlobs,
-		"answers": a.idempotency.DeleteExpired, "events": a.audit.DeleteExpired,
-	} {
-		deleted, err := deleteExpired(ctx)
-		if err != nil && ctx.Err() == nil {
-			a.log.Error("delete what has expired", "what", what, "error", err)
-		}
-		if deleted > 0 {
-			a.log.Debug("deleted what has expired", "what", what, "rows", deleted)
-		}
+// shutdownIdle is none in development mode, where no proxy waits for it but a person does.
+func (a *app) shutdownIdle() time.Duration {
+	if a.options.Mode == config.Dev {
+		return 0
 	}
-}
-
-// adopt cleans the pictures that an older program stored. If some are left, it tries them again until none is.
-func (a *app) adopt(ctx context.Context) {
-	again := time.NewTicker(cleanInterval)
-	defer again.Stop()
-	for {
-		adopted, err := a.images.Adopt(ctx)
-		if adopted > 0 {
-			a.log.Info("adopted the pictures of an older program", "pictures", adopted)
-		}
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		a.log.Error("adopt the pictures of an older program", "error", err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-again.C:
-		}
-	}
-}
-
-const erasedAtOnce = 100 // users in one round; the others wait for the next
-
-// eraseUsers removes the users whose grace is over: first their pictures, then their rows, so that
-// one that is interrupted is taken up again.
-func (a *app) eraseUsers(ctx context.Context) {
-	due, err := a.accounts.DueForErasure(ctx, erasedAtOnce)
-	if err != nil && ctx.Err() == nil {
-		a.log.Error("find the users to erase", "error", err)
-	}
-	for _, id := range due {
-		err := errors.Join(a.uploads.DeleteAll(ctx, id), a.images.DeleteAll(ctx, id))
-		if err == nil {
-			err = a.accounts.Erase(ctx, id)
-		}
-		if err != nil && ctx.Err() == nil {
-			a.log.Error("erase a user", "user", id, "error", err)
-		}
-	}
+	return a.options.ShutdownIdle
 }

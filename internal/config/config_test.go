@@ -202,7 +202,7 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"trusted-proxy": "10.0.0.0/8,192.0.2.1/32", "cors-origin": "https://a.example,https://b.example:8443",
 		"upload-limit": "7MiB", "upload-files": "3", "password-memory": "65536", "password-iterations": "3",
 		"password-parallelism": "4", "password-concurrency": "5", "password-wait": "3s",
-		"access-token-lifetime": "10m0s", "session-lifetime": "48h0m0s", "shutdown-delay": "5s", "ticket-lifetime": "30s",
+		"access-token-lifetime": "10m0s", "session-lifetime": "48h0m0s", "shutdown-delay": "5s", "shutdown-idle": "7s", "ticket-lifetime": "30s",
 		"access-token-algorithm": "es256", "session-idle": "24h0m0s", "signing-key-lifetime": "36h0m0s",
 		"register-at-login": "true", "hide-registered": "true", "absent-after": "0s", "deletion-grace": "1h0m0s",
 		"audit-retention": "240h0m0s", "limits": "default,credentials=20/m,load=off", "redis": "rediss://gate:pw@cache:6380/1",

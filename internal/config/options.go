@@ -103,6 +103,7 @@ type Server struct {
 	Addr          Address       `placeholder:"[HOST]:PORT" help:"Where to listen; port 0 takes a free one (default 127.0.0.1:8000, or :8000 with --lan or in production). Without a host, dev mode listens on 127.0.0.1."`
 	PublicURL     PublicURL     `name:"public-url" placeholder:"URL" help:"The address at which apps reach this server, such as https://app.example.com. Production needs it, with https unless the host is this machine."`
 	ShutdownDelay time.Duration `default:"0s" min:"0s" max:"5m" placeholder:"TIME" help:"How long a server that is told to stop goes on serving while /readyz says that it is not ready, so that load balancers turn away first (default ${default})."`
+	ShutdownIdle  time.Duration `default:"5s" min:"0s" max:"5m" placeholder:"TIME" help:"In production, how long a server that stops leaves connections open that are idle, so that a proxy, whose own time for them is shorter, gives them up first and no request is lost (default ${default})."`
 	Compat        Compat        `enum:"none,booklet" default:"none" placeholder:"SERVER" help:"Imitate another server: booklet answers apps written against the booklet's server unchanged (default ${default})."`
 }
 
