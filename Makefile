@@ -64,10 +64,10 @@ lint-contract: ## check the contract's style
 	@sh tools/lint-contract.sh
 
 setup:
-	@sh tools/setup.sh mariadb redis exiftool curl
+	@sh tools/setup.sh mariadb redis nginx exiftool curl
 
 setup-all:
-	@sh tools/setup.sh mariadb redis exiftool curl chromium node cc
+	@sh tools/setup.sh mariadb redis nginx exiftool curl chromium node cc
 
 clean: ## remove what was built; data stays
 	rm -rf bin

@@ -70,8 +70,8 @@ func TestReadmeStory(t *testing.T) {
 	}
 }
 
-// paste runs all steps in one shell and compares what they print.
-func paste(t *testing.T, steps []step, url string) {
+// paste runs all steps in one shell, with more of an environment, and compares what they print.
+func paste(t *testing.T, steps []step, url string, environ ...string) {
 	t.Helper()
 	const endOfStep = "end of step"
 	var script strings.Builder
@@ -80,7 +80,7 @@ func paste(t *testing.T, steps []step, url string) {
 	}
 	there := strings.NewReplacer("http://127.0.0.1:8000", url)
 	shell := exec.Command("sh", "-eu")
-	shell.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}
+	shell.Env = append(environ, "PATH="+os.Getenv("PATH"), "TMPDIR="+t.TempDir())
 	shell.Stdin = strings.NewReader(there.Replace(script.String()))
 	out, err := shell.CombinedOutput()
 	if err != nil {

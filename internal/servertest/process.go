@@ -56,7 +56,9 @@ type Process struct {
 func Start(cmd *exec.Cmd, timeout time.Duration, ready func() error) (*Process, error) {
 	p := &Process{cmd: cmd, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &p.log, &p.log
-	cmd.SysProcAttr = dieWithParent()
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = dieWithParent(syscall.SIGKILL)
+	}
 	if err := p.spawn(); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,6 @@ package servertest
 
 import "syscall"
 
-func dieWithParent() *syscall.SysProcAttr { return nil }
+func dieWithParent(syscall.Signal) *syscall.SysProcAttr { return nil }
 
 func awaitStop(int) error { return nil }
