@@ -55,7 +55,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("command = %q, want %q", got.Name, config.Serve)
 	}
 	want := config.Options{
-		Server: config.Server{Mode: config.Dev, Addr: "127.0.0.1:8000", Compat: config.CompatNone},
+		Server: config.Server{Mode: config.Dev, Addr: "127.0.0.1:8000", ShutdownIdle: 5 * time.Second, Compat: config.CompatNone},
 		Data:   config.Data{DataDir: "./data", SecretFile: "data/secret"},
 		Pictures: config.Pictures{
 			UploadLimit: 50 << 20, UploadFiles: 9, UploadLifetime: 24 * time.Hour,
