@@ -21,8 +21,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,7 +44,7 @@ type house struct {
 
 func startHouse(t *testing.T, args ...string) *house {
 	t.Helper()
-	h := &house{dataDir: filepath.Join(t.TempDir(), "data"), dir: t.TempDir(), http: freeAddress(t), https: freeAddress(t)}
+	h := &house{dataDir: filepath.Join(t.TempDir(), "data")}
 	args = append(append(productionArgs(t), "--addr", "127.0.0.1:0", "--data-dir", h.dataDir, "--database", dbtest.MySQL(t),
 		"--limits", "off", "--password-memory", "64", "--password-iterations", "1"), args...)
 	for range 3 {
@@ -55,9 +53,16 @@ func startHouse(t *testing.T, args ...string) *house {
 	for _, server := range h.servers {
 		server.awaitBanner(t)
 	}
+	h.startNginx(t)
+	return h
+}
+
+// startNginx starts nginx in front of the servers.
+func (h *house) startNginx(t *testing.T) {
+	t.Helper()
+	h.dir, h.http, h.https = t.TempDir(), freeAddress(t), freeAddress(t)
 	h.certificate = servertest.NewCertificate(t, publicHost)
 	servertest.NewNginx(t, h.dir, h.https, h.site(t))
-	return h
 }
 
 func freeAddress(t *testing.T) string {
@@ -416,6 +421,15 @@ func (h *house) wantNoErrors(t *testing.T) {
 	}
 }
 
+// newLoad is clients on HTTP/1.1 and on HTTP/2.
+func (h *house) newLoad(t *testing.T) *load {
+	t.Helper()
+	return newLoad(t, map[string]func() *client{
+		"http1": func() *client { return h.client(t, phone) },
+		"http2": func() *client { return h.client(t, phone).overHTTP2() },
+	})
+}
+
 func answeredBy(requests map[string]logged, address string) (count int) {
 	for _, request := range requests {
 		if request.status == "200" && request.servers[len(request.servers)-1] == address {
@@ -423,89 +437,6 @@ func answeredBy(requests map[string]logged, address string) (count int) {
 		}
 	}
 	return count
-}
-
-// loadClients is how many clients of each kind there are, on HTTP/1.1 and on HTTP/2.
-const loadClients = 3
-
-// load is clients that go on until they are told to end.
-type load struct {
-	clients  sync.WaitGroup
-	ended    atomic.Bool
-	answered atomic.Int64
-	bearer   []string
-	image    string // a picture's URL
-	pictures *crash // makes pictures
-
-	mu     sync.Mutex
-	failed map[string]string // request ids, and what went wrong
-}
-
-func (h *house) newLoad(t *testing.T) *load {
-	t.Helper()
-	l := &load{pictures: &crash{jpeg: jpegPicture(t)}, failed: make(map[string]string)}
-	app := h.client(t, phone)
-	l.bearer = []string{"Authorization", "Bearer " + registerAndLogIn(t, app)}
-	l.image = messageOf[uploaded](t, app.upload([]file{{"a.png", pngPicture(t)}}, l.bearer...)).ImageURL[0]
-	for kind, send := range map[string]func(*client, string) (answer, error){"load": l.loadPicture, "register": l.register, "upload": l.upload} {
-		for i := range loadClients {
-			for version, app := range map[string]*client{"http1": h.client(t, phone), "http2": h.client(t, phone).overHTTP2()} {
-				l.clients.Go(func() { l.run(app, fmt.Sprintf("%s-%s-%d", kind, version, i), send) })
-			}
-		}
-	}
-	t.Cleanup(l.end)
-	return l
-}
-
-func (l *load) run(app *client, name string, send func(*client, string) (answer, error)) {
-	for i := 0; !l.ended.Load(); i++ {
-		id := fmt.Sprintf("%s-%d", name, i)
-		got, err := send(app, id)
-		switch {
-		case err != nil:
-			l.fail(id, err.Error())
-		case got.status != http.StatusOK:
-			l.fail(id, fmt.Sprintf("status %d: %s", got.status, got.body))
-		default:
-			l.answered.Add(1)
-		}
-	}
-}
-
-func (l *load) fail(id, what string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.failed[id] = what
-}
-
-func (l *load) loadPicture(app *client, id string) (answer, error) {
-	return app.try(http.MethodGet, l.image, nil, "X-Request-ID", id)
-}
-
-var lastPhone atomic.Int64
-
-// register registers a new phone: if the request were sent to two servers, it would be refused as one that is registered.
-func (l *load) register(app *client, id string) (answer, error) {
-	body := jsonObject("phone", fmt.Sprintf("139%08d", lastPhone.Add(1)), "password", "demo123456", "code", "123456")
-	return app.try(http.MethodPost, "/users/regist", strings.NewReader(body), "Content-Type", "application/json", "X-Request-ID", id)
-}
-
-func (l *load) upload(app *client, id string) (answer, error) {
-	contentType, body := form(app.t, "image", []file{{"a.jpg", l.pictures.picture(id)}})
-	return app.try(http.MethodPost, "/upload/file", body, append(l.bearer, "Content-Type", contentType, "X-Request-ID", id)...)
-}
-
-// awaitMore waits until so many requests more have been answered.
-func (l *load) awaitMore(t *testing.T, count int64) {
-	t.Helper()
-	want := l.answered.Load() + count
-	eventually(t, "requests are answered", func() bool { return l.answered.Load() >= want })
-}
-
-func (l *load) end() {
-	l.ended.Store(true)
-	l.clients.Wait()
 }
 
 // wantOnlyLostOn checks that requests failed only at one server, and only such as must not be sent to another one.

@@ -64,9 +64,15 @@ func launch(t *testing.T, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.Command(path, args...), ended: make(chan struct{})}
+	return launchCommand(t, exec.Command(path, args...))
+}
+
+// launchCommand starts a command as launch does the program.
+func launchCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, ended: make(chan struct{})}
 	p.cmd.Dir = t.TempDir()
-	p.cmd.Env = []string{"TZ=UTC", "TMPDIR=" + p.cmd.Dir} // no options from the environment of the tests
+	p.cmd.Env = append(p.cmd.Env, "TZ=UTC", "TMPDIR="+p.cmd.Dir) // no options from the environment of the tests
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start the program: %v", err)
@@ -82,7 +88,7 @@ func launch(t *testing.T, args ...string) *process {
 			t.Error("the program has a data race")
 		}
 		if t.Failed() {
-			t.Logf("gatehouse %s\n%s%s", strings.Join(args, " "), p.stdout.String(), p.stderr.String())
+			t.Logf("%s\n%s%s", p.cmd, p.stdout.String(), p.stderr.String())
 		}
 	})
 	return p
