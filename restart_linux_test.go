@@ -25,15 +25,19 @@ func startSuccession(t *testing.T, args ...string) *succession {
 	t.Helper()
 	s := &succession{program: filepath.Join(t.TempDir(), "gatehouse")}
 	s.replaceProgram(t)
-	s.process = launchCommand(t, exec.Command(s.program, append([]string{"--addr", "127.0.0.1:0"}, args...)...))
-	t.Cleanup(func() { // before launchCommand waits for all that have its output
-		for _, pid := range s.pids(t) {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
-		}
-	})
+	s.process = launchLineage(t, exec.Command(s.program, append([]string{"--addr", "127.0.0.1:0"}, args...)...))
 	s.awaitBanner(t)
 	s.awaitServing(t, 1)
 	return s
+}
+
+// launchLineage starts a command as launchCommand does. Those that took over from it are killed with it.
+func launchLineage(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p := launchCommand(t, cmd)
+	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }) // they may have ended
+	return p
 }
 
 // replaceProgram puts a copy of the program in its place, which is a file of its own.
