@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+	"github.com/maypok86/otter/v2/stats"
 
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/database"
@@ -76,11 +77,30 @@ type Service struct {
 	options    Options
 	remembered *remembered
 	hidings    *otter.Cache[string, hiding]
+
+	hidingLookups *stats.Counter
 }
 
 // New returns the service of users.
 func New(options Options) *Service {
-	return &Service{options: options, remembered: newRemembered(), hidings: newHidings()}
+	return &Service{options: options, remembered: newRemembered(), hidings: newHidings(), hidingLookups: stats.NewCounter()}
+}
+
+// CacheStats are what a cache holds, and how often it was of use since the start.
+type CacheStats struct {
+	Hits, Misses uint64
+	Entries      int
+}
+
+// Remembered returns how users are remembered, and whether they hide what they made public.
+func (s *Service) Remembered() (users, hidings CacheStats) {
+	users = cacheStats(s.remembered.lookups, s.remembered.size())
+	return users, cacheStats(s.hidingLookups, s.hidings.EstimatedSize())
+}
+
+func cacheStats(lookups *stats.Counter, entries int) CacheStats {
+	counts := lookups.Snapshot()
+	return CacheStats{Hits: counts.Hits, Misses: counts.Misses, Entries: entries}
 }
 
 // maxDecisions bounds how often a user may change in the same moment as something is decided about them.

@@ -25,19 +25,32 @@ type HasherOptions struct {
 	Concurrency int              // hashes at once; the number of cores is the most that makes sense
 	Wait        time.Duration    // how long one waits for its turn before ServerBusy
 	Threads     *threads.Threads // may be nil
+
+	ObserveWait func(time.Duration) // is told how long each hash waited for its turn; may be nil
 }
 
 // Hasher hashes passwords with argon2id in PHC form, never more at once than allowed,
 // so that a flood of logins costs neither memory nor the other requests. It also knows the bcrypt
 // hashes of users who were imported.
 type Hasher struct {
-	params  argon2id.Params
-	memory  memory
-	turns   *semaphore.Weighted
-	threads *threads.Threads
-	wait    time.Duration
-	decoy   string
-	hashes  atomic.Int64 // that were computed
+	params      argon2id.Params
+	memory      memory
+	turns       *semaphore.Weighted
+	threads     *threads.Threads
+	wait        time.Duration
+	observeWait func(time.Duration)
+	decoy       string
+
+	running, waiting atomic.Int64
+	hashes, refused  atomic.Int64 // since the start
+}
+
+// HasherStats are what a hasher does at this moment, and what it has done since the start.
+type HasherStats struct {
+	Turns            int // hashes that may run at once
+	Running, Waiting int64
+	Computed         int64
+	Refused          int64 // with ServerBusy
 }
 
 // NewHasher returns a hasher, after it tried its parameters on a hash that belongs to nobody.
@@ -47,10 +60,14 @@ func NewHasher(options HasherOptions) *Hasher {
 			Memory: options.Memory, Iterations: options.Iterations, Parallelism: options.Parallelism,
 			SaltLength: 16, KeyLength: 32,
 		},
-		memory:  make(memory, options.Concurrency),
-		turns:   semaphore.NewWeighted(int64(options.Concurrency)),
-		threads: options.Threads,
-		wait:    options.Wait,
+		memory:      make(memory, options.Concurrency),
+		turns:       semaphore.NewWeighted(int64(options.Concurrency)),
+		threads:     options.Threads,
+		wait:        options.Wait,
+		observeWait: options.ObserveWait,
+	}
+	if h.observeWait == nil {
+		h.observeWait = func(time.Duration) {}
 	}
 	h.decoy = h.memory.hash("nobody's password", h.params)
 	return h
@@ -89,26 +106,41 @@ func (h *Hasher) Waste(ctx context.Context, password string) error {
 	return err
 }
 
+// Stats returns what the hasher does.
+func (h *Hasher) Stats() HasherStats {
+	return HasherStats{
+		Turns: cap(h.memory), Running: h.running.Load(), Waiting: h.waiting.Load(),
+		Computed: h.hashes.Load(), Refused: h.refused.Load(),
+	}
+}
+
 func (h *Hasher) takeTurn(ctx context.Context) error {
+	start := time.Now()
 	waiting, cancel := context.WithTimeout(ctx, h.wait)
 	defer cancel()
 	h.threads.Enter()
 	var err error
 	if !h.turns.TryAcquire(1) { // a free turn takes no time, which there may be none of
+		h.waiting.Add(1)
 		err = h.turns.Acquire(waiting, 1)
+		h.waiting.Add(-1)
 	}
 	if err == nil {
+		h.observeWait(time.Since(start))
+		h.running.Add(1)
 		h.hashes.Add(1)
 		return nil
 	}
 	h.threads.Leave()
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		h.refused.Add(1)
 		return apperr.Later(apperr.ServerBusy, max(h.wait, time.Second), err)
 	}
 	return err
 }
 
 func (h *Hasher) endTurn() {
+	h.running.Add(-1)
 	h.turns.Release(1)
 	h.threads.Leave()
 }

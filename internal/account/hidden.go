@@ -26,11 +26,12 @@ func newHidings() *otter.Cache[string, hiding] {
 // made public. Who is no user is not hidden. The answer may be a second old.
 func (s *Service) IsHidden(ctx context.Context, id string) (bool, error) {
 	now := s.options.Now()
-	if known, ok := s.hidings.GetIfPresent(id); ok {
-		if age := now.Sub(known.readAt); age >= 0 && age < rememberedFor {
-			return known.hidden, nil
-		}
+	known, ok := s.hidings.GetIfPresent(id)
+	if age := now.Sub(known.readAt); ok && age >= 0 && age < rememberedFor {
+		s.hidingLookups.RecordHits(1)
+		return known.hidden, nil
 	}
+	s.hidingLookups.RecordMisses(1)
 	row, err := s.options.Database.Queries().GetUser(ctx, id)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return false, fmt.Errorf("get user %s: %w", id, database.Refusal(err))

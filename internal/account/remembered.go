@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/maypok86/otter/v2/stats"
 )
 
 const (
@@ -19,6 +20,7 @@ type remembered struct {
 	mu      sync.Mutex
 	users   *simplelru.LRU[string, rememberedUser]
 	changes uint64 // grows with each change of a user, so that what was read before it is not kept
+	lookups *stats.Counter
 }
 
 type rememberedUser struct {
@@ -31,7 +33,7 @@ func newRemembered() *remembered {
 	if err != nil {
 		panic(err) // only a size below one is refused
 	}
-	return &remembered{users: users}
+	return &remembered{users: users, lookups: stats.NewCounter()}
 }
 
 // get returns a user who was read a moment ago, and otherwise what keep must be told after reading.
@@ -39,13 +41,19 @@ func (r *remembered) get(id string, now time.Time) (user User, ok bool, changes 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	entry, ok := r.users.Get(id)
-	if !ok {
+	if age := now.Sub(entry.readAt); !ok || age < 0 || age >= rememberedFor {
+		r.lookups.RecordMisses(1)
 		return User{}, false, r.changes
 	}
-	if age := now.Sub(entry.readAt); age < 0 || age >= rememberedFor {
-		return User{}, false, r.changes
-	}
+	r.lookups.RecordHits(1)
 	return entry.user, true, r.changes
+}
+
+// size is how many users are remembered, fresh or not.
+func (r *remembered) size() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.users.Len()
 }
 
 // keep remembers a user, unless any has changed since get was asked. readAt is when the reading began.

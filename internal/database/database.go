@@ -21,6 +21,8 @@ type Options struct {
 	DataDir     string       // the folder of SQLite's files, created with mode 0700 if it is missing
 	Connections int          // most open connections; 0 is a default for the kind of database
 	Logger      *slog.Logger // nil is slog.Default()
+
+	ObserveWrite func(time.Duration) // is told how long each InTx and Exec took, retries included; may be nil
 }
 
 // Database is an open database. It is safe for concurrent use.
@@ -28,6 +30,17 @@ type Database struct {
 	engine   engine
 	log      *slog.Logger
 	migrated atomic.Bool // once true, it stays true: migrations are never undone
+
+	observeWrite            func(time.Duration)
+	retries, commitsUnknown atomic.Int64
+}
+
+// Stats are what a database does at this moment, and what has happened since it was opened.
+type Stats struct {
+	Pool           sql.DBStats // of SQLite, the connections that read
+	WritesWaiting  int         // of SQLite: transactions that wait for their turn
+	Retries        int64       // tries of InTx and Exec, but for the first of each
+	CommitsUnknown int64       // results that stayed unknown
 }
 
 // engine is what MySQL and SQLite do differently.
@@ -42,6 +55,8 @@ type engine interface {
 	transact(ctx context.Context, fn func(q *db.Queries) error) error
 	// exec runs fn once, which is one statement.
 	exec(ctx context.Context, fn func(ctx context.Context, q *db.Queries) error) error
+	// writesWaiting is how many transactions wait for others to end.
+	writesWaiting() int
 	// migration describes how this database is migrated.
 	migration() migration
 	close() error
@@ -73,7 +88,18 @@ func Open(ctx context.Context, o Options) (*Database, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Database{engine: e, log: o.Logger}, nil
+	if o.ObserveWrite == nil {
+		o.ObserveWrite = func(time.Duration) {}
+	}
+	return &Database{engine: e, log: o.Logger, observeWrite: o.ObserveWrite}, nil
+}
+
+// Stats returns what the database does.
+func (d *Database) Stats() Stats {
+	return Stats{
+		Pool: d.engine.pool().Stats(), WritesWaiting: d.engine.writesWaiting(),
+		Retries: d.retries.Load(), CommitsUnknown: d.commitsUnknown.Load(),
+	}
 }
 
 // Queries returns the queries outside of any transaction. They are for reading: writes belong in

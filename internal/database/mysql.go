@@ -126,6 +126,7 @@ func explainMySQL(err error, config *mysql.Config) error {
 
 func (e *mysqlEngine) pool() *sql.DB        { return e.db }
 func (e *mysqlEngine) queries() *db.Queries { return e.q }
+func (e *mysqlEngine) writesWaiting() int   { return 0 } // they wait in MySQL, or for a connection
 
 func (e *mysqlEngine) prepare(ctx context.Context) error {
 	q, err := db.Prepare(ctx, e.db)

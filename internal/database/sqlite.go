@@ -82,6 +82,7 @@ func sqliteDSN(file string, more url.Values) string {
 
 func (e *sqliteEngine) pool() *sql.DB        { return e.readers }
 func (e *sqliteEngine) queries() *db.Queries { return e.reads }
+func (e *sqliteEngine) writesWaiting() int   { return int(e.writer.waiting.Load()) }
 
 func (e *sqliteEngine) prepare(ctx context.Context) error {
 	reads, err := db.Prepare(ctx, e.readers)

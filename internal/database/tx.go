@@ -28,14 +28,29 @@ const (
 // context's error, and nothing was stored. See ErrCommitUnknown for the one uncertain result, and
 // Refusal for the codes of its errors.
 func (d *Database) InTx(ctx context.Context, fn func(q *db.Queries) error) error {
-	return Refusal(retry(ctx, func() error { return d.engine.transact(ctx, fn) }))
+	return d.write(ctx, func() error { return d.engine.transact(ctx, fn) })
 }
 
 // Exec runs one statement, which needs no transaction: on MySQL that saves two of three round trips.
 // The statement must use the context passed to fn, which does not end with the caller's, so that the
 // result of a running statement is not left in doubt. Errors and retries are as in InTx.
 func (d *Database) Exec(ctx context.Context, fn func(ctx context.Context, q *db.Queries) error) error {
-	return Refusal(retry(ctx, func() error { return d.engine.exec(ctx, fn) }))
+	return d.write(ctx, func() error { return d.engine.exec(ctx, fn) })
+}
+
+// write retries, counts and measures.
+func (d *Database) write(ctx context.Context, try func() error) error {
+	start, tries := time.Now(), 0
+	err := retry(ctx, func() error {
+		tries++
+		return try()
+	})
+	d.observeWrite(time.Since(start))
+	d.retries.Add(int64(max(0, tries-1)))
+	if errors.Is(err, ErrCommitUnknown) {
+		d.commitsUnknown.Add(1)
+	}
+	return Refusal(err)
 }
 
 // errFree makes Taken roll its transaction back.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -20,6 +21,10 @@ import (
 // such as most thumbnails, never waits until something heavy is done. Where there is one turn, light work has another.
 type decodes struct {
 	all, light, heavy lane
+	observe           func(waited, took time.Duration)
+
+	running, waiting      atomic.Int64
+	done, failed, refused atomic.Int64 // since the start
 }
 
 // lane is what some work may take together.
@@ -39,6 +44,8 @@ func newDecodes(turns int, memory int64) *decodes {
 		all:   newLane(max(turns, 1+heavy), memory),
 		light: newLane(turns, memory),
 		heavy: newLane(heavy, memory-memory/lightShare),
+
+		observe: func(waited, took time.Duration) {},
 	}
 }
 
@@ -77,14 +84,24 @@ var errPanic = errors.New("a decoder panicked")
 
 // do runs f when the turn of its work comes. The refusal is ServerBusy if that takes longer than wait.
 func (d *decodes) do(ctx context.Context, wait time.Duration, w work, f func() error) (err error) {
+	asked := time.Now()
 	release, err := d.acquire(ctx, wait, w)
 	if err != nil {
 		return err
 	}
 	defer release()
+	begun := time.Now()
+	d.running.Add(1)
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v\n%s", errPanic, p, debug.Stack())
+		}
+		d.running.Add(-1)
+		d.observe(begun.Sub(asked), time.Since(begun))
+		if err != nil {
+			d.failed.Add(1)
+		} else {
+			d.done.Add(1)
 		}
 	}()
 	return f()
@@ -94,6 +111,8 @@ func (d *decodes) do(ctx context.Context, wait time.Duration, w work, f func() e
 func (d *decodes) acquire(ctx context.Context, wait time.Duration, w work) (release func(), err error) {
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	d.waiting.Add(1)
+	defer d.waiting.Add(-1)
 	lane, memory := d.laneOf(w)
 	var held []func()
 	release = func() {
@@ -115,6 +134,7 @@ func (d *decodes) acquire(ctx context.Context, wait time.Duration, w work) (rele
 	}
 	release()
 	if ctx.Err() == nil {
+		d.refused.Add(1)
 		return nil, errDecodersBusy
 	}
 	return nil, fmt.Errorf("wait to decode a picture: %w", err)

@@ -72,8 +72,10 @@ func newFoundImages(now func() time.Time) (*otter.Cache[string, Image], error) {
 // the same time. What was read before an invalidation is not returned after it.
 func (s *Service) find(ctx context.Context, name string) (Image, error) {
 	if image, ok := s.found.GetIfPresent(name); ok {
+		s.foundLookups.RecordHits(1)
 		return image, nil
 	}
+	s.foundLookups.RecordMisses(1)
 	return s.found.Get(ctx, name, otter.LoaderFunc[string, Image](s.findRow))
 }
 

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+	"github.com/maypok86/otter/v2/stats"
 	"golang.org/x/sync/singleflight"
 
 	"gatehouse/internal/apperr"
@@ -107,6 +108,9 @@ type Options struct {
 	LinkKey     []byte            // signs links to private pictures
 	UnownedKept time.Duration     // how long a blob stays after its last image
 
+	// ObserveDecode is told how long a picture waited for its turn, and how long it took. It may be nil.
+	ObserveDecode func(waited, took time.Duration)
+
 	// Moderate tells the moderator of a picture that is held back. Where it is nil, none is.
 	Moderate func(ctx context.Context, held Image, link Link) error
 }
@@ -120,6 +124,9 @@ type Service struct {
 	found   *otter.Cache[string, Image]  // by name, for a moment
 	hot     *otter.Cache[string, []byte] // small files and variants
 	renders singleflight.Group           // by file
+
+	foundLookups, hotLookups *stats.Counter
+	stored, storedBytes      atomic.Int64 // since the start
 }
 
 // New returns a service.
@@ -131,6 +138,11 @@ func New(o Options) (*Service, error) {
 		Options: o,
 		decodes: newDecodes(o.Decodes, o.DecodeMemory),
 		checks:  make(chan blob, waitingChecks),
+
+		foundLookups: stats.NewCounter(), hotLookups: stats.NewCounter(),
+	}
+	if o.ObserveDecode != nil {
+		s.decodes.observe = o.ObserveDecode
 	}
 	var err error
 	if s.found, err = newFoundImages(o.Now); err != nil {

@@ -53,8 +53,10 @@ func (s *Service) Open(ctx context.Context, image Image) (*File, error) {
 // openHot opens a small file from memory, and others as open does.
 func (s *Service) openHot(key string, open func() (*storage.File, error)) (*File, error) {
 	if data, ok := s.hot.GetIfPresent(key); ok {
+		s.hotLookups.RecordHits(1)
 		return fileOf(data), nil
 	}
+	s.hotLookups.RecordMisses(1)
 	file, err := open()
 	if err != nil {
 		return nil, err

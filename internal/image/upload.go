@@ -59,6 +59,8 @@ func (s *Service) Upload(ctx context.Context, o UploadOptions, next func() (*Upl
 	if err != nil {
 		return nil, err
 	}
+	s.stored.Add(int64(len(images)))
+	s.storedBytes.Add(sizeOf(pictures).Bytes)
 	s.Logger.DebugContext(ctx, "stored pictures", "count", len(images), "first", images[0].Name, "user", o.OwnerID)
 	return images, nil
 }

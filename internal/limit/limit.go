@@ -30,12 +30,16 @@ const (
 type Options struct {
 	Redis *redis.Client    // nil: this node alone
 	Now   func() time.Time // the clock of what is counted in memory; nil is time.Now
+
+	ObserveRefusal func(class string) // is told of each request that must be refused; may be nil
 }
 
 // Limiter counts requests. It is safe for concurrent use.
 type Limiter struct {
 	redis  *redis.Client
 	memory throttled.GCRAStoreCtx
+
+	observeRefusal func(class string)
 }
 
 // New returns a limiter that has counted nothing yet.
@@ -47,7 +51,10 @@ func New(o Options) (*Limiter, error) {
 	if o.Now != nil {
 		memory.SetTimeNow(o.Now)
 	}
-	return &Limiter{redis: o.Redis, memory: throttled.WrapStoreWithContext(memory)}, nil
+	if o.ObserveRefusal == nil {
+		o.ObserveRefusal = func(string) {}
+	}
+	return &Limiter{redis: o.Redis, memory: throttled.WrapStoreWithContext(memory), observeRefusal: o.ObserveRefusal}, nil
 }
 
 // Result says whether a request is allowed, and what else is.
@@ -66,7 +73,14 @@ func (l *Limiter) Take(ctx context.Context, class string, rate Rate, who string)
 	if rate.interval() <= 0 {
 		return Result{}, fmt.Errorf("limit %s: invalid rate %d per %s", class, rate.Count, rate.Period)
 	}
-	key := class + ":" + who
+	result, err := l.take(ctx, class+":"+who, rate)
+	if result.Limited {
+		l.observeRefusal(class)
+	}
+	return result, err
+}
+
+func (l *Limiter) take(ctx context.Context, key string, rate Rate) (Result, error) {
 	if l.redis != nil {
 		if result, err := l.takeShared(ctx, key, rate); err == nil {
 			return result, nil

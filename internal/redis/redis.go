@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -50,6 +51,8 @@ type Client struct {
 	cause   error // the last failure; the breaker's lock guards it
 	stop    context.CancelFunc
 	probing sync.WaitGroup
+
+	calls, failures atomic.Int64 // since the start
 }
 
 // Open returns a client. Redis may be away: the log says so, and says when it is back. Its errors
@@ -93,6 +96,7 @@ func (c *Client) settings() gobreaker.Settings {
 			if err == nil || errors.Is(err, goredis.Nil) {
 				return true
 			}
+			c.failures.Add(1)
 			c.cause = err
 			return false
 		},
@@ -112,6 +116,7 @@ func (c *Client) settings() gobreaker.Settings {
 // Redis, except goredis.Nil and those after the end of ctx.
 func (c *Client) Do(ctx context.Context, fn func(ctx context.Context, r *goredis.Client) error) error {
 	_, err := c.breaker.Execute(func() (struct{}, error) {
+		c.calls.Add(1)
 		bounded, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		err := fn(bounded, c.redis)
@@ -129,6 +134,11 @@ func (c *Client) Do(ctx context.Context, fn func(ctx context.Context, r *goredis
 // Available reports whether Redis is there, as far as is known. It asks nobody.
 func (c *Client) Available() bool {
 	return c.breaker.State() == gobreaker.StateClosed
+}
+
+// Calls returns how many calls Redis was sent since the start, and how many of them failed.
+func (c *Client) Calls() (calls, failed int64) {
+	return c.calls.Load(), c.failures.Load()
 }
 
 // Publish sends a message to those who are subscribed to a channel at this moment.

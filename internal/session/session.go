@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/maypok86/otter/v2/stats"
 
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/audit"
@@ -87,6 +88,19 @@ type Service struct {
 	keys     *keyring
 	endings  *feed
 	verified *lru.Cache[string, Session]
+	lookups  *stats.Counter // of verified
+}
+
+// CacheStats are what a cache holds, and how often it was of use since the start.
+type CacheStats struct {
+	Hits, Misses uint64
+	Entries      int
+}
+
+// VerifiedTokens returns how access tokens are remembered as verified.
+func (s *Service) VerifiedTokens() CacheStats {
+	counts := s.lookups.Snapshot()
+	return CacheStats{Hits: counts.Hits, Misses: counts.Misses, Entries: s.verified.Len()}
 }
 
 // New returns the service of sessions. The first start on a database makes a signing key.
@@ -111,7 +125,7 @@ func New(ctx context.Context, options Options) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the cache of verified tokens: %w", err)
 	}
-	return &Service{options: options, keys: keys, endings: endings, verified: verified}, nil
+	return &Service{options: options, keys: keys, endings: endings, verified: verified, lookups: stats.NewCounter()}, nil
 }
 
 // Run follows the endings of sessions on other nodes, and the signing keys, until ctx ends. Without

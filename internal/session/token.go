@@ -66,8 +66,10 @@ func (s *Service) recognise(ctx context.Context, token string) (Session, error) 
 		return Session{}, errNotLoggedIn
 	}
 	if known, ok := s.verified.Get(token); ok && s.options.Now().Before(known.ExpiresAt) {
+		s.lookups.RecordHits(1)
 		return known, nil
 	}
+	s.lookups.RecordMisses(1)
 	session, err := s.parse(ctx, token)
 	if err != nil {
 		return Session{}, err

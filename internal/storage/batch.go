@@ -62,6 +62,8 @@ func (b *Batch) Place(ctx context.Context) error {
 	return forEach(len(b.files), func(i int) (err error) {
 		f := b.files[i]
 		f.tried = true
+		o := b.store.begin("place")
+		defer func() { o.end(err) }()
 		if f.entry, err = b.store.shelf.place(ctx, f.entry, f.name); err != nil {
 			f.mayAppear = errors.Is(err, errMayAppear)
 			return fmt.Errorf("place file %s: %w", f.name, err)
@@ -103,7 +105,9 @@ func (b *Batch) Discard(ctx context.Context) error {
 // must outlive it.
 func (s *Store) discard(ctx context.Context, f *batchFile) (err error) {
 	if f.tried {
+		o := s.begin("remove")
 		err = s.shelf.Remove(context.WithoutCancel(ctx), f.name)
+		o.end(err)
 	}
 	if err == nil && !f.mayAppear {
 		err = errors.Join(removeIfThere(s.entry(f.name+marked)), removeIfThere(s.entry(f.name)))

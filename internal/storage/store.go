@@ -66,6 +66,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
@@ -78,6 +79,9 @@ type Options struct {
 	Spool           string // a folder, required for S3; a Disk uses its own
 	MaxVariants     int    // most variants stored for each file; 0: 64
 	MaxVariantBytes int64  // most bytes of all variants of each file; 0: 16 MiB
+
+	// Observe is told how long each operation on a shelf took, and what came of it. It may be nil.
+	Observe func(operation, outcome string, took time.Duration)
 }
 
 const (
@@ -97,6 +101,7 @@ type Store struct {
 	spools          []string // the folders that are swept; the first is the spool of this store
 	processDir      string   // the folder of this process in the spool
 	lock            *flock.Flock
+	observe         func(operation, outcome string, took time.Duration)
 
 	mu   sync.Mutex
 	left []string // entries of this process that are left to a sweep
@@ -108,6 +113,10 @@ func Open(o Options) (*Store, error) {
 		shelf: o.Shelf, fallback: o.Fallback, spools: []string{o.Spool},
 		maxVariants:     cmp.Or(o.MaxVariants, defaultMaxVariants),
 		maxVariantBytes: cmp.Or(o.MaxVariantBytes, defaultMaxVariantBytes),
+		observe:         o.Observe,
+	}
+	if s.observe == nil {
+		s.observe = func(string, string, time.Duration) {}
 	}
 	if d, ok := o.Shelf.(*Disk); ok {
 		s.spools[0] = d.incoming()
@@ -137,18 +146,22 @@ func (s *Store) Close() error {
 
 // Open opens a file for reading, until ctx ends. Its error is fs.ErrNotExist if there is no such file,
 // or the name is not valid.
-func (s *Store) Open(ctx context.Context, name string) (*File, error) {
+func (s *Store) Open(ctx context.Context, name string) (_ *File, err error) {
 	if !valid(name) {
 		return nil, fs.ErrNotExist
 	}
+	o := s.begin("open")
+	defer func() { o.end(err) }()
 	return lookUp(s, func(shelf Shelf) (*File, error) { return shelf.Open(ctx, name) })
 }
 
 // Stat describes a file. Its errors are those of Open.
-func (s *Store) Stat(ctx context.Context, name string) (Entry, error) {
+func (s *Store) Stat(ctx context.Context, name string) (_ Entry, err error) {
 	if !valid(name) {
 		return Entry{}, fs.ErrNotExist
 	}
+	o := s.begin("stat")
+	defer func() { o.end(err) }()
 	return lookUp(s, func(shelf Shelf) (Entry, error) { return shelf.Stat(ctx, name) })
 }
 
@@ -187,6 +200,8 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 		return fs.ErrInvalid
 	}
 	var failed error
+	o := s.begin("remove")
+	defer func() { o.end(failed) }()
 	for _, shelf := range s.shelves() {
 		if err := shelf.Remove(ctx, name); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("remove file %s: %w", name, err))

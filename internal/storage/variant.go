@@ -10,10 +10,12 @@ import (
 
 // OpenVariant opens what was derived from a file, for reading, until ctx ends. Its error is
 // fs.ErrNotExist if it is not stored, or a name is not valid. Variants are a cache: they may vanish at any time.
-func (s *Store) OpenVariant(ctx context.Context, name, variant string) (*File, error) {
+func (s *Store) OpenVariant(ctx context.Context, name, variant string) (_ *File, err error) {
 	if !valid(name) || !validVariant(variant) {
 		return nil, fs.ErrNotExist
 	}
+	o := s.begin("open-variant")
+	defer func() { o.end(err) }()
 	f, err := s.shelf.openVariant(ctx, name, variant)
 	if err == nil && f.Size == 0 { // a power failure may cut what was not synced
 		return nil, errors.Join(fs.ErrNotExist, f.Content.Close())
@@ -28,7 +30,10 @@ func (s *Store) PutVariant(ctx context.Context, name, variant string, data []byt
 	if !valid(name) || !validVariant(variant) {
 		return fmt.Errorf("store variant %q of %q: %w", variant, name, fs.ErrInvalid)
 	}
-	if err := s.putVariant(ctx, name, variant, data); err != nil {
+	o := s.begin("put-variant")
+	err := s.putVariant(ctx, name, variant, data)
+	o.end(err)
+	if err != nil {
 		return fmt.Errorf("store variant %s of %s: %w", variant, name, err)
 	}
 	return nil
