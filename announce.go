@@ -30,6 +30,11 @@ func announce(w io.Writer, options config.Options, address *net.TCPAddr) error {
 	fmt.Fprintf(&text, "  API docs   %s/docs/\n", base)
 	fmt.Fprintf(&text, "  data       %s (%s)\n", dataDir, databaseName(options))
 	fmt.Fprintf(&text, "  limits     %s\n", options.Limits)
+	if options.AdminAddr == config.NoAdmin {
+		text.WriteString("  metrics    none\n")
+	} else {
+		fmt.Fprintf(&text, "  metrics    http://%s/\n", options.AdminAddr)
+	}
 	switch options.SMS {
 	case config.SMSDev:
 		fmt.Fprintf(&text, "  NOTE: development mode takes the verification code %s from everyone\n", devCode)
@@ -38,6 +43,9 @@ func announce(w io.Writer, options config.Options, address *net.TCPAddr) error {
 	}
 	if options.Mode == config.Production && len(options.Limits) == 0 {
 		text.WriteString("  NOTE: nothing limits how much a client may ask for (--limits off)\n")
+	}
+	if options.AdminAddr != config.NoAdmin && !options.AdminAddr.Loopback() {
+		text.WriteString("  NOTE: whoever reaches the metrics' address can read them and profile the server: let a firewall see to it\n")
 	}
 	switch {
 	case options.LAN && options.PublicURL == "" && host == loopback:

@@ -18,6 +18,7 @@ import (
 	"gatehouse/internal/image"
 	"gatehouse/internal/limit"
 	"gatehouse/internal/logging"
+	"gatehouse/internal/metrics"
 	"gatehouse/internal/redis"
 	"gatehouse/internal/session"
 	"gatehouse/internal/site"
@@ -44,7 +45,9 @@ type app struct {
 	images      *image.Service
 	uploads     *upload.Service
 	moderator   *webhook.Client // nil where pictures are not held back
-	fronts      []*front        // that of the API comes first
+	metrics     *metrics.Metrics
+	hasher      *account.Hasher
+	fronts      []*front // that of the API comes first
 	stopping    atomic.Bool
 }
 
@@ -62,7 +65,7 @@ func newApp(ctx context.Context, options config.Options, logs *logging.Logs) (*a
 
 // openServices makes what a server consists of, but for the server.
 func openServices(ctx context.Context, options config.Options, logs *logging.Logs) (*app, error) {
-	a := &app{options: options, log: logs.Module(logging.Server), threads: newThreads(options)}
+	a := &app{options: options, log: logs.Module(logging.Server), threads: newThreads(options), metrics: metrics.New(version)}
 	err := a.openStores(ctx, logs)
 	if err == nil {
 		err = a.buildServices(ctx, logs)
@@ -87,7 +90,7 @@ func openForCommand(ctx context.Context, options config.Options) (*app, error) {
 func (a *app) openStores(ctx context.Context, logs *logging.Logs) (err error) {
 	a.database, err = database.Open(ctx, database.Options{
 		URL: string(a.options.Database), DataDir: a.options.DataDir, Connections: a.options.DatabaseConnections,
-		Logger: logs.Module(logging.Database),
+		Logger: logs.Module(logging.Database), ObserveWrite: a.metrics.ObserveWrite,
 	})
 	if err != nil {
 		return err
@@ -95,7 +98,7 @@ func (a *app) openStores(ctx context.Context, logs *logging.Logs) (err error) {
 	if _, err := a.database.Migrate(ctx); err != nil {
 		return err
 	}
-	if a.store, err = openStorage(a.options); err != nil {
+	if a.store, err = openStorage(a.options, a.metrics.ObserveStorage); err != nil {
 		return err
 	}
 	if a.options.Redis != "" {
@@ -120,7 +123,7 @@ func (a *app) close() error {
 
 // buildServer puts the server in front of the services.
 func (a *app) buildServer(logs *logging.Logs) error {
-	limiter, err := limit.New(limit.Options{Redis: a.redis})
+	limiter, err := limit.New(limit.Options{Redis: a.redis, ObserveRefusal: a.metrics.ObserveLimited})
 	if err != nil {
 		return err
 	}
@@ -134,13 +137,14 @@ func (a *app) buildServer(logs *logging.Logs) error {
 		Contract: contractYAML, Ready: a.ready, Now: time.Now, Limits: a.options.Limits,
 		PublicURL: string(a.options.PublicURL), TrustedProxies: a.options.TrustedProxy,
 		CORSOrigins: texts(a.options.CORSOrigin), UploadLimit: int64(a.options.UploadLimit), ImageURL: string(a.options.ImageURL),
-		VerifyVerdict: a.verifyVerdict,
+		VerifyVerdict: a.verifyVerdict, Observe: a.metrics.ObserveRequest,
 		Dev:           a.options.Mode == config.Dev, LAN: a.options.LAN, Booklet: a.options.Compat == config.CompatBooklet,
 	})
 	if err != nil {
 		return err
 	}
-	a.fronts = append(a.fronts, newFront("api", string(a.options.Addr), handler, a.log))
+	a.fronts = append(a.fronts, newFront("api", string(a.options.Addr), a.metrics.CountInFlight(handler), a.log))
+	a.buildAdmin()
 	return nil
 }
 
@@ -166,8 +170,9 @@ func (a *app) buildServices(ctx context.Context, logs *logging.Logs) error {
 	if err = a.newPictures(secret, logs); err != nil {
 		return err
 	}
+	a.hasher = a.newHasher()
 	a.accounts = account.New(account.Options{
-		Database: a.database, Hasher: a.newHasher(), Logger: logs.Module(logging.Account), Now: time.Now,
+		Database: a.database, Hasher: a.hasher, Logger: logs.Module(logging.Account), Now: time.Now,
 		Codes: a.codes, Sessions: a.sessions, Grace: a.options.DeletionGrace, AbsentAfter: a.options.AbsentAfter,
 		RegisterAtLogin: a.options.RegisterAtLogin, HideRegistered: a.options.HideRegistered,
 		Throttle: a.options.Mode == config.Production || len(a.options.Limits) > 0,
@@ -207,6 +212,7 @@ func (a *app) newHasher() *account.Hasher {
 	return account.NewHasher(account.HasherOptions{
 		Memory: options.PasswordMemory, Iterations: options.PasswordIterations, Parallelism: options.PasswordParallelism,
 		Concurrency: hashesAtOnce(options), Wait: options.PasswordWait, Threads: a.threads,
+		ObserveWait: a.metrics.ObserveHashWait,
 	})
 }
 

@@ -18,6 +18,7 @@ type front struct {
 	name     string // of its socket, for systemd and for the next process
 	address  string
 	server   *http.Server // speaks TLS if it has a TLSConfig
+	optional bool         // the process can do without it, if another one has the address
 	listener *handover.Listener
 
 	draining atomic.Bool

@@ -14,6 +14,13 @@ const (
 	reportInterval = time.Hour
 )
 
+// The tasks whose last success is a metric.
+const (
+	taskSweep  = "sweep"
+	taskExpire = "expire"
+	taskErase  = "erase"
+)
+
 // clean removes what has expired and what killed processes left behind, until ctx ends.
 func (a *app) clean(ctx context.Context) {
 	clean, report := time.NewTicker(cleanInterval), time.NewTicker(reportInterval)
@@ -35,8 +42,16 @@ func (a *app) clean(ctx context.Context) {
 
 // sweep is worth no failed start: what it leaves is taken up by the next one.
 func (a *app) sweep(ctx context.Context) {
-	if err := a.store.Sweep(ctx, a.stored); err != nil && ctx.Err() == nil {
+	err := a.store.Sweep(ctx, a.stored)
+	if err != nil && ctx.Err() == nil {
 		a.log.Error("sweep unfinished uploads", "error", err)
+	}
+	a.noteTask(taskSweep, err)
+}
+
+func (a *app) noteTask(task string, err error) {
+	if err == nil {
+		a.metrics.TaskDone(task)
 	}
 }
 
@@ -55,6 +70,7 @@ func (a *app) stored(ctx context.Context, file string) (bool, error) {
 
 // deleteExpired removes what is of no more use, each kind for itself: one that fails stops no other.
 func (a *app) deleteExpired(ctx context.Context) {
+	var failed error
 	for what, deleteExpired := range map[string]func(context.Context) (int64, error){
 		"sessions": a.sessions.DeleteExpired, "codes": a.codes.DeleteExpired, "failed logins": a.accounts.DeleteExpired,
 		"uploads": a.uploads.DeleteExpired, "pictures that nobody has": a.images.SweepBlobs,
@@ -64,10 +80,12 @@ func (a *app) deleteExpired(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			a.log.Error("delete what has expired", "what", what, "error", err)
 		}
+		failed = errors.Join(failed, err)
 		if deleted > 0 {
 			a.log.Debug("deleted what has expired", "what", what, "rows", deleted)
 		}
 	}
+	a.noteTask(taskExpire, failed)
 }
 
 // adopt cleans the pictures that an older program stored. If some are left, it tries them again until none is.
@@ -96,9 +114,9 @@ const erasedAtOnce = 100 // users in one round; the others wait for the next
 // eraseUsers removes the users whose grace is over: first their pictures, then their rows, so that
 // one that is interrupted is taken up again.
 func (a *app) eraseUsers(ctx context.Context) {
-	due, err := a.accounts.DueForErasure(ctx, erasedAtOnce)
-	if err != nil && ctx.Err() == nil {
-		a.log.Error("find the users to erase", "error", err)
+	due, failed := a.accounts.DueForErasure(ctx, erasedAtOnce)
+	if failed != nil && ctx.Err() == nil {
+		a.log.Error("find the users to erase", "error", failed)
 	}
 	for _, id := range due {
 		err := errors.Join(a.uploads.DeleteAll(ctx, id), a.images.DeleteAll(ctx, id))
@@ -108,5 +126,7 @@ func (a *app) eraseUsers(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			a.log.Error("erase a user", "user", id, "error", err)
 		}
+		failed = errors.Join(failed, err)
 	}
+	a.noteTask(taskErase, failed)
 }

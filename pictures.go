@@ -27,12 +27,12 @@ import (
 const unownedKept = time.Hour
 
 // openStorage opens where pictures are stored, and where they were.
-func openStorage(o config.Options) (*storage.Store, error) {
+func openStorage(o config.Options, observe func(operation, outcome string, took time.Duration)) (*storage.Store, error) {
 	shelf, err := openShelf(o, storageOf(o))
 	if err != nil {
 		return nil, err
 	}
-	options := storage.Options{Shelf: shelf, Spool: filepath.Join(o.DataDir, "incoming")}
+	options := storage.Options{Shelf: shelf, Spool: filepath.Join(o.DataDir, "incoming"), Observe: observe}
 	if o.StorageFallback != "" {
 		if options.Fallback, err = openShelf(o, o.StorageFallback); err != nil {
 			return nil, err
@@ -82,7 +82,7 @@ func (a *app) newImages(secret secret, log *slog.Logger) (*image.Service, error)
 		Quota:   image.Quota{Images: int64(o.QuotaImages), Bytes: int64(o.QuotaBytes)},
 		Decodes: cmp.Or(o.ImageDecodes, runtime.GOMAXPROCS(0)), DecodeWait: o.ImageWait, DecodeMemory: int64(o.ImageMemory),
 		Sizes: slices.Compact(slices.Sorted(slices.Values(o.ImageSizes))), Presets: presetsFromOptions(o.ImagePreset),
-		CacheBytes: int64(o.ImageCache), LinkKey: key, UnownedKept: unownedKept,
+		CacheBytes: int64(o.ImageCache), LinkKey: key, UnownedKept: unownedKept, ObserveDecode: a.metrics.ObserveDecode,
 	}
 	if a.moderator != nil {
 		options.Moderate = a.askModerator

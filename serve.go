@@ -57,7 +57,8 @@ func serve(ctx context.Context, options config.Options, stdout, stderr io.Writer
 	}
 	address := a.fronts[0].listener.Addr().(*net.TCPAddr)
 	a.options.Addr = config.Address(address.String()) // port 0 takes a free one
-	if err := announce(stdout, options, address); err != nil {
+	a.options.AdminAddr = a.adminAddress()
+	if err := announce(stdout, a.options, address); err != nil {
 		return err
 	}
 	return a.serve(ctx, sockets, hangup)
@@ -73,12 +74,21 @@ func notifyHangup() <-chan os.Signal {
 	return hangup
 }
 
-func (a *app) listen(sockets *handover.Sockets) (err error) {
+func (a *app) listen(sockets *handover.Sockets) error {
+	var listening []*front
 	for _, f := range a.fronts {
-		if f.listener, err = sockets.Listen(f.name, f.address); err != nil {
+		var err error
+		f.listener, err = sockets.Listen(f.name, f.address)
+		if f.optional && errors.Is(err, syscall.EADDRINUSE) {
+			a.log.Warn("going on without the "+f.name+" address, which another process has: name a free one, or none", "error", err)
+			continue
+		}
+		if err != nil {
 			return err
 		}
+		listening = append(listening, f)
 	}
+	a.fronts = listening
 	return nil
 }
 

@@ -162,6 +162,12 @@ func (o *Options) complete() {
 	case o.Addr.host() == "" && !reachable:
 		o.Addr = "127.0.0.1" + o.Addr
 	}
+	switch {
+	case o.AdminAddr == "" && o.Addr.port() == "0":
+		o.AdminAddr = "127.0.0.1:0"
+	case o.AdminAddr == "":
+		o.AdminAddr = "127.0.0.1:9000"
+	}
 	if o.Limits == nil && o.Mode == Production {
 		o.Limits = limit.Defaults()
 	}

@@ -94,6 +94,7 @@ func (p *parser) parse(cli *grammar, args, environ []string) (*Command, error) {
 	if err := p.apply(ctx); err != nil {
 		return nil, err
 	}
+	_, cli.AdminAddrGiven = p.given["admin-addr"]
 	cli.Options.complete()
 	if ctx.Error != nil {
 		// What follows the mistake was not read, so the rules would check only half of the options.

@@ -55,7 +55,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("command = %q, want %q", got.Name, config.Serve)
 	}
 	want := config.Options{
-		Server: config.Server{Mode: config.Dev, Addr: "127.0.0.1:8000", ShutdownIdle: 5 * time.Second, Compat: config.CompatNone},
+		Server: config.Server{Mode: config.Dev, Addr: "127.0.0.1:8000", AdminAddr: "127.0.0.1:9000", ShutdownIdle: 5 * time.Second, Compat: config.CompatNone},
 		Data:   config.Data{DataDir: "./data", SecretFile: "data/secret"},
 		Pictures: config.Pictures{
 			UploadLimit: 50 << 20, UploadFiles: 9, UploadLifetime: 24 * time.Hour,
@@ -196,7 +196,7 @@ func printed(t *testing.T, command *config.Command) map[string][2]string {
 func TestEveryOptionFromEverySource(t *testing.T) {
 	secret, web := write(t, "secret", "x"), t.TempDir()
 	values := map[string]string{
-		"mode": "production", "lan": "false", "addr": "10.0.0.1:9000", "public-url": "https://app.example.com",
+		"mode": "production", "lan": "false", "addr": "10.0.0.1:9000", "admin-addr": "10.0.0.1:9100", "public-url": "https://app.example.com",
 		"compat": "booklet", "data-dir": "/srv/data", "database": "mysql://gate:pw@db:3306/gate",
 		"database-connections": "12", "secret-file": secret, "web-dir": web,
 		"trusted-proxy": "10.0.0.0/8,192.0.2.1/32", "cors-origin": "https://a.example,https://b.example:8443",
@@ -276,6 +276,14 @@ func TestValues(t *testing.T) {
 		{"--addr [::1]:9000", func(o config.Options) any { return o.Addr }, config.Address("[::1]:9000")},
 		{"--lan", func(o config.Options) any { return o.Addr }, config.Address(":8000")},
 		{"--lan --addr :9000", func(o config.Options) any { return o.Addr }, config.Address(":9000")},
+		{"--admin-addr 9100", func(o config.Options) any { return o.AdminAddr }, config.AdminAddress("127.0.0.1:9100")},
+		{"--admin-addr [::]:9100", func(o config.Options) any { return o.AdminAddr }, config.AdminAddress("[::]:9100")},
+		{"--admin-addr none", func(o config.Options) any { return o.AdminAddr }, config.NoAdmin},
+		{"--addr 9001", func(o config.Options) any { return o.AdminAddr }, config.AdminAddress("127.0.0.1:9000")},
+		{"--addr :0", func(o config.Options) any { return o.AdminAddr }, config.AdminAddress("127.0.0.1:0")},
+		{"--addr :0 --admin-addr :9100", func(o config.Options) any { return o.AdminAddr }, config.AdminAddress("127.0.0.1:9100")},
+		{"--admin-addr 9000", func(o config.Options) any { return o.AdminAddrGiven }, true},
+		{"--addr 9001", func(o config.Options) any { return o.AdminAddrGiven }, false},
 		{"--public-url HTTPS://App.Example.com:443/", func(o config.Options) any { return o.PublicURL }, config.PublicURL("https://app.example.com")},
 		{"--cors-origin http://localhost:5173 --cors-origin capacitor://localhost", func(o config.Options) any { return o.CORSOrigin },
 			[]config.Origin{"http://localhost:5173", "capacitor://localhost"}},
@@ -340,6 +348,7 @@ func TestRefused(t *testing.T) {
 	}{
 		{"--addr nonsense", `--addr: "nonsense" is not valid: want host:port`},
 		{"--addr :99999", `want host:port`},
+		{"--admin-addr off", `--admin-addr: "off" is not valid: want host:port, such as 127.0.0.1:9000, or none`},
 		{"--addr 0.0.0.0:8000", "--addr: dev mode listens on this machine only; add --lan"},
 		{"--mode prod", `--mode: "prod" is not valid: want dev or production`},
 		{"--sms carrier-pigeon", "want dev or none or log or webhook or tencent or aliyun or twilio"},

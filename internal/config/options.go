@@ -97,14 +97,16 @@ type Options struct {
 
 // Server is how the server runs.
 type Server struct {
-	Config        string        `placeholder:"FILE" help:"A YAML file of options: their names below, without the dashes, as keys."`
-	Mode          Mode          `enum:"dev,production" default:"dev" placeholder:"MODE" help:"What the server is run for: dev serves this machine only and needs nothing else, production serves everyone and names what it still needs (default ${default})."`
-	LAN           bool          `name:"lan" help:"Open dev mode to the local network, to try it on a phone."`
-	Addr          Address       `placeholder:"[HOST]:PORT" help:"Where to listen; port 0 takes a free one (default 127.0.0.1:8000, or :8000 with --lan or in production). Without a host, dev mode listens on 127.0.0.1."`
-	PublicURL     PublicURL     `name:"public-url" placeholder:"URL" help:"The address at which apps reach this server, such as https://app.example.com. Production needs it, with https unless the host is this machine."`
-	ShutdownDelay time.Duration `default:"0s" min:"0s" max:"5m" placeholder:"TIME" help:"How long a server that is told to stop goes on serving while /readyz says that it is not ready, so that load balancers turn away first (default ${default})."`
-	ShutdownIdle  time.Duration `default:"5s" min:"0s" max:"5m" placeholder:"TIME" help:"In production, how long a server that stops leaves connections open that are idle, so that a proxy, whose own time for them is shorter, gives them up first and no request is lost (default ${default})."`
-	Compat        Compat        `enum:"none,booklet" default:"none" placeholder:"SERVER" help:"Imitate another server: booklet answers apps written against the booklet's server unchanged (default ${default})."`
+	Config         string        `placeholder:"FILE" help:"A YAML file of options: their names below, without the dashes, as keys."`
+	Mode           Mode          `enum:"dev,production" default:"dev" placeholder:"MODE" help:"What the server is run for: dev serves this machine only and needs nothing else, production serves everyone and names what it still needs (default ${default})."`
+	LAN            bool          `name:"lan" help:"Open dev mode to the local network, to try it on a phone."`
+	Addr           Address       `placeholder:"[HOST]:PORT" help:"Where to listen; port 0 takes a free one (default 127.0.0.1:8000, or :8000 with --lan or in production). Without a host, dev mode listens on 127.0.0.1."`
+	AdminAddr      AdminAddress  `placeholder:"[HOST]:PORT" help:"Where metrics and profiles are served, for those who operate the server: 127.0.0.1 where no host is named, and none for nowhere. Nobody has to log in there (default 127.0.0.1:9000, or a free port where --addr has port 0)."`
+	PublicURL      PublicURL     `name:"public-url" placeholder:"URL" help:"The address at which apps reach this server, such as https://app.example.com. Production needs it, with https unless the host is this machine."`
+	ShutdownDelay  time.Duration `default:"0s" min:"0s" max:"5m" placeholder:"TIME" help:"How long a server that is told to stop goes on serving while /readyz says that it is not ready, so that load balancers turn away first (default ${default})."`
+	ShutdownIdle   time.Duration `default:"5s" min:"0s" max:"5m" placeholder:"TIME" help:"In production, how long a server that stops leaves connections open that are idle, so that a proxy, whose own time for them is shorter, gives them up first and no request is lost (default ${default})."`
+	AdminAddrGiven bool          `kong:"-"` // else the server can do without it
+	Compat         Compat        `enum:"none,booklet" default:"none" placeholder:"SERVER" help:"Imitate another server: booklet answers apps written against the booklet's server unchanged (default ${default})."`
 }
 
 // Data is where the server stores its data.

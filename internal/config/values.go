@@ -44,6 +44,38 @@ func (a Address) host() string {
 	return host
 }
 
+func (a Address) port() string {
+	_, port, _ := net.SplitHostPort(string(a)) // UnmarshalText has checked it
+	return port
+}
+
+// AdminAddress is a TCP address to listen on, which always has a host, or NoAdmin.
+type AdminAddress string
+
+// NoAdmin serves no metrics.
+const NoAdmin AdminAddress = "none"
+
+// UnmarshalText reads none, host:port, :port or a port alone. Without a host it is on this machine only: who opens it
+// to others must say so.
+func (a *AdminAddress) UnmarshalText(text []byte) error {
+	if string(text) == string(NoAdmin) {
+		*a = NoAdmin
+		return nil
+	}
+	var address Address
+	if err := address.UnmarshalText(text); err != nil {
+		return errors.New("want host:port, such as 127.0.0.1:9000, or none")
+	}
+	if address.host() == "" {
+		address = "127.0.0.1" + ":" + Address(address.port())
+	}
+	*a = AdminAddress(address)
+	return nil
+}
+
+// Loopback reports whether only this machine reaches the address.
+func (a AdminAddress) Loopback() bool { return isLoopback(Address(a).host()) }
+
 // PublicURL is the address at which apps reach the server: scheme and host, without a slash at the end.
 type PublicURL string
 

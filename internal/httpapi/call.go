@@ -27,6 +27,7 @@ type call struct {
 	operation *operation      // nil outside the contract
 	session   session.Session // zero where nobody is logged in
 	upload    *uploadBody     // nil where nothing is uploaded
+	code      apperr.Code     // of the refusal that was answered
 }
 
 type callKey struct{}

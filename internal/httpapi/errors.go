@@ -26,6 +26,7 @@ func (s *server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		panic(http.ErrAbortHandler) // the client has gone, or half of it: it must not take silence for a 200
 	}
 	e := apperr.From(err)
+	callFrom(r.Context()).code = e.Code
 	s.logFailure(r, e)
 	if answer, ok := w.(middleware.WrapResponseWriter); ok && answer.Status() != 0 {
 		panic(http.ErrAbortHandler) // half an answer is out; cutting it off is all that can be said

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatehouse/internal/account"
+	"gatehouse/internal/apperr"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/idempotency"
 	"gatehouse/internal/image"
@@ -47,6 +48,10 @@ type Options struct {
 
 	// VerifyVerdict returns InvalidSignature for a verdict on a picture that the moderator did not sign.
 	VerifyVerdict func(header http.Header, body []byte) error
+
+	// Observe is told of each request that is over: its operation (or pages, assets or unknown), the status and the
+	// error code of the answer, and how long it took. It may be nil.
+	Observe func(operation string, status int, code apperr.Code, took time.Duration)
 
 	Dev     bool // show causes of errors, serve the booklet's login by URL, refuse callers from elsewhere
 	LAN     bool // development mode for the local network too

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 
 	"gatehouse/internal/apperr"
+	"gatehouse/internal/site"
 )
 
 // statusClientGone is logged where the client went away before it had an answer.
@@ -23,19 +25,22 @@ const statusClientGone = 499
 
 const maxLoggedPath = 64 // bytes
 
-// logRequests writes a line for each request. Queries, bodies and headers never reach it.
+// logRequests writes a line for each request, and tells who observes them. Queries, bodies and headers reach neither.
 func (s *server) logRequests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		answer := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		defer func() { // also when a handler aborts the connection
+			c, status, took := callFrom(r.Context()), status(answer, r), time.Since(start)
+			if s.Observe != nil {
+				s.Observe(operationName(r, c), status, c.code, took)
+			}
 			if !s.Logger.Enabled(r.Context(), slog.LevelInfo) {
 				return
 			}
-			c := callFrom(r.Context())
 			s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "request",
-				slog.String("method", r.Method), slog.String("route", route(r)), slog.Int("status", status(answer, r)),
-				slog.Duration("duration", time.Since(start)), slog.Int("bytes", answer.BytesWritten()),
+				slog.String("method", r.Method), slog.String("route", route(r)), slog.Int("status", status),
+				slog.Duration("duration", took), slog.Int("bytes", answer.BytesWritten()),
 				slog.String("client", c.client.String()))
 		}()
 		next.ServeHTTP(answer, r)
@@ -50,6 +55,17 @@ func route(r *http.Request) string {
 	}
 	path, _, _ := strings.Cut(r.URL.Path, "?")
 	return path[:min(len(path), maxLoggedPath)]
+}
+
+// namesOutsideContract are what is asked for that the contract does not know. Paths are no names: anybody can make
+// up as many as he likes.
+var namesOutsideContract = map[string]string{"/": "pages", "/docs": "pages", "/docs/": "pages", site.AssetsPath + "*": "assets"}
+
+func operationName(r *http.Request, c *call) string {
+	if c.operation != nil {
+		return c.operation.id
+	}
+	return cmp.Or(namesOutsideContract[chi.RouteContext(r.Context()).RoutePattern()], "unknown")
 }
 
 func status(answer middleware.WrapResponseWriter, r *http.Request) int {

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"maps"
+	"slices"
+
+	"gatehouse/internal/admin"
+	"gatehouse/internal/config"
+	"gatehouse/internal/metrics"
+)
+
+// adminFront is the name of the front that serves metrics and profiles.
+const adminFront = "admin"
+
+// buildAdmin puts a server of its own in front of the metrics, if they are wanted.
+func (a *app) buildAdmin() {
+	a.metrics.Read(metrics.Sources{
+		Accounts: a.accounts, Codes: a.codes, Database: a.database, Hasher: a.hasher, Images: a.images, Redis: a.redis,
+		Sessions: a.sessions, Connections: a.fronts[0].open.Load, CodesADay: a.options.SMSBudgetDay, Limits: slices.Collect(maps.Keys(a.options.Limits)),
+		Tasks: []string{taskSweep, taskExpire, taskErase},
+	})
+	if a.options.AdminAddr == config.NoAdmin {
+		return
+	}
+	handler := admin.New(a.metrics.Handler(a.log), a.options.AdminAddr.Loopback())
+	front := newFront(adminFront, string(a.options.AdminAddr), handler, a.log)
+	front.optional = !a.options.AdminAddrGiven
+	a.fronts = append(a.fronts, front)
+}
+
+// adminAddress is where the metrics are served, after port 0 took a free one.
+func (a *app) adminAddress() config.AdminAddress {
+	i := slices.IndexFunc(a.fronts, func(f *front) bool { return f.name == adminFront })
+	if i < 0 {
+		return config.NoAdmin
+	}
+	return config.AdminAddress(a.fronts[i].listener.Addr().String())
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var bannerMetrics = regexp.MustCompile(`(?m)^  metrics    (http://\S+)/$`)
+
+// adminURL is where the metrics of a process are.
+func (p *process) adminURL(t *testing.T) string {
+	t.Helper()
+	match := bannerMetrics.FindStringSubmatch(p.stdout.String())
+	if match == nil {
+		t.Fatalf("it does not say where its metrics are:\n%s", p.stdout.String())
+	}
+	return match[1]
+}
+
+// newAdmin returns a client of the metrics of a process.
+func newAdmin(t *testing.T, p *process) *client {
+	t.Helper()
+	admin := newClient(t, p)
+	admin.base = p.adminURL(t)
+	return admin
+}
+
+func TestAdminServesMetricsAndProfiles(t *testing.T) {
+	p := start(t, "--data-dir", t.TempDir())
+	newClient(t, p).get("/no/such/path").wantError(t, http.StatusNotFound, 9004)
+	admin := newAdmin(t, p)
+	for path, want := range map[string]string{
+		"/":                                "/metrics",
+		"/healthz":                         "ok",
+		"/metrics":                         `gatehouse_http_requests_total{operation="unknown",status="404"} 1`,
+		"/debug/pprof/goroutine?debug=1":   "goroutine profile",
+		"/debug/pprof/profile?seconds=0.1": "",
+	} {
+		if got := admin.get(path); got.status != http.StatusOK || !strings.Contains(got.body, want) {
+			t.Errorf("%s: status %d, want 200 with %q\n%s", path, got.status, want, got.body)
+		}
+	}
+	api := newClient(t, p)
+	api.get("/metrics").wantError(t, http.StatusNotFound, 9004) // not for the world
+	p.stop(t)
+}
+
+// TestAdminAddressIsTaken starts a second server where the first has the address.
+func TestAdminAddressIsTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:9000")
+	if err != nil {
+		t.Logf("somebody else has 127.0.0.1:9000 already: %v", err)
+	} else {
+		t.Cleanup(func() { taken.Close() })
+	}
+
+	p := launch(t, "--data-dir", t.TempDir(), "--addr", freeAddress(t))
+	p.awaitBanner(t)
+	eventually(t, "it says what to do", func() bool {
+		return strings.Contains(p.stderr.String(), "going on without the admin address, which another process has: name a free one, or none")
+	})
+	if !strings.Contains(p.stdout.String(), "  metrics    none\n") {
+		t.Errorf("it says\n%s", p.stdout.String())
+	}
+	messageOf[string](t, newClient(t, p).get("/healthz"))
+	p.stop(t)
+
+	_, stderr, code := call(t, "--data-dir", t.TempDir(), "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:9000")
+	if code != 1 || !strings.Contains(stderr, "listen on 127.0.0.1:9000") {
+		t.Errorf("an address that was named: code %d, want 1\n%s", code, stderr)
+	}
+}
+
+func TestAdminIsOpenedOnlyByName(t *testing.T) {
+	p := start(t, "--data-dir", t.TempDir(), "--admin-addr", "0.0.0.0:0")
+	if !strings.Contains(p.stdout.String(), "NOTE: whoever reaches the metrics' address") {
+		t.Errorf("it says nothing of who reaches the metrics:\n%s", p.stdout.String())
+	}
+	p.stop(t)
+
+	p = start(t, "--data-dir", t.TempDir(), "--admin-addr", "none")
+	if !strings.Contains(p.stdout.String(), "  metrics    none\n") {
+		t.Errorf("it says\n%s", p.stdout.String())
+	}
+	p.stop(t)
+}
