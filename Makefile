@@ -67,7 +67,7 @@ setup:
 	@sh tools/setup.sh mariadb redis nginx exiftool curl
 
 setup-all:
-	@sh tools/setup.sh mariadb redis nginx exiftool curl chromium node cc
+	@sh tools/setup.sh mariadb redis nginx exiftool curl chromium node cc guide
 
 clean: ## remove what was built; data stays
 	rm -rf bin

@@ -73,14 +73,19 @@ func TestReadmeStory(t *testing.T) {
 // paste runs all steps in one shell, with more of an environment, and compares what they print.
 func paste(t *testing.T, steps []step, url string, environ ...string) {
 	t.Helper()
+	shell := exec.Command("sh", "-eu")
+	shell.Env = append(environ, "PATH="+os.Getenv("PATH"), "TMPDIR="+t.TempDir())
+	pasteInto(t, shell, steps, url)
+}
+
+func pasteInto(t *testing.T, shell *exec.Cmd, steps []step, url string) {
+	t.Helper()
 	const endOfStep = "end of step"
 	var script strings.Builder
 	for _, step := range steps {
 		script.WriteString(step.script + "echo; echo " + endOfStep + "\n")
 	}
 	there := strings.NewReplacer("http://127.0.0.1:8000", url)
-	shell := exec.Command("sh", "-eu")
-	shell.Env = append(environ, "PATH="+os.Getenv("PATH"), "TMPDIR="+t.TempDir())
 	shell.Stdin = strings.NewReader(there.Replace(script.String()))
 	out, err := shell.CombinedOutput()
 	if err != nil {

@@ -2,7 +2,9 @@
 # Installs what tests and benchmarks need, where it is missing, from Debian's packages, and with
 # node the npm packages of tools/package-lock.json:
 #
-#     tools/setup.sh NAME...        mariadb redis chromium nginx wrk node curl cc exiftool vips heif
+#     tools/setup.sh NAME...        mariadb redis chromium nginx wrk node curl cc exiftool vips heif guide
+#
+# guide fetches the packages that docs/deploy.md installs, and does not install them.
 #
 # Only programs: no service is left running. Where this user may not install them, it says what
 # to install and succeeds, since tests skip what they can't have, loudly; it fails where
@@ -35,6 +37,7 @@ missing() {
 	vips) has vipsthumbnail || echo libvips-tools ;;
 	cc) has gcc || echo gcc libc6-dev ;; # for the race detector
 	wrk | curl) has "$1" || echo "$1" ;;
+	guide) ;; # see have_guide_packages
 	*)
 		echo "tools/setup.sh: unknown name: $1" >&2
 		return 2
@@ -116,6 +119,15 @@ have_npm_packages() {
 	return 1
 }
 
+# have_guide_packages fetches what a copy of this machine, which has no network, can then install.
+have_guide_packages() {
+	may_install || return 0 # the guide's test needs root too, and says so
+	fetch=$(sed -n 's/^apt-get install .*/& --download-only --quiet/p' "$(dirname "$0")/../docs/deploy.md")
+	as_root $fetch >/dev/null 2>&1 || { as_root apt-get update --quiet && as_root $fetch; } >/dev/null && return 0
+	echo "tools/setup.sh: MISSING, please run: $fetch" >&2
+	return 1
+}
+
 packages=
 for name in "$@"; do
 	lacking=$(missing "$name")
@@ -123,6 +135,9 @@ for name in "$@"; do
 done
 complete=1
 have_packages $packages || complete=0 # unquoted: the words are package names
+case " $* " in
+*" guide "*) have_guide_packages || complete=0 ;;
+esac
 case " $* " in
 *" node "*) have_npm_packages || complete=0 ;;
 esac

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"gatehouse/internal/servertest"
+)
+
+// notRun are the commands of docs/deploy.md that the test does not run, by their beginnings, and why.
+var notRun = map[string]string{
+	"scp ":               "there is no second machine: the test copies the same files",
+	"apt-get update":     "the copy has no network: it installs what tools/setup.sh has fetched",
+	"dnf install ":       "this is Debian; the packages have the same names",
+	"setsebool ":         "this is Debian, which has no SELinux",
+	"firewall-cmd --per": "this is Debian, which has no firewalld",
+	"firewall-cmd --rel": "this is Debian, which has no firewalld",
+}
+
+const mostCommands = 30 // in the guide
+
+// guide is what docs/deploy.md tells people to run.
+type guide struct{ onComputer, onServer []string }
+
+var (
+	shellBlock = regexp.MustCompile("(?s)```sh\n(.*?)```\n")
+	heredoc    = regexp.MustCompile(`<<([A-Z]+)`)
+)
+
+func readGuide(t *testing.T, file string) guide {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g guide
+	for i, block := range shellBlock.FindAllStringSubmatch(string(content), -1) {
+		if commands := commandsOf(block[1]); i == 0 {
+			g.onComputer = commands
+		} else {
+			g.onServer = append(g.onServer, commands...)
+		}
+	}
+	return g
+}
+
+// commandsOf splits a block of shell into its commands: a line each, and what is between <<END and END.
+func commandsOf(block string) (commands []string) {
+	end := ""
+	for line := range strings.Lines(block) {
+		if end != "" {
+			commands[len(commands)-1] += line
+			if strings.TrimSpace(line) == end {
+				end = ""
+			}
+			continue
+		}
+		commands = append(commands, line)
+		if document := heredoc.FindStringSubmatch(line); document != nil {
+			end = document[1]
+		}
+	}
+	return commands
+}
+
+// runnable leaves out the commands that are not run here, all of which must be there.
+func runnable(t *testing.T, commands []string) (run []string) {
+	t.Helper()
+	left := make(map[string]bool)
+	for _, command := range commands {
+		skipped := ""
+		for beginning := range notRun {
+			if strings.HasPrefix(command, beginning) {
+				skipped = beginning
+			}
+		}
+		if skipped == "" {
+			run = append(run, command)
+		} else {
+			t.Logf("not run: %s(%s)", command, notRun[skipped])
+			left[skipped] = true
+		}
+	}
+	for beginning := range notRun {
+		if !left[beginning] {
+			t.Errorf("the guide has no command %q: remove it from the list of those that are not run", beginning)
+		}
+	}
+	return run
+}
+
+// TestDeployGuide runs docs/deploy.md in a copy of this machine, with its systemd, nginx and MariaDB, and plays the
+// README's story against what stands there then.
+func TestDeployGuide(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it boots a copy of this machine; make test-all runs this")
+	}
+	g := readGuide(t, "docs/deploy.md")
+	if count := len(g.onComputer) + len(g.onServer); count >= mostCommands {
+		t.Errorf("the guide has %d commands, want less than %d", count, mostCommands)
+	}
+	commands := runnable(t, append(g.onComputer, g.onServer...))
+	if commands[0] != "make build\n" {
+		t.Fatalf("the guide begins with %q, want make build", commands[0])
+	}
+	m := bootMachine(t)
+	copyToServer(t, m)
+	upgrade := len(commands) - 2
+	t.Log(m.run(t, "set -x\n"+strings.Join(commands[1:upgrade], "")))
+
+	shell := m.command("sh", "-eu")
+	pasteInto(t, shell, readReadme(t, "README.md").steps, publicURL)
+	wantHEIC(t, m)
+	wantAutostart(t, m)
+	wantUpgrade(t, m, strings.Join(commands[upgrade:], ""))
+	wantSocketActivation(t, m)
+}
+
+// copyToServer is the guide's make build and scp.
+func copyToServer(t *testing.T, m *machine) {
+	t.Helper()
+	build := exec.Command("make", "build")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("make build: %v\n%s", err, out)
+	}
+	certificate := servertest.NewCertificate(t, publicHost)
+	for file, as := range map[string]string{"bin/gatehouse": "gatehouse", certificate.File: "app.pem", certificate.KeyFile: "app.key"} {
+		m.put(t, file, as)
+	}
+	files, err := filepath.Glob("deploy/*/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		m.put(t, file, file)
+	}
+}
+
+// wantHEIC uploads a picture that is decoded in a sandbox, with what the unit forbids.
+func wantHEIC(t *testing.T, m *machine) {
+	t.Helper()
+	m.put(t, "internal/codec/testdata/grid.heic", "photo.heic")
+	answer := m.run(t, `
+		curl -s https://app.example.com/users/login -d phone=18866668888 -d password=demo123456 > login.json
+		TOKEN=$(sed 's/.*"accessToken":"\([^"]*\)".*/\1/' login.json)
+		curl -s https://app.example.com/upload/file?wait=true -H "Authorization: Bearer $TOKEN" -F image=@photo.heic`)
+	if !strings.Contains(answer, `"contentType":"image/jpeg"`) {
+		t.Errorf("a HEIC is answered %s", answer)
+	}
+}
+
+func wantAutostart(t *testing.T, m *machine) {
+	t.Helper()
+	if got := m.run(t, "systemctl is-enabled gatehouse nginx mariadb"); got != "enabled\nenabled\nenabled\n" {
+		t.Errorf("at a start of the machine, gatehouse, nginx and mariadb are %q, want enabled", got)
+	}
+}
+
+// wantUpgrade reloads while a client goes on asking.
+func wantUpgrade(t *testing.T, m *machine, upgrade string) {
+	t.Helper()
+	got := m.run(t, `
+		before=$(systemctl show --property=MainPID gatehouse)
+		(while [ ! -e enough ]; do curl -s --fail https://app.example.com/readyz >> answers || echo lost; done) &
+		`+upgrade+`
+		timeout 60 sh -c 'until [ "$0" != "$(systemctl show --property=MainPID gatehouse)" ]; do sleep 0.1; done' "$before"
+		systemctl is-active gatehouse
+		touch enough
+		wait
+		[ -s answers ] || echo nothing was answered`)
+	if got != "active\n" {
+		t.Errorf("the upgrade prints %q, want active", got)
+	}
+}
+
+// wantSocketActivation lets systemd hold the port: the first request starts the server.
+func wantSocketActivation(t *testing.T, m *machine) {
+	t.Helper()
+	got := m.run(t, `
+		systemctl stop gatehouse
+		systemctl start gatehouse.socket
+		systemctl is-active gatehouse || true
+		curl -s --fail https://app.example.com/healthz
+		systemctl is-active gatehouse`)
+	if want := "inactive\n" + ok + "\nactive\n"; got != want {
+		t.Errorf("with the socket: %q, want %q", got, want)
+	}
+}
