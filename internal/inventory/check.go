@@ -12,6 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"gatehouse/internal/image"
+	"gatehouse/internal/progress"
 	"gatehouse/internal/storage"
 )
 
@@ -46,7 +47,7 @@ type check struct {
 	CheckOptions
 	mu       sync.Mutex
 	result   Checked
-	progress *progress
+	progress *progress.Progress
 }
 
 // Check compares all rows with all files. It goes on after whatever is wrong with a file, and ends where
@@ -73,8 +74,8 @@ func (i *Inventory) Check(ctx context.Context, o CheckOptions) (Checked, error) 
 }
 
 func (c *check) during(what string, total int64, do func() error) error {
-	c.progress = startProgress(c.Output, what, total)
-	defer c.progress.stop()
+	c.progress = progress.Start(c.Output, what, total)
+	defer c.progress.Stop()
 	return do()
 }
 
@@ -91,7 +92,7 @@ func (c *check) note(count func(*Checked), found ...Finding) {
 // row looks at the file of a row.
 func (c *check) row(ctx context.Context, f image.StoredFile) error {
 	problem := c.examine(ctx, f)
-	c.progress.add(f.Bytes)
+	c.progress.Add(f.Bytes)
 	_, damaged := errors.AsType[damage](problem)
 	switch {
 	case problem == nil:
@@ -156,7 +157,7 @@ func (c *check) strays(ctx context.Context, entries []storage.Entry) error {
 	names := make([]string, len(entries))
 	for i, entry := range entries {
 		names[i] = entry.Name
-		c.progress.add(entry.Size)
+		c.progress.Add(entry.Size)
 	}
 	found, err := c.withRows(ctx, names)
 	if err != nil {
@@ -186,7 +187,7 @@ func (c *check) strayVariants(ctx context.Context, names []string) error {
 		return err
 	}
 	for _, name := range names {
-		c.progress.add(0)
+		c.progress.Add(0)
 		if found[name] {
 			continue
 		}

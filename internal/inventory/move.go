@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatehouse/internal/image"
+	"gatehouse/internal/progress"
 )
 
 const (
@@ -44,7 +45,7 @@ type move struct {
 	*Inventory
 	remove   bool
 	later    bool // than the first round
-	progress *progress
+	progress *progress.Progress
 
 	mu     sync.Mutex
 	result Moved
@@ -112,9 +113,9 @@ func (m *move) rounds(ctx context.Context) error {
 	var since time.Time
 	for round := 0; err == nil && !m.result.Settled && round < maxRounds; round++ {
 		began, copied := m.Now(), m.result.Copied
-		m.progress = startProgress(m.Output, "went through", total)
+		m.progress = progress.Start(m.Output, "went through", total)
 		err = each(ctx, m.storedFiles(since), m.take)
-		m.progress.stop()
+		m.progress.Stop()
 		m.result.Settled = err == nil && m.result.Copied == copied
 		since, total, m.later = began.Add(-commitMargin), 0, true
 	}
@@ -123,7 +124,7 @@ func (m *move) rounds(ctx context.Context) error {
 
 // take moves a file.
 func (m *move) take(ctx context.Context, f image.StoredFile) error {
-	defer m.progress.add(f.Bytes)
+	defer m.progress.Add(f.Bytes)
 	if m.hasFailed(f.Name) {
 		return nil
 	}

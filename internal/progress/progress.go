@@ -1,4 +1,5 @@
-package inventory
+// Package progress tells people how far something is that goes through many files.
+package progress
 
 import (
 	"fmt"
@@ -9,11 +10,11 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// progressInterval is how often people are told how far it is.
-const progressInterval = 5 * time.Second
+// interval is how often people are told.
+const interval = 5 * time.Second
 
-// progress counts files, and tells people about it. What it fails to write is lost.
-type progress struct {
+// Progress counts files, and tells people about it. What it fails to write is lost.
+type Progress struct {
 	what  string // what is done to the files
 	total int64  // files; 0 if that is not known
 	files atomic.Int64
@@ -22,25 +23,28 @@ type progress struct {
 	told  chan struct{}
 }
 
-func startProgress(output io.Writer, what string, total int64) *progress {
-	p := &progress{what: what, total: total, quit: make(chan struct{}), told: make(chan struct{})}
+// Start tells the output, until Stop, what is done to how many files of the total; 0 if that is not known.
+func Start(output io.Writer, what string, total int64) *Progress {
+	p := &Progress{what: what, total: total, quit: make(chan struct{}), told: make(chan struct{})}
 	go p.tell(output)
 	return p
 }
 
-func (p *progress) add(bytes int64) {
+// Add counts a file.
+func (p *Progress) Add(bytes int64) {
 	p.files.Add(1)
 	p.bytes.Add(bytes)
 }
 
-func (p *progress) stop() {
+// Stop ends the telling.
+func (p *Progress) Stop() {
 	close(p.quit)
 	<-p.told
 }
 
-func (p *progress) tell(output io.Writer) {
+func (p *Progress) tell(output io.Writer) {
 	defer close(p.told)
-	tick := time.NewTicker(progressInterval)
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	var before int64
 	for {
@@ -56,8 +60,8 @@ func (p *progress) tell(output io.Writer) {
 }
 
 // line reckons with the pace of the last interval: what is there already goes faster than the rest.
-func (p *progress) line(done, lately int64) string {
-	pace := float64(lately) / progressInterval.Seconds()
+func (p *Progress) line(done, lately int64) string {
+	pace := float64(lately) / interval.Seconds()
 	line := p.what + " " + humanize.Comma(done)
 	if p.total > 0 {
 		line += " of " + humanize.Comma(p.total)
