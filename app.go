@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"runtime"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 
 	"gatehouse/internal/account"
 	"gatehouse/internal/audit"
+	"gatehouse/internal/backup"
 	"gatehouse/internal/config"
 	"gatehouse/internal/database"
 	"gatehouse/internal/httpapi"
@@ -44,6 +46,7 @@ type app struct {
 	idempotency *idempotency.Service
 	images      *image.Service
 	uploads     *upload.Service
+	backups     *backup.Service // nil where no backups are scheduled
 	moderator   *webhook.Client // nil where pictures are not held back
 	metrics     *metrics.Metrics
 	hasher      *account.Hasher
@@ -171,6 +174,11 @@ func (a *app) buildServices(ctx context.Context, logs *logging.Logs) error {
 		return err
 	}
 	a.hasher = a.newHasher()
+	if a.options.BackupEvery > 0 {
+		if a.backups, err = a.newBackups(a.options.BackupTo, io.Discard); err != nil {
+			return err
+		}
+	}
 	a.accounts = account.New(account.Options{
 		Database: a.database, Hasher: a.hasher, Logger: logs.Module(logging.Account), Now: time.Now,
 		Codes: a.codes, Sessions: a.sessions, Grace: a.options.DeletionGrace, AbsentAfter: a.options.AbsentAfter,
@@ -197,7 +205,7 @@ func (a *app) newSessions(ctx context.Context, secret secret, logs *logging.Logs
 		RefreshIdle: a.options.SessionIdle, RefreshLifetime: a.options.SessionLifetime,
 	}
 	for purpose, key := range map[string]*[]byte{
-		"signing keys": &o.SealKey, "session cookies": &o.CookieKey, "refresh tokens": &o.RefreshKey, "tickets": &o.TicketKey,
+		signingKeys: &o.SealKey, "session cookies": &o.CookieKey, "refresh tokens": &o.RefreshKey, "tickets": &o.TicketKey,
 	} {
 		var err error
 		if *key, err = secret.key(purpose); err != nil {

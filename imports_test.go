@@ -19,13 +19,14 @@ var mayImport = map[string]struct {
 	ours   []string
 	closed []string
 }{
-	".":                         {ours: []string{"internal/admin", "internal/metrics", "internal/apperr", "internal/config", "internal/handover", "internal/httpapi", "internal/site", "internal/account", "internal/audit", "internal/captcha", "internal/idempotency", "internal/importer", "internal/inventory", "internal/limit", "internal/redis", "internal/session", "internal/sms", "internal/verify", "internal/image", "internal/codec", "internal/upload", "internal/webhook", "internal/database", "internal/storage", "internal/threads", "internal/logging"}},
+	".":                         {ours: []string{"internal/backup", "internal/admin", "internal/metrics", "internal/apperr", "internal/config", "internal/handover", "internal/httpapi", "internal/site", "internal/account", "internal/audit", "internal/captcha", "internal/idempotency", "internal/importer", "internal/inventory", "internal/limit", "internal/redis", "internal/session", "internal/sms", "internal/verify", "internal/image", "internal/codec", "internal/upload", "internal/webhook", "internal/database", "internal/storage", "internal/threads", "internal/logging"}},
 	"bench":                     {ours: []string{"internal/dbtest"}},
 	"internal/account":          {ours: []string{"internal/threads", "internal/db", "internal/database", "internal/apperr", "internal/audit", "internal/network", "internal/session", "internal/verify"}, closed: []string{"net/http"}},
 	"internal/admin":            {},
 	"internal/api":              {},
 	"internal/apperr":           {},
 	"internal/audit":            {ours: []string{"internal/db", "internal/database"}, closed: []string{"net/http"}},
+	"internal/backup":           {ours: []string{"internal/database", "internal/db", "internal/image", "internal/progress", "internal/storage"}, closed: []string{"net/http"}},
 	"internal/browsertest":      {},
 	"internal/captcha":          {ours: []string{"internal/webhook"}},
 	"internal/codec":            {ours: []string{"internal/apperr", "internal/jpeg"}, closed: []string{"net/http"}},

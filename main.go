@@ -61,6 +61,10 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return manageUsers(ctx, command, stdout, stderr)
 	case config.ImportBooklet, config.ImportCSV, config.ImportPocketBase, config.ImportSupabase:
 		return importUsers(ctx, command, stdout, stderr)
+	case config.BackupMake, config.BackupList, config.BackupCheck:
+		return manageBackups(ctx, command, stdout, stderr)
+	case config.Restore:
+		return restore(ctx, command, stdout, stderr)
 	case config.StorageCheck, config.StorageMove:
 		return manageStorage(ctx, command, stdout, stderr)
 	default:

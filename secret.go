@@ -13,6 +13,9 @@ import (
 
 const minSecretBytes = 32
 
+// signingKeys is the purpose of the key that seals them.
+const signingKeys = "signing keys"
+
 // secret is the one that everything secret is derived from.
 type secret []byte
 
@@ -37,18 +40,31 @@ func readSecret(path string, mayCreate bool) (secret, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the secret file: %w", err)
 	}
+	s, err := parseSecret(content)
+	if err != nil {
+		return nil, fmt.Errorf("the secret in %s is %w: make a new one with `openssl rand -base64 32`", path, err)
+	}
+	return s, nil
+}
+
+// parseSecret takes the content of a secret file.
+func parseSecret(content []byte) (secret, error) {
 	content = bytes.TrimSpace(content)
 	if len(content) < minSecretBytes {
-		return nil, fmt.Errorf("the secret in %s is shorter than %d characters: make a new one with `openssl rand -base64 32`",
-			path, minSecretBytes)
+		return nil, fmt.Errorf("shorter than %d characters", minSecretBytes)
 	}
 	return content, nil
 }
 
-// createSecret makes the file appear whole, and leaves the one of a process that was faster.
+// createSecret makes a secret, and leaves the one of a process that was faster.
 func createSecret(path string) error {
+	return putSecret(path, []byte(rand.Text()+rand.Text()+"\n"))
+}
+
+// putSecret makes the file appear whole, and leaves one that is there.
+func putSecret(path string, content []byte) error {
 	unfinished := path + "." + rand.Text()
-	if err := os.WriteFile(unfinished, []byte(rand.Text()+rand.Text()+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(unfinished, content, 0o600); err != nil {
 		return err
 	}
 	defer os.Remove(unfinished)

@@ -99,6 +99,9 @@ func (a *app) serve(ctx context.Context, sockets *handover.Sockets, hangup <-cha
 	background.Go(func() { a.sessions.Run(working) })
 	background.Go(func() { a.images.Run(working) })
 	background.Go(func() { a.adopt(working) })
+	if a.backups != nil {
+		background.Go(func() { a.backups.Run(working) })
+	}
 	defer func() { stopWorking(); background.Wait() }()
 
 	ended := make(chan error, len(a.fronts))

@@ -33,7 +33,7 @@ func (p *parser) checkComplete(ctx *kong.Context) {
 		p.note("", fmt.Sprintf("%s: name one of its commands; see gatehouse %s --help", command.Name, command.Name))
 	}
 	for _, argument := range command.Positional {
-		if !slices.ContainsFunc(ctx.Path, func(step *kong.Path) bool { return step.Positional == argument }) {
+		if argument.Required && !slices.ContainsFunc(ctx.Path, func(step *kong.Path) bool { return step.Positional == argument }) {
 			p.note("", fmt.Sprintf("%s: missing; see gatehouse %s --help", argument.Summary(), commandName(ctx)))
 		}
 	}
@@ -205,6 +205,9 @@ func (p *parser) checkRules(o Options, command string) {
 			"--access-token-lifetime: a token cannot outlive its session; lower it, or raise --session-idle"},
 		{o.needsStorageKey() && (o.StorageKeyID == "" || o.StorageKeySecret == ""), "storage-key-id",
 			"--storage-key-id: S3 needs --storage-key-id and --storage-key-secret"},
+		{o.BackupEvery > 0 && o.BackupTo == "", "backup-every", "--backup-every: say where to, with --backup-to"},
+		{o.BackupEvery > 0 && o.BackupEvery < time.Minute, "backup-every", "--backup-every: want at least a minute, or 0s for never"},
+		{o.lacksBackupKey(o.BackupTo), "backup-key-id", backupKeyProblem},
 		{len(o.ImageSizes) == 0 || slices.Min(o.ImageSizes) < 1 || slices.Max(o.ImageSizes) > 65535, "image-sizes",
 			"--image-sizes: want pixels from 1 to 65535, such as 160,320,640"},
 		{lackingModeration != "", "moderation", fmt.Sprintf("--moderation: %s needs also %s", o.Moderation, lackingModeration)},
@@ -215,7 +218,7 @@ func (p *parser) checkRules(o Options, command string) {
 	if serves {
 		p.noteBroken(o.Codes.rules())
 	}
-	if o.Mode == Production && !strings.HasPrefix(command, "migrate") {
+	if o.Mode == Production && !strings.HasPrefix(command, "migrate") && command != Restore {
 		p.noteBroken(o.secretRules())
 	}
 	if o.Mode == Production && serves {
@@ -296,6 +299,21 @@ func (p Pictures) moderationNeeds() []need {
 		return nil
 	}
 	return []need{{"moderation-endpoint", p.ModerationEndpoint != ""}, {"moderation-secret", p.ModerationSecret != ""}}
+}
+
+const backupKeyProblem = "--backup-key-id: S3 needs --backup-key-id and --backup-key-secret, or --storage-key-id and --storage-key-secret"
+
+// BackupKey returns the key of the S3 of backups: their own, or that of the storage.
+func (o Options) BackupKey() (id string, secret Secret) {
+	if o.BackupKeyID != "" || o.BackupKeySecret != "" {
+		return o.BackupKeyID, o.BackupKeySecret
+	}
+	return o.StorageKeyID, o.StorageKeySecret
+}
+
+func (o Options) lacksBackupKey(place BackupPlace) bool {
+	id, secret := o.BackupKey()
+	return place.isS3() && (id == "" || secret == "")
 }
 
 func (d Data) needsStorageKey() bool { return d.Storage.isS3() || d.StorageFallback.isS3() }

@@ -1,5 +1,7 @@
 package config
 
+import "cmp"
+
 // The names of the commands.
 const (
 	Serve            = "serve"
@@ -20,6 +22,10 @@ const (
 	ImportSupabase   = "import supabase"
 	StorageCheck     = "storage check"
 	StorageMove      = "storage move"
+	BackupMake       = "backup make"
+	BackupList       = "backup list"
+	BackupCheck      = "backup check"
+	Restore          = "restore"
 )
 
 // commands are the commands, and what each takes besides the options.
@@ -32,6 +38,8 @@ type commands struct {
 	User    User            `cmd:"" help:"List and change users, also while servers run."`
 	Import  Import          `cmd:"" help:"Take over the users of another server. What was imported before is skipped."`
 	Storage StorageCommands `cmd:"" help:"Check where pictures are stored, or move them elsewhere, also while servers run."`
+	Backup  BackupCommands  `cmd:"" help:"Back up the database and the pictures, also while servers run; list or check backups."`
+	Restore RestoreCommand  `cmd:"" help:"Restore a backup into an empty database and an empty storage, which the options name. It may be interrupted and run again."`
 	Version struct{}        `cmd:"" help:"Print the version of this program."`
 	Show    struct{}        `cmd:"" name:"config" help:"Check the options, and print each with its value and where it came from."`
 }
@@ -101,6 +109,51 @@ type StorageCommands struct {
 		To     Storage `placeholder:"URL" help:"The new storage, while the servers still use the old one. Without it, --storage is the new one."`
 		Remove bool    `help:"Remove each file from the old storage once its copy was read and compared. Only for servers that use the new one."`
 	} `cmd:"" help:"Copy the pictures of --storage-fallback to --storage, or those of --storage to --to. It may be interrupted and run again. Run it as the user that runs the servers, with their options."`
+}
+
+// BackupCommands are what the commands for backups take.
+type BackupCommands struct {
+	Make struct {
+		To         BackupPlace `arg:"" optional:"" help:"Where to: a folder, or s3://bucket[/prefix]?endpoint=https://host&region=name (default --backup-to, where --backup-keep holds then)."`
+		Verify     bool        `help:"Read back everything that the backup consists of, also the pictures that were saved before."`
+		WithSecret bool        `help:"Put the secret into the backup. Who can read it can do everything then."`
+	} `cmd:"" default:"withargs" help:"Make a backup. This is the default. Pictures that were saved before are not copied again. The exit code is 1 if one is missing or damaged."`
+	List  BackupFrom `cmd:"" help:"List the backups that are complete, the oldest first."`
+	Check BackupFrom `cmd:"" help:"Read all backups, and compare them with what was saved. The exit code is 1 if something is missing or damaged."`
+}
+
+// BackupFrom names where backups are.
+type BackupFrom struct {
+	From BackupPlace `arg:"" optional:"" help:"Where the backups are (default --backup-to)."`
+}
+
+// RestoreCommand is what restore takes.
+type RestoreCommand struct {
+	From BackupPlace `arg:"" optional:"" help:"Where the backups are (default --backup-to)."`
+	At   string      `placeholder:"TIME" help:"Restore the newest backup that was made then or before: 2026-01-31, 2026-01-31T12:00:00Z, or the name of a backup (default the newest of all)."`
+}
+
+// place is where the backups are that the command names, and the option that says so.
+func (c commands) place(command string, o Options) (place BackupPlace, option string) {
+	switch command {
+	case BackupMake:
+		place, option = c.Backup.Make.To, "to"
+	case BackupList:
+		place, option = c.Backup.List.From, "from"
+	case BackupCheck:
+		place, option = c.Backup.Check.From, "from"
+	case Restore:
+		place, option = c.Restore.From, "from"
+	}
+	return cmp.Or(place, o.BackupTo), option
+}
+
+// backupRules are what only the commands for backups require.
+func backupRules(place BackupPlace, option string, o Options) []rule {
+	return []rule{
+		{place == "", option, "DIR: missing; name the place of the backups, or give --backup-to"},
+		{o.lacksBackupKey(place), "backup-key-id", backupKeyProblem},
+	}
 }
 
 // rules are what only the commands for the storage require.

@@ -25,6 +25,9 @@ type Command struct {
 	User     User
 	Import   Import
 	Storage  StorageCommands
+	Backup   BackupCommands
+	Restore  RestoreCommand
+	Place    BackupPlace // of the backups that the command makes or reads
 	settings []setting
 }
 
@@ -105,11 +108,17 @@ func (p *parser) parse(cli *grammar, args, environ []string) (*Command, error) {
 		if command.Name == StorageMove {
 			p.noteBroken(cli.commands.Storage.rules(cli.Options))
 		}
+		if strings.HasPrefix(command.Name, "backup") || command.Name == Restore {
+			place, option := cli.place(command.Name, cli.Options)
+			command.Place = place
+			p.noteBroken(backupRules(place, option, cli.Options))
+		}
 	}
 	if len(p.problems) > 0 {
 		return nil, &Error{Problems: p.problems}
 	}
 	command.Options, command.User, command.Import, command.Storage = cli.Options, cli.User, cli.Import, cli.commands.Storage
+	command.Backup, command.Restore = cli.Backup, cli.Restore
 	command.settings = p.settings()
 	return command, nil
 }

@@ -85,6 +85,7 @@ const (
 type Options struct {
 	Server     `embed:"" group:"How it runs"`
 	Data       `embed:"" group:"Where data is stored"`
+	Backups    `embed:"" group:"Backups"`
 	Callers    `embed:"" group:"Who may call, and how"`
 	RateLimits `embed:"" group:"Limits"`
 	Pictures   `embed:"" group:"Pictures"`
@@ -120,6 +121,15 @@ type Data struct {
 	StorageKeyID        string   `name:"storage-key-id" placeholder:"ID" help:"The name of the access key of S3."`
 	StorageKeySecret    Secret   `placeholder:"SECRET" help:"The secret of that key."`
 	WebDir              string   `placeholder:"DIR" help:"A folder whose files replace built-in pages and assets of the same name. Dev mode takes ./web where it exists."`
+}
+
+// Backups are where backups are made to, and how often.
+type Backups struct {
+	BackupTo        BackupPlace   `placeholder:"URL" help:"Where backups are made to: a folder, or s3://bucket[/prefix]?endpoint=https://host&region=name."`
+	BackupEvery     time.Duration `default:"0s" min:"0s" max:"720h" placeholder:"TIME" help:"How often the servers make a backup there, such as 24h; of several, one does. 0s is never (default ${default})."`
+	BackupKeep      int           `default:"7" min:"0" max:"10000" placeholder:"N" help:"How many backups stay there when a new one is made; 0 is all (default ${default})."`
+	BackupKeyID     string        `name:"backup-key-id" placeholder:"ID" help:"The name of the access key of the S3 of backups (default --storage-key-id)."`
+	BackupKeySecret Secret        `placeholder:"SECRET" help:"The secret of that key (default --storage-key-secret)."`
 }
 
 // Callers are the proxies and origins that may call the server.

@@ -338,6 +338,26 @@ func (s *Storage) UnmarshalText(text []byte) error {
 // isS3 reports whether it needs a key.
 func (s Storage) isS3() bool { return strings.HasPrefix(string(s), "s3:") }
 
+// BackupPlace is where backups are, or empty: a location of a storage, or the path of a folder.
+type BackupPlace string
+
+// UnmarshalText reads a location, or a path.
+func (b *BackupPlace) UnmarshalText(text []byte) error {
+	place := string(text)
+	if place != "" && !strings.Contains(place, "://") {
+		place = "file://" + place
+	}
+	if place != "" {
+		if _, err := storage.ParseLocation(place); err != nil {
+			return err
+		}
+	}
+	*b = BackupPlace(place)
+	return nil
+}
+
+func (b BackupPlace) isS3() bool { return strings.HasPrefix(string(b), "s3:") }
+
 // ImagePreset is a name for the size and format in which pictures are shown.
 type ImagePreset struct {
 	Name          string

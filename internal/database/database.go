@@ -59,6 +59,9 @@ type engine interface {
 	writesWaiting() int
 	// migration describes how this database is migrated.
 	migration() migration
+	kind() Kind
+	// copyTo writes a consistent copy to a new file, without keeping others from writing.
+	copyTo(ctx context.Context, file string) error
 	close() error
 }
 

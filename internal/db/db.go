@@ -132,6 +132,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.enableUserStmt, err = db.PrepareContext(ctx, enableUser); err != nil {
 		return nil, fmt.Errorf("error preparing query EnableUser: %w", err)
 	}
+	if q.endLeaseStmt, err = db.PrepareContext(ctx, endLease); err != nil {
+		return nil, fmt.Errorf("error preparing query EndLease: %w", err)
+	}
 	if q.eraseUserStmt, err = db.PrepareContext(ctx, eraseUser); err != nil {
 		return nil, fmt.Errorf("error preparing query EraseUser: %w", err)
 	}
@@ -161,6 +164,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.getLastAuditEventTimeStmt, err = db.PrepareContext(ctx, getLastAuditEventTime); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLastAuditEventTime: %w", err)
+	}
+	if q.getLeaseStmt, err = db.PrepareContext(ctx, getLease); err != nil {
+		return nil, fmt.Errorf("error preparing query GetLease: %w", err)
 	}
 	if q.getLoginFailureStmt, err = db.PrepareContext(ctx, getLoginFailure); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLoginFailure: %w", err)
@@ -200,6 +206,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.insertImageOwnerStmt, err = db.PrepareContext(ctx, insertImageOwner); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertImageOwner: %w", err)
+	}
+	if q.insertLeaseStmt, err = db.PrepareContext(ctx, insertLease); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertLease: %w", err)
 	}
 	if q.insertLoginFailureStmt, err = db.PrepareContext(ctx, insertLoginFailure); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertLoginFailure: %w", err)
@@ -327,6 +336,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.releaseVerificationCodeStmt, err = db.PrepareContext(ctx, releaseVerificationCode); err != nil {
 		return nil, fmt.Errorf("error preparing query ReleaseVerificationCode: %w", err)
 	}
+	if q.renewLeaseStmt, err = db.PrepareContext(ctx, renewLease); err != nil {
+		return nil, fmt.Errorf("error preparing query RenewLease: %w", err)
+	}
 	if q.replaceExpiredIdempotentAnswerStmt, err = db.PrepareContext(ctx, replaceExpiredIdempotentAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query ReplaceExpiredIdempotentAnswer: %w", err)
 	}
@@ -368,6 +380,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.suspectBlobsStmt, err = db.PrepareContext(ctx, suspectBlobs); err != nil {
 		return nil, fmt.Errorf("error preparing query SuspectBlobs: %w", err)
+	}
+	if q.takeLeaseStmt, err = db.PrepareContext(ctx, takeLease); err != nil {
+		return nil, fmt.Errorf("error preparing query TakeLease: %w", err)
 	}
 	if q.takeLoginFailureBackStmt, err = db.PrepareContext(ctx, takeLoginFailureBack); err != nil {
 		return nil, fmt.Errorf("error preparing query TakeLoginFailureBack: %w", err)
@@ -572,6 +587,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing enableUserStmt: %w", cerr)
 		}
 	}
+	if q.endLeaseStmt != nil {
+		if cerr := q.endLeaseStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing endLeaseStmt: %w", cerr)
+		}
+	}
 	if q.eraseUserStmt != nil {
 		if cerr := q.eraseUserStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing eraseUserStmt: %w", cerr)
@@ -620,6 +640,11 @@ func (q *Queries) Close() error {
 	if q.getLastAuditEventTimeStmt != nil {
 		if cerr := q.getLastAuditEventTimeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getLastAuditEventTimeStmt: %w", cerr)
+		}
+	}
+	if q.getLeaseStmt != nil {
+		if cerr := q.getLeaseStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getLeaseStmt: %w", cerr)
 		}
 	}
 	if q.getLoginFailureStmt != nil {
@@ -685,6 +710,11 @@ func (q *Queries) Close() error {
 	if q.insertImageOwnerStmt != nil {
 		if cerr := q.insertImageOwnerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertImageOwnerStmt: %w", cerr)
+		}
+	}
+	if q.insertLeaseStmt != nil {
+		if cerr := q.insertLeaseStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertLeaseStmt: %w", cerr)
 		}
 	}
 	if q.insertLoginFailureStmt != nil {
@@ -897,6 +927,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing releaseVerificationCodeStmt: %w", cerr)
 		}
 	}
+	if q.renewLeaseStmt != nil {
+		if cerr := q.renewLeaseStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing renewLeaseStmt: %w", cerr)
+		}
+	}
 	if q.replaceExpiredIdempotentAnswerStmt != nil {
 		if cerr := q.replaceExpiredIdempotentAnswerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing replaceExpiredIdempotentAnswerStmt: %w", cerr)
@@ -965,6 +1000,11 @@ func (q *Queries) Close() error {
 	if q.suspectBlobsStmt != nil {
 		if cerr := q.suspectBlobsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing suspectBlobsStmt: %w", cerr)
+		}
+	}
+	if q.takeLeaseStmt != nil {
+		if cerr := q.takeLeaseStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing takeLeaseStmt: %w", cerr)
 		}
 	}
 	if q.takeLoginFailureBackStmt != nil {
@@ -1072,6 +1112,7 @@ type Queries struct {
 	deleteUploadSessionStmt            *sql.Stmt
 	disableUserStmt                    *sql.Stmt
 	enableUserStmt                     *sql.Stmt
+	endLeaseStmt                       *sql.Stmt
 	eraseUserStmt                      *sql.Stmt
 	findBlobFilesStmt                  *sql.Stmt
 	findPieceFilesStmt                 *sql.Stmt
@@ -1082,6 +1123,7 @@ type Queries struct {
 	getImageStmt                       *sql.Stmt
 	getImageByNameStmt                 *sql.Stmt
 	getLastAuditEventTimeStmt          *sql.Stmt
+	getLeaseStmt                       *sql.Stmt
 	getLoginFailureStmt                *sql.Stmt
 	getSessionStmt                     *sql.Stmt
 	getSessionOfPieceStmt              *sql.Stmt
@@ -1095,6 +1137,7 @@ type Queries struct {
 	insertIdempotentAnswerStmt         *sql.Stmt
 	insertImageStmt                    *sql.Stmt
 	insertImageOwnerStmt               *sql.Stmt
+	insertLeaseStmt                    *sql.Stmt
 	insertLoginFailureStmt             *sql.Stmt
 	insertSMSBudgetStmt                *sql.Stmt
 	insertSessionStmt                  *sql.Stmt
@@ -1137,6 +1180,7 @@ type Queries struct {
 	releaseDuePhonesStmt               *sql.Stmt
 	releasePhoneStmt                   *sql.Stmt
 	releaseVerificationCodeStmt        *sql.Stmt
+	renewLeaseStmt                     *sql.Stmt
 	replaceExpiredIdempotentAnswerStmt *sql.Stmt
 	rotateSessionStmt                  *sql.Stmt
 	scheduleErasureStmt                *sql.Stmt
@@ -1151,6 +1195,7 @@ type Queries struct {
 	sumImagesOfOwnerStmt               *sql.Stmt
 	sumUploadSessionsStmt              *sql.Stmt
 	suspectBlobsStmt                   *sql.Stmt
+	takeLeaseStmt                      *sql.Stmt
 	takeLoginFailureBackStmt           *sql.Stmt
 	touchImageOwnerStmt                *sql.Stmt
 	touchUserStmt                      *sql.Stmt
@@ -1199,6 +1244,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteUploadSessionStmt:            q.deleteUploadSessionStmt,
 		disableUserStmt:                    q.disableUserStmt,
 		enableUserStmt:                     q.enableUserStmt,
+		endLeaseStmt:                       q.endLeaseStmt,
 		eraseUserStmt:                      q.eraseUserStmt,
 		findBlobFilesStmt:                  q.findBlobFilesStmt,
 		findPieceFilesStmt:                 q.findPieceFilesStmt,
@@ -1209,6 +1255,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getImageStmt:                       q.getImageStmt,
 		getImageByNameStmt:                 q.getImageByNameStmt,
 		getLastAuditEventTimeStmt:          q.getLastAuditEventTimeStmt,
+		getLeaseStmt:                       q.getLeaseStmt,
 		getLoginFailureStmt:                q.getLoginFailureStmt,
 		getSessionStmt:                     q.getSessionStmt,
 		getSessionOfPieceStmt:              q.getSessionOfPieceStmt,
@@ -1222,6 +1269,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertIdempotentAnswerStmt:         q.insertIdempotentAnswerStmt,
 		insertImageStmt:                    q.insertImageStmt,
 		insertImageOwnerStmt:               q.insertImageOwnerStmt,
+		insertLeaseStmt:                    q.insertLeaseStmt,
 		insertLoginFailureStmt:             q.insertLoginFailureStmt,
 		insertSMSBudgetStmt:                q.insertSMSBudgetStmt,
 		insertSessionStmt:                  q.insertSessionStmt,
@@ -1264,6 +1312,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		releaseDuePhonesStmt:               q.releaseDuePhonesStmt,
 		releasePhoneStmt:                   q.releasePhoneStmt,
 		releaseVerificationCodeStmt:        q.releaseVerificationCodeStmt,
+		renewLeaseStmt:                     q.renewLeaseStmt,
 		replaceExpiredIdempotentAnswerStmt: q.replaceExpiredIdempotentAnswerStmt,
 		rotateSessionStmt:                  q.rotateSessionStmt,
 		scheduleErasureStmt:                q.scheduleErasureStmt,
@@ -1278,6 +1327,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		sumImagesOfOwnerStmt:               q.sumImagesOfOwnerStmt,
 		sumUploadSessionsStmt:              q.sumUploadSessionsStmt,
 		suspectBlobsStmt:                   q.suspectBlobsStmt,
+		takeLeaseStmt:                      q.takeLeaseStmt,
 		takeLoginFailureBackStmt:           q.takeLoginFailureBackStmt,
 		touchImageOwnerStmt:                q.touchImageOwnerStmt,
 		touchUserStmt:                      q.touchUserStmt,

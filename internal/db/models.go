@@ -70,6 +70,12 @@ type ImageOwner struct {
 	UploadedAt time.Time
 }
 
+type Lease struct {
+	Name      string
+	Holder    string
+	ExpiresAt time.Time
+}
+
 type LoginFailure struct {
 	Name      string
 	Failures  int32

@@ -51,7 +51,19 @@ type keyring struct {
 }
 
 func openKeyring(ctx context.Context, options Options) (*keyring, error) {
-	block, err := aes.NewCipher(options.SealKey)
+	seal, err := newSeal(options.SealKey)
+	if err != nil {
+		return nil, err
+	}
+	k := &keyring{
+		database: options.Database, seal: seal, log: options.Logger, now: options.Now, algorithm: options.Algorithm,
+		lifetime: options.SigningKeyLifetime, outlives: tokensGone(options),
+	}
+	return k, k.update(ctx)
+}
+
+func newSeal(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, fmt.Errorf("make the cipher of the signing keys: %w", err)
 	}
@@ -59,11 +71,26 @@ func openKeyring(ctx context.Context, options Options) (*keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the cipher of the signing keys: %w", err)
 	}
-	k := &keyring{
-		database: options.Database, seal: seal, log: options.Logger, now: options.Now, algorithm: options.Algorithm,
-		lifetime: options.SigningKeyLifetime, outlives: tokensGone(options),
+	return seal, nil
+}
+
+// CheckSeal reports if a signing key was sealed with another key than this one.
+func CheckSeal(sealKey []byte, id string, sealed []byte) error {
+	seal, err := newSeal(sealKey)
+	if err != nil {
+		return err
 	}
-	return k, k.update(ctx)
+	_, err = openSealed(seal, id, sealed)
+	return err
+}
+
+func openSealed(seal cipher.AEAD, id string, sealed []byte) ([]byte, error) {
+	private, err := seal.Open(nil, nil, sealed, []byte(id))
+	if err != nil {
+		return nil, fmt.Errorf("open signing key %s: this database was set up with another secret; "+
+			"start with that secret file, or delete the rows of signing_keys and sessions, which logs everybody out", id)
+	}
+	return private, nil
 }
 
 // follow keeps the keys up to date until ctx ends. Its first update makes a key of the algorithm that
@@ -135,10 +162,9 @@ func (k *keyring) reload(ctx context.Context) error {
 	}
 	keys := make([]*signingKey, len(rows))
 	for i, row := range rows {
-		private, err := k.seal.Open(nil, nil, row.Sealed, []byte(row.ID))
+		private, err := openSealed(k.seal, row.ID, row.Sealed)
 		if err != nil {
-			return fmt.Errorf("open signing key %s: this database was set up with another secret; "+
-				"start with that secret file, or delete the rows of signing_keys and sessions, which logs everybody out", row.ID)
+			return err
 		}
 		if keys[i], err = newSigningKey(row.ID, Algorithm(row.Algorithm), private, row.CreatedAt); err != nil {
 			return fmt.Errorf("read signing key %s: %w", row.ID, err)
