@@ -141,7 +141,7 @@ func (a *app) buildServer(logs *logging.Logs) error {
 		PublicURL: string(a.options.PublicURL), TrustedProxies: a.options.TrustedProxy,
 		CORSOrigins: texts(a.options.CORSOrigin), UploadLimit: int64(a.options.UploadLimit), ImageURL: string(a.options.ImageURL),
 		VerifyVerdict: a.verifyVerdict, Observe: a.metrics.ObserveRequest,
-		Dev:           a.options.Mode == config.Dev, LAN: a.options.LAN, Booklet: a.options.Compat == config.CompatBooklet,
+		Dev: a.options.Mode == config.Dev, LAN: a.options.LAN, Booklet: a.options.Compat == config.CompatBooklet,
 	})
 	if err != nil {
 		return err

@@ -164,7 +164,7 @@ func restore(ctx context.Context, command *config.Command, stdout, stderr io.Wri
 	if err != nil {
 		return err
 	}
-	store, err := openStorage(options)
+	store, err := openStorage(options, nil)
 	if err != nil {
 		return err
 	}

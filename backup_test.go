@@ -122,15 +122,20 @@ type backupPlace struct {
 	storage, before []string // where pictures are restored to, and where they are stored
 }
 
-func onEveryStorage(t *testing.T, test func(t *testing.T, place backupPlace)) {
-	t.Run("disk", func(t *testing.T) { test(t, backupPlace{backups: filepath.Join(t.TempDir(), "backups")}) })
-	t.Run("s3", func(t *testing.T) {
-		location, keys, _ := s3Args(t, dbtest.SharedMinIO(t))
-		at := func(prefix string) string { return strings.Replace(location, "?", "/"+prefix+"?", 1) }
-		test(t, backupPlace{
-			backups: at("backups"), storage: append(keys, "--storage", at("restored")), before: append(keys, "--storage", at("pictures")),
-		})
-	})
+func onEveryStorage(t *testing.T, test func(t *testing.T, newPlace func(t *testing.T) backupPlace)) {
+	t.Run("disk", func(t *testing.T) { test(t, diskPlace) })
+	t.Run("s3", func(t *testing.T) { test(t, s3Place) })
+}
+
+func diskPlace(t *testing.T) backupPlace {
+	return backupPlace{backups: filepath.Join(t.TempDir(), "backups")}
+}
+
+func s3Place(t *testing.T) backupPlace {
+	location, keys, _ := s3Args(t, dbtest.SharedMinIO(t))
+	at := func(prefix string) string { return strings.Replace(location, "?", "/"+prefix+"?", 1) }
+	with := func(prefix string) []string { return slices.Concat(keys, []string{"--storage", at(prefix)}) }
+	return backupPlace{backups: at("backups"), storage: with("restored"), before: with("pictures")}
 }
 
 // device is an app that is logged in.
@@ -195,8 +200,12 @@ func TestBackup(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes some seconds; make test-all runs this")
 	}
-	dbtest.RunURL(t, func(t *testing.T, databaseURL string) {
-		onEveryStorage(t, func(t *testing.T, place backupPlace) {
+	onEveryStorage(t, func(t *testing.T, newPlace func(t *testing.T) backupPlace) {
+		dbtest.RunURL(t, func(t *testing.T, databaseURL string) {
+			if databaseURL != "" {
+				dbtest.NeedDump(t)
+			}
+			place := newPlace(t)
 			base, dataDir := databaseArgs(t, databaseURL)
 			secretFile := newSecret(t, strings.Repeat("s3cret-", 6))
 			base = append(base, "--secret-file", secretFile, "--password-memory", "64", "--password-iterations", "1")
@@ -249,7 +258,7 @@ func TestBackup(t *testing.T) {
 			}
 			storageCommand(t, `, 0 missing, 0 damaged\nfiles without a row: 0 found`, slices.Concat([]string{"check", "--read"}, args)...)
 			backupCommand(t, `4 backups with \d+ pictures`, slices.Concat([]string{"backup", "check", place.backups}, args)...)
-			refusedCommand(t, "in the way", slices.Concat([]string{"restore", place.backups, "--data-dir", dataDir}, place.storage)...)
+			refusedCommand(t, "in the way", slices.Concat([]string{"restore", place.backups}, args)...)
 		})
 	})
 }
@@ -260,12 +269,12 @@ func checkLoadedBackup(t *testing.T, place backupPlace, secretFile string, kept 
 	t.Helper()
 	dataDir := filepath.Join(t.TempDir(), "data")
 	args := []string{"--data-dir", dataDir, "--secret-file", secretFile}
-	args = append(args, place.storage...)
 	if len(place.storage) > 0 {
+		args = append(args, place.storage...)
 		args[len(args)-1] = strings.Replace(args[len(args)-1], "/restored?", "/elsewhere?", 1)
 	}
-	if kind := databaseOf(t); kind != "" {
-		args = append(args, "--database", kind)
+	if other := databaseOf(t); other != "" {
+		args = append(args, "--database", other)
 	}
 	backupCommand(t, `^restored `, slices.Concat([]string{"restore", place.backups}, args)...)
 	storageCommand(t, `, 0 missing, 0 damaged\nfiles without a row: 0 found`, slices.Concat([]string{"check", "--read"}, args)...)
@@ -288,7 +297,7 @@ func checkLoadedBackup(t *testing.T, place backupPlace, secretFile string, kept 
 // databaseOf returns the URL of another database of the kind that a test of dbtest.RunURL has.
 func databaseOf(t *testing.T) string {
 	t.Helper()
-	if strings.Contains(t.Name(), "/mysql/") {
+	if strings.HasSuffix(t.Name(), "/mysql") {
 		return dbtest.MySQL(t)
 	}
 	return ""

@@ -24,7 +24,10 @@ has_chinese_font() {
 # missing prints the packages that a name lacks.
 missing() {
 	case $1 in
-	mariadb) has mariadbd && has mariadb-install-db || echo mariadb-server-core mariadb-client-core ;;
+	mariadb)
+		has mariadbd && has mariadb-install-db || echo mariadb-server-core mariadb-client-core
+		has mariadb-dump || echo mariadb-client
+		;;
 	redis) has redis-server || echo redis-server ;;
 	chromium)
 		has chromium || has chromium-browser || has google-chrome || echo chromium

@@ -55,8 +55,9 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("command = %q, want %q", got.Name, config.Serve)
 	}
 	want := config.Options{
-		Server: config.Server{Mode: config.Dev, Addr: "127.0.0.1:8000", AdminAddr: "127.0.0.1:9000", ShutdownIdle: 5 * time.Second, Compat: config.CompatNone},
-		Data:   config.Data{DataDir: "./data", SecretFile: "data/secret"},
+		Server:  config.Server{Mode: config.Dev, Addr: "127.0.0.1:8000", AdminAddr: "127.0.0.1:9000", ShutdownIdle: 5 * time.Second, Compat: config.CompatNone},
+		Data:    config.Data{DataDir: "./data", SecretFile: "data/secret"},
+		Backups: config.Backups{BackupKeep: 7},
 		Pictures: config.Pictures{
 			UploadLimit: 50 << 20, UploadFiles: 9, UploadLifetime: 24 * time.Hour,
 			ImagePixels: 50 << 20, ImageSide: 65535, ImageFrames: 1000,
@@ -112,6 +113,11 @@ func TestCommands(t *testing.T) {
 		{"storage check --read --remove", config.StorageCheck},
 		{"storage move --to file:///new", config.StorageMove},
 		{"storage move --storage file:///new --storage-fallback file:///old --remove", config.StorageMove},
+		{"backup /srv/backups", config.BackupMake},
+		{"backup --backup-to file:///srv/backups --verify --with-secret", config.BackupMake},
+		{"backup list /srv/backups", config.BackupList},
+		{"backup check --backup-to /srv/backups", config.BackupCheck},
+		{"restore /srv/backups --at 2026-01-31", config.Restore},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
@@ -212,6 +218,7 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"sms-budget-range": "3", "sms-budget-day": "0", "captcha": "geetest", "captcha-id": "site", "captcha-secret": "pw",
 		"captcha-endpoint": "https://captcha.example.com/hook",
 		"storage":          "s3://pictures/app?endpoint=https://s3.example.com", "storage-fallback": "file:///srv/pictures",
+		"backup-to": "s3://backups/app", "backup-every": "12h0m0s", "backup-keep": "3", "backup-key-id": "key", "backup-key-secret": "pw",
 		"storage-key-id": "key", "storage-key-secret": "pw", "upload-lifetime": "2h0m0s", "quota-images": "500", "quota-bytes": "2GiB",
 		"image-pixels": "12000000", "image-side": "8000", "image-frames": "10", "image-details": "true",
 		"image-url": "https://cdn.example.com", "image-sizes": "100,200", "image-preset": "avatar=w=100,wide=h=200&fit=contain&format=png",
@@ -446,6 +453,14 @@ func TestRefused(t *testing.T) {
 		{"storage move --to file:///new --storage-fallback file:///old", "--to: the pictures of --storage-fallback would stay behind"},
 		{"storage move --to s3://pictures", "--storage-key-id: S3 needs"},
 		{"storage move --to ftp://pictures", "--to: "},
+		{"backup", "DIR: missing; name the place of the backups, or give --backup-to"},
+		{"backup list", "DIR: missing"},
+		{"restore", "DIR: missing"},
+		{"backup s3://backups", "--backup-key-id: S3 needs"},
+		{"backup ftp://backups", "must start with file:// or s3://"},
+		{"--backup-every 24h", "--backup-every: say where to, with --backup-to"},
+		{"--backup-every 1s --backup-to /srv/backups", "--backup-every: want at least a minute"},
+		{"--backup-to s3://backups --backup-key-id name", "--backup-key-id: S3 needs"},
 		{"user list --mode production", "--secret-file: missing"},
 		{production + "--lan", "--lan: production mode serves everyone already"},
 		{production + "--sms=dev", "--sms: dev takes one code from everyone and is refused"},
@@ -562,7 +577,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	command := parse(t, []string{
 		"--database", url, "--redis", "redis://:" + secret + "@cache", "--sms-key-secret", secret, "--captcha-secret", secret,
 		"--sms-endpoint", "https://sms.example.com/" + secret, "--test-phone", "18866668888=" + code,
-		"--storage-key-secret", secret, "--moderation-secret", secret, "--moderation-endpoint", "https://moderator.example.com/" + secret,
+		"--storage-key-secret", secret, "--backup-key-secret", secret, "--moderation-secret", secret, "--moderation-endpoint", "https://moderator.example.com/" + secret,
 	}, nil)
 	encoded, err := json.Marshal(command.Options)
 	if err != nil {

@@ -174,7 +174,7 @@ func vacantMySQL(ctx context.Context, pool *sql.DB) (left []string, err error) {
 		left, isOurs = append(left, table), isOurs || table == restoring
 	}
 	if len(left) > 0 && !isOurs {
-		return nil, fmt.Errorf("the database is not empty: it has table %s; name a new database in its URL, or drop this one and create it again", left[0])
+		return nil, fmt.Errorf("table %s is in the way: name a new database in the URL, or drop this one and create it again", left[0])
 	}
 	return left, rows.Err()
 }

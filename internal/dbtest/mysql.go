@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -52,6 +54,21 @@ func MySQL(tb testing.TB) string {
 		}
 	})
 	return server.url.JoinPath(name).String()
+}
+
+// NeedDump skips a test where the program is missing that dumps MySQL, or fails if skipping is forbidden.
+func NeedDump(tb testing.TB) {
+	tb.Helper()
+	for _, name := range []string{"mariadb-dump", "mysqldump"} {
+		if _, err := exec.LookPath(name); err == nil {
+			return
+		}
+	}
+	if NoSkip() {
+		tb.Fatal("neither mariadb-dump nor mysqldump is installed")
+	}
+	fmt.Fprintln(os.Stderr, "SKIP: backups of MySQL are NOT tested: install mariadb-client (Debian)")
+	tb.Skip("SKIP: neither mariadb-dump nor mysqldump is installed")
 }
 
 // admin is a server with the right to create databases on it.
