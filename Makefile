@@ -13,7 +13,7 @@ GENERATED   := internal/api internal/db
 FUZZTIME    ?= 30s
 TESTFLAGS   ?=
 
-.PHONY: help run build dev test test-all fuzz bench check generate lint-contract setup setup-all clean
+.PHONY: help run build dev test test-all fuzz bench check generate lint-contract lint-deploy setup setup-all clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -49,7 +49,7 @@ generate: ## generate internal/api from the contract and internal/db from the qu
 	@$(TOOL) oapi-codegen -config oapi-codegen.yaml api/openapi.yaml
 	@$(TOOL) sqlc generate
 
-check: generate lint-contract ## what must hold before a commit, without running the server
+check: generate lint-contract lint-deploy ## what must hold before a commit, without running the server
 	@changed=$$(git status --porcelain -- $(GENERATED)); if [ -n "$$changed" ]; then \
 		echo "generated code is out of date; commit what 'make generate' wrote:"; echo "$$changed"; exit 1; fi
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); if [ -n "$$unformatted" ]; then \
@@ -62,6 +62,9 @@ check: generate lint-contract ## what must hold before a commit, without running
 
 lint-contract: ## check the contract's style
 	@sh tools/lint-contract.sh
+
+lint-deploy: ## check the Dockerfile and the compose file
+	@sh tools/lint-deploy.sh
 
 setup:
 	@sh tools/setup.sh mariadb redis nginx exiftool curl

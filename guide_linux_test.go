@@ -1,11 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"gatehouse/internal/servertest"
@@ -120,16 +122,25 @@ func TestDeployGuide(t *testing.T) {
 	wantSocketActivation(t, m)
 }
 
-// copyToServer is the guide's make build and scp.
-func copyToServer(t *testing.T, m *machine) {
-	t.Helper()
+// release is the program as make build builds it.
+var release = sync.OnceValues(func() (string, error) {
 	build := exec.Command("make", "build")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("make build: %v\n%s", err, out)
+		return "", fmt.Errorf("make build: %w\n%s", err, out)
+	}
+	return "bin/gatehouse", nil
+})
+
+// copyToServer is the guide's make build and scp.
+func copyToServer(t *testing.T, m *machine) {
+	t.Helper()
+	program, err := release()
+	if err != nil {
+		t.Fatal(err)
 	}
 	certificate := servertest.NewCertificate(t, publicHost)
-	for file, as := range map[string]string{"bin/gatehouse": "gatehouse", certificate.File: "app.pem", certificate.KeyFile: "app.key"} {
+	for file, as := range map[string]string{program: "gatehouse", certificate.File: "app.pem", certificate.KeyFile: "app.key"} {
 		m.put(t, file, as)
 	}
 	files, err := filepath.Glob("deploy/*/*")

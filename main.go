@@ -52,6 +52,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return err
 	case config.Show:
 		return command.Print(stdout)
+	case config.Health:
+		return checkHealth(ctx, command.Options, stdout)
 	case config.MigrateUp:
 		return migrate(ctx, command.Options, stdout)
 	case config.MigrateStatus:

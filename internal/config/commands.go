@@ -9,6 +9,7 @@ const (
 	MigrateStatus    = "migrate status"
 	Version          = "version"
 	Show             = "config"
+	Health           = "health"
 	UserList         = "user list"
 	UserShow         = "user show"
 	UserDisable      = "user disable"
@@ -40,6 +41,7 @@ type commands struct {
 	Storage StorageCommands `cmd:"" help:"Check where pictures are stored, or move them elsewhere, also while servers run."`
 	Backup  BackupCommands  `cmd:"" help:"Back up the database and the pictures, also while servers run; list or check backups."`
 	Restore RestoreCommand  `cmd:"" help:"Restore a backup into an empty database and an empty storage, which the options name. It may be interrupted and run again."`
+	Health  struct{}        `cmd:"" help:"Ask the server that runs with the same options on this machine whether it is ready: a health check for containers."`
 	Version struct{}        `cmd:"" help:"Print the version of this program."`
 	Show    struct{}        `cmd:"" name:"config" help:"Check the options, and print each with its value and where it came from."`
 }
