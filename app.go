@@ -26,6 +26,7 @@ import (
 	"gatehouse/internal/site"
 	"gatehouse/internal/storage"
 	"gatehouse/internal/threads"
+	"gatehouse/internal/trace"
 	"gatehouse/internal/upload"
 	"gatehouse/internal/verify"
 	"gatehouse/internal/webhook"
@@ -49,6 +50,7 @@ type app struct {
 	backups     *backup.Service // nil where no backups are scheduled
 	moderator   *webhook.Client // nil where pictures are not held back
 	metrics     *metrics.Metrics
+	traces      *trace.Traces // nil where nothing is recorded
 	hasher      *account.Hasher
 	fronts      []*front // that of the API comes first
 	stopping    atomic.Bool
@@ -56,7 +58,11 @@ type app struct {
 
 // newApp is the only wiring there is: the services, and the server in front of them.
 func newApp(ctx context.Context, options config.Options, logs *logging.Logs) (*app, error) {
-	a, err := openServices(ctx, options, logs)
+	traces, err := trace.Open(ctx, version, logs.Module(logging.Server))
+	if err != nil {
+		return nil, err
+	}
+	a, err := openServices(ctx, options, logs, traces)
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +73,11 @@ func newApp(ctx context.Context, options config.Options, logs *logging.Logs) (*a
 }
 
 // openServices makes what a server consists of, but for the server.
-func openServices(ctx context.Context, options config.Options, logs *logging.Logs) (*app, error) {
-	a := &app{options: options, log: logs.Module(logging.Server), threads: newThreads(options), metrics: metrics.New(version)}
+func openServices(ctx context.Context, options config.Options, logs *logging.Logs, traces *trace.Traces) (*app, error) {
+	a := &app{
+		options: options, log: logs.Module(logging.Server), threads: newThreads(options),
+		metrics: metrics.New(version), traces: traces,
+	}
 	err := a.openStores(ctx, logs)
 	if err == nil {
 		err = a.buildServices(ctx, logs)
@@ -86,14 +95,14 @@ func openForCommand(ctx context.Context, options config.Options) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openServices(ctx, options, logs)
+	return openServices(ctx, options, logs, nil)
 }
 
 // openStores opens what close closes.
 func (a *app) openStores(ctx context.Context, logs *logging.Logs) (err error) {
 	a.database, err = database.Open(ctx, database.Options{
 		URL: string(a.options.Database), DataDir: a.options.DataDir, Connections: a.options.DatabaseConnections,
-		Logger: logs.Module(logging.Database), ObserveWrite: a.metrics.ObserveWrite,
+		Logger: logs.Module(logging.Database), Traces: a.traces, ObserveWrite: a.metrics.ObserveWrite,
 	})
 	if err != nil {
 		return err
@@ -121,6 +130,7 @@ func (a *app) close() error {
 	if a.database != nil {
 		err = errors.Join(err, a.database.Close())
 	}
+	a.traces.Close()
 	return err
 }
 
@@ -140,7 +150,7 @@ func (a *app) buildServer(logs *logging.Logs) error {
 		Contract: contractYAML, Ready: a.ready, Now: time.Now, Limits: a.options.Limits,
 		PublicURL: string(a.options.PublicURL), TrustedProxies: a.options.TrustedProxy,
 		CORSOrigins: texts(a.options.CORSOrigin), UploadLimit: int64(a.options.UploadLimit), ImageURL: string(a.options.ImageURL),
-		VerifyVerdict: a.verifyVerdict, Observe: a.metrics.ObserveRequest,
+		VerifyVerdict: a.verifyVerdict, Observe: a.metrics.ObserveRequest, Traces: a.traces,
 		Dev: a.options.Mode == config.Dev, LAN: a.options.LAN, Booklet: a.options.Compat == config.CompatBooklet,
 	})
 	if err != nil {

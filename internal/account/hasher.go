@@ -15,6 +15,7 @@ import (
 
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/threads"
+	"gatehouse/internal/trace"
 )
 
 // HasherOptions are the cost of a password hash, and how many run at once.
@@ -74,7 +75,9 @@ func NewHasher(options HasherOptions) *Hasher {
 }
 
 // Hash returns the hash of a password in PHC form, or ServerBusy.
-func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
+func (h *Hasher) Hash(ctx context.Context, password string) (_ string, err error) {
+	ctx, span := trace.Start(ctx, "hash password")
+	defer func() { span.End(err) }()
 	if err := h.takeTurn(ctx); err != nil {
 		return "", err
 	}
@@ -85,6 +88,8 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 // Matches reports whether a password has a hash, and whether that hash was made in another way or with
 // other parameters than today's. It returns ServerBusy.
 func (h *Hasher) Matches(ctx context.Context, password, hash string) (matches, outdated bool, err error) {
+	ctx, span := trace.Start(ctx, "check password")
+	defer func() { span.End(err) }()
 	if err := h.takeTurn(ctx); err != nil {
 		return false, false, err
 	}
@@ -114,12 +119,13 @@ func (h *Hasher) Stats() HasherStats {
 	}
 }
 
-func (h *Hasher) takeTurn(ctx context.Context) error {
+func (h *Hasher) takeTurn(ctx context.Context) (err error) {
 	start := time.Now()
+	_, span := trace.Start(ctx, "wait for a turn")
+	defer func() { span.End(err) }()
 	waiting, cancel := context.WithTimeout(ctx, h.wait)
 	defer cancel()
 	h.threads.Enter()
-	var err error
 	if !h.turns.TryAcquire(1) { // a free turn takes no time, which there may be none of
 		h.waiting.Add(1)
 		err = h.turns.Acquire(waiting, 1)

@@ -13,6 +13,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"gatehouse/internal/db"
+	"gatehouse/internal/trace"
 )
 
 // Options say which database is opened, and how.
@@ -22,6 +23,7 @@ type Options struct {
 	Connections int          // most open connections; 0 is a default for the kind of database
 	Logger      *slog.Logger // nil is slog.Default()
 
+	Traces       *trace.Traces       // record statements; may be nil
 	ObserveWrite func(time.Duration) // is told how long each InTx and Exec took, retries included; may be nil
 }
 

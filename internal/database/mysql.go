@@ -15,6 +15,7 @@ import (
 	"github.com/pressly/goose/v3/lock"
 
 	"gatehouse/internal/db"
+	"gatehouse/internal/trace"
 )
 
 const (
@@ -42,7 +43,7 @@ func openMySQL(ctx context.Context, o Options) (*mysqlEngine, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := mysqlPool(config)
+	pool, err := mysqlPool(config, o.Traces)
 	if err != nil {
 		return nil, err
 	}
@@ -55,12 +56,12 @@ func openMySQL(ctx context.Context, o Options) (*mysqlEngine, error) {
 	return &mysqlEngine{config: config, db: pool, q: db.New(pool)}, nil
 }
 
-func mysqlPool(config *mysql.Config) (*sql.DB, error) {
+func mysqlPool(config *mysql.Config, traces *trace.Traces) (*sql.DB, error) {
 	c, err := mysql.NewConnector(config)
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w", err)
 	}
-	pool := sql.OpenDB(readCommitted{c})
+	pool := traces.OpenDB(readCommitted{c}, "mysql")
 	pool.SetConnMaxLifetime(mysqlLifetime)
 	return pool, nil
 }
@@ -183,7 +184,7 @@ func (e *mysqlEngine) migration() migration {
 func (e *mysqlEngine) migrationPool() (*sql.DB, error) {
 	config := e.config.Clone()
 	config.ReadTimeout = 0
-	return mysqlPool(config)
+	return mysqlPool(config, nil)
 }
 
 // mysqlLock is a row, not GET_LOCK, which the other nodes of a cluster do not see.

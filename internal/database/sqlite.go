@@ -38,11 +38,11 @@ func openSQLite(ctx context.Context, o Options) (*sqliteEngine, error) {
 	if err := createPrivate(file); err != nil {
 		return nil, err
 	}
-	writer, err := openSQLiteWriter(ctx, file)
+	writer, err := openSQLiteWriter(ctx, file, o.Traces)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", file, err)
 	}
-	readers, err := sql.Open("sqlite", sqliteDSN(file, url.Values{"_query_only": {"1"}}))
+	readers, err := o.Traces.OpenDriver("sqlite", sqliteDSN(file, url.Values{"_query_only": {"1"}}), "sqlite")
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", file, err), writer.close())
 	}

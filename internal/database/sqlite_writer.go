@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"gatehouse/internal/db"
+	"gatehouse/internal/trace"
 )
 
 // maxBatch is the most transactions that share one commit.
@@ -41,12 +42,12 @@ type batch struct {
 	err  error         // why it was not stored; to be read after done
 }
 
-func openSQLiteWriter(ctx context.Context, file string) (*sqliteWriter, error) {
-	pool, err := sql.Open("sqlite", sqliteDSN(file, url.Values{"_pragma": {
+func openSQLiteWriter(ctx context.Context, file string, traces *trace.Traces) (*sqliteWriter, error) {
+	pool, err := traces.OpenDriver("sqlite", sqliteDSN(file, url.Values{"_pragma": {
 		"cache_size(-16000)",       // KiB
 		"wal_autocheckpoint(4000)", // pages of 4 KiB: fewer fsyncs than with SQLite's own 1000
 		"journal_size_limit(67108864)",
-	}}))
+	}}), "sqlite")
 	if err != nil {
 		return nil, err
 	}

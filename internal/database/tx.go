@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/internal/db"
+	"gatehouse/internal/trace"
 )
 
 const (
@@ -28,7 +29,10 @@ const (
 // context's error, and nothing was stored. See ErrCommitUnknown for the one uncertain result, and
 // Refusal for the codes of its errors.
 func (d *Database) InTx(ctx context.Context, fn func(q *db.Queries) error) error {
-	return d.write(ctx, func() error { return d.engine.transact(ctx, fn) })
+	ctx, span := trace.Start(ctx, "transaction")
+	err := d.write(ctx, func() error { return d.engine.transact(ctx, fn) })
+	span.End(err)
+	return err
 }
 
 // Exec runs one statement, which needs no transaction: on MySQL that saves two of three round trips.

@@ -27,6 +27,7 @@ type call struct {
 	operation *operation      // nil outside the contract
 	session   session.Session // zero where nobody is logged in
 	upload    *uploadBody     // nil where nothing is uploaded
+	status    int             // that was answered, once it is over
 	code      apperr.Code     // of the refusal that was answered
 }
 

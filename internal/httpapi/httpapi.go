@@ -18,6 +18,7 @@ import (
 	"gatehouse/internal/limit"
 	"gatehouse/internal/session"
 	"gatehouse/internal/site"
+	"gatehouse/internal/trace"
 	"gatehouse/internal/upload"
 	"gatehouse/internal/verify"
 )
@@ -48,6 +49,9 @@ type Options struct {
 
 	// VerifyVerdict returns InvalidSignature for a verdict on a picture that the moderator did not sign.
 	VerifyVerdict func(header http.Header, body []byte) error
+
+	// Traces record requests. They may be nil.
+	Traces *trace.Traces
 
 	// Observe is told of each request that is over: its operation (or pages, assets or unknown), the status and the
 	// error code of the answer, and how long it took. It may be nil.

@@ -17,6 +17,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 
 	"gatehouse/internal/apperr"
+	"gatehouse/internal/logging"
 	"gatehouse/internal/site"
 )
 
@@ -31,15 +32,16 @@ func (s *server) logRequests(next http.Handler) http.Handler {
 		start := time.Now()
 		answer := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		defer func() { // also when a handler aborts the connection
-			c, status, took := callFrom(r.Context()), status(answer, r), time.Since(start)
+			c, took := callFrom(r.Context()), time.Since(start)
+			c.status = status(answer, r)
 			if s.Observe != nil {
-				s.Observe(operationName(r, c), status, c.code, took)
+				s.Observe(operationName(r, c), c.status, c.code, took)
 			}
 			if !s.Logger.Enabled(r.Context(), slog.LevelInfo) {
 				return
 			}
 			s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "request",
-				slog.String("method", r.Method), slog.String("route", route(r)), slog.Int("status", status),
+				slog.String("method", r.Method), slog.String("route", route(r)), slog.Int("status", c.status),
 				slog.Duration("duration", took), slog.Int("bytes", answer.BytesWritten()),
 				slog.String("client", c.client.String()))
 		}()
@@ -55,6 +57,42 @@ func route(r *http.Request) string {
 	}
 	path, _, _ := strings.Cut(r.URL.Path, "?")
 	return path[:min(len(path), maxLoggedPath)]
+}
+
+// traceRequests records requests, by their operation and route.
+func (s *server) traceRequests(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := callFrom(r.Context())
+		ctx, span := s.Traces.Request(r.Context(), r.Header, c.byProxy)
+		if id := span.ID(); id != "" {
+			ctx = logging.WithTraceID(ctx, id)
+		}
+		defer func() { // also when a handler aborts the connection
+			span.Name(operationName(r, c))
+			span.Set("http.request.method", knownMethod(r.Method))
+			span.Set("http.route", chi.RouteContext(ctx).RoutePattern())
+			span.SetInt("http.response.status_code", c.status)
+			span.Set("gatehouse.request_id", c.id)
+			var failure error
+			if c.code != apperr.OK {
+				span.SetInt("gatehouse.error_code", int(c.code))
+			}
+			if c.status >= http.StatusInternalServerError {
+				failure = apperr.New(c.code)
+			}
+			span.End(failure)
+		}()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// knownMethod keeps what anybody may make up out of traces.
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete, http.MethodOptions, http.MethodPut:
+		return method
+	}
+	return "_OTHER"
 }
 
 // namesOutsideContract are what is asked for that the contract does not know. Paths are no names: anybody can make

@@ -17,7 +17,11 @@ import (
 func (s *server) routes() http.Handler {
 	r := chi.NewRouter()
 	s.useClientAddress(r)
-	r.Use(s.identify, s.logRequests, s.recoverPanics, s.defaultHeaders)
+	r.Use(s.identify)
+	if s.Traces != nil {
+		r.Use(s.traceRequests)
+	}
+	r.Use(s.logRequests, s.recoverPanics, s.defaultHeaders)
 	if s.Dev {
 		r.Use(s.refuseForeign)
 	}

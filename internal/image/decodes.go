@@ -12,6 +12,7 @@ import (
 
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/codec"
+	"gatehouse/internal/trace"
 )
 
 // decodes admits what decodes pictures: only so many at once, and only as much memory as they may take together. A
@@ -85,6 +86,8 @@ var errPanic = errors.New("a decoder panicked")
 // do runs f when the turn of its work comes. The refusal is ServerBusy if that takes longer than wait.
 func (d *decodes) do(ctx context.Context, wait time.Duration, w work, f func() error) (err error) {
 	asked := time.Now()
+	ctx, span := trace.Start(ctx, "decode picture")
+	defer func() { span.End(err) }()
 	release, err := d.acquire(ctx, wait, w)
 	if err != nil {
 		return err
@@ -113,6 +116,8 @@ func (d *decodes) acquire(ctx context.Context, wait time.Duration, w work) (rele
 	defer cancel()
 	d.waiting.Add(1)
 	defer d.waiting.Add(-1)
+	_, span := trace.Start(ctx, "wait for a turn")
+	defer func() { span.End(err) }()
 	lane, memory := d.laneOf(w)
 	var held []func()
 	release = func() {

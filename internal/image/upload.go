@@ -15,6 +15,7 @@ import (
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
 	"gatehouse/internal/storage"
+	"gatehouse/internal/trace"
 )
 
 // Upload is one picture that a client sends.
@@ -66,7 +67,9 @@ func (s *Service) Upload(ctx context.Context, o UploadOptions, next func() (*Upl
 }
 
 // receiveAll cleans the pictures into files that are not visible yet.
-func (s *Service) receiveAll(ctx context.Context, batch *storage.Batch, o UploadOptions, next func() (*Upload, error)) ([]*picture, error) {
+func (s *Service) receiveAll(ctx context.Context, batch *storage.Batch, o UploadOptions, next func() (*Upload, error)) (_ []*picture, err error) {
+	ctx, span := trace.Start(ctx, "receive pictures")
+	defer func() { span.End(err) }()
 	var pictures []*picture
 	left := s.MaxBytes
 	for {

@@ -21,3 +21,15 @@ func TestRequestID(t *testing.T) {
 		}
 	}
 }
+
+func TestTraceID(t *testing.T) {
+	for _, asJSON := range []bool{false, true} {
+		logs, read := open(t, "info", asJSON)
+		logs.Module(Image).InfoContext(WithTraceID(WithRequestID(t.Context(), "r-1"), "t-1"), "stored", "bytes", 7)
+		_, file := read(Image)
+		want := map[bool]string{false: "bytes=7 request_id=r-1 trace_id=t-1", true: `"bytes":7,"request_id":"r-1","trace_id":"t-1"`}[asJSON]
+		if !strings.Contains(file, want) {
+			t.Errorf("line %q, want %q in it", file, want)
+		}
+	}
+}

@@ -53,8 +53,11 @@ func (h *textHandler) Handle(ctx context.Context, r slog.Record) error {
 		line = appendAttr(line, h.prefix, attr, h.masked)
 		return true
 	})
-	if id, ok := RequestID(ctx); ok {
-		line = appendAttr(line, "", slog.String(requestIDKey, id), false)
+	if of, ok := ctx.Value(requestKey{}).(request); ok {
+		line = appendAttr(line, "", slog.String(requestIDKey, of.id), false)
+		if of.traceID != "" {
+			line = appendAttr(line, "", slog.String(traceIDKey, of.traceID), false)
+		}
 	}
 	line = append(line, '\n')
 	if h.out.colour {

@@ -15,6 +15,8 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"github.com/sony/gobreaker/v2"
+
+	"gatehouse/internal/trace"
 )
 
 const (
@@ -115,6 +117,13 @@ func (c *Client) settings() gobreaker.Settings {
 // once if Redis is known to be away, or else the error of fn. Every error of fn counts against
 // Redis, except goredis.Nil and those after the end of ctx.
 func (c *Client) Do(ctx context.Context, fn func(ctx context.Context, r *goredis.Client) error) error {
+	ctx, span := trace.StartCall(ctx, "redis")
+	err := c.do(ctx, fn)
+	span.End(err)
+	return err
+}
+
+func (c *Client) do(ctx context.Context, fn func(ctx context.Context, r *goredis.Client) error) error {
 	_, err := c.breaker.Execute(func() (struct{}, error) {
 		c.calls.Add(1)
 		bounded, cancel := context.WithTimeout(ctx, timeout)

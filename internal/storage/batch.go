@@ -62,7 +62,7 @@ func (b *Batch) Place(ctx context.Context) error {
 	return forEach(len(b.files), func(i int) (err error) {
 		f := b.files[i]
 		f.tried = true
-		o := b.store.begin("place")
+		ctx, o := b.store.begin(ctx, "place")
 		defer func() { o.end(err) }()
 		if f.entry, err = b.store.shelf.place(ctx, f.entry, f.name); err != nil {
 			f.mayAppear = errors.Is(err, errMayAppear)
@@ -105,7 +105,7 @@ func (b *Batch) Discard(ctx context.Context) error {
 // must outlive it.
 func (s *Store) discard(ctx context.Context, f *batchFile) (err error) {
 	if f.tried {
-		o := s.begin("remove")
+		ctx, o := s.begin(ctx, "remove")
 		err = s.shelf.Remove(context.WithoutCancel(ctx), f.name)
 		o.end(err)
 	}

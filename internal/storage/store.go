@@ -150,7 +150,7 @@ func (s *Store) Open(ctx context.Context, name string) (_ *File, err error) {
 	if !valid(name) {
 		return nil, fs.ErrNotExist
 	}
-	o := s.begin("open")
+	ctx, o := s.begin(ctx, "open")
 	defer func() { o.end(err) }()
 	return lookUp(s, func(shelf Shelf) (*File, error) { return shelf.Open(ctx, name) })
 }
@@ -160,7 +160,7 @@ func (s *Store) Stat(ctx context.Context, name string) (_ Entry, err error) {
 	if !valid(name) {
 		return Entry{}, fs.ErrNotExist
 	}
-	o := s.begin("stat")
+	ctx, o := s.begin(ctx, "stat")
 	defer func() { o.end(err) }()
 	return lookUp(s, func(shelf Shelf) (Entry, error) { return shelf.Stat(ctx, name) })
 }
@@ -200,7 +200,7 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 		return fs.ErrInvalid
 	}
 	var failed error
-	o := s.begin("remove")
+	ctx, o := s.begin(ctx, "remove")
 	defer func() { o.end(failed) }()
 	for _, shelf := range s.shelves() {
 		if err := shelf.Remove(ctx, name); err != nil {

@@ -14,7 +14,7 @@ func (s *Store) OpenVariant(ctx context.Context, name, variant string) (_ *File,
 	if !valid(name) || !validVariant(variant) {
 		return nil, fs.ErrNotExist
 	}
-	o := s.begin("open-variant")
+	ctx, o := s.begin(ctx, "open-variant")
 	defer func() { o.end(err) }()
 	f, err := s.shelf.openVariant(ctx, name, variant)
 	if err == nil && f.Size == 0 { // a power failure may cut what was not synced
@@ -30,7 +30,7 @@ func (s *Store) PutVariant(ctx context.Context, name, variant string, data []byt
 	if !valid(name) || !validVariant(variant) {
 		return fmt.Errorf("store variant %q of %q: %w", variant, name, fs.ErrInvalid)
 	}
-	o := s.begin("put-variant")
+	ctx, o := s.begin(ctx, "put-variant")
 	err := s.putVariant(ctx, name, variant, data)
 	o.end(err)
 	if err != nil {

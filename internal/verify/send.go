@@ -14,6 +14,7 @@ import (
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
 	"gatehouse/internal/sms"
+	"gatehouse/internal/trace"
 )
 
 var (
@@ -131,7 +132,9 @@ func (s *Service) verifyCaptcha(ctx context.Context, r Request) error {
 	if r.Captcha == "" {
 		return errCaptchaRequired
 	}
-	err := s.options.Captcha.Verify(ctx, r.Captcha, r.Client)
+	asking, span := trace.StartCall(ctx, "verify CAPTCHA")
+	err := s.options.Captcha.Verify(asking, r.Captcha, r.Client)
+	span.End(err)
 	if errors.Is(err, captcha.ErrRefused) {
 		return errCaptchaRequired
 	}
@@ -185,7 +188,9 @@ func (s *Service) deliver(ctx context.Context, r Request) (string, error) {
 	if _, fixed := s.options.Fixed[r.Phone]; fixed {
 		return code, nil
 	}
-	err = s.options.Sender.Send(ctx, sms.Message{Phone: r.Phone, Code: code, Purpose: string(r.Purpose), Lifetime: lifetime})
+	sending, span := trace.StartCall(ctx, "send code")
+	err = s.options.Sender.Send(sending, sms.Message{Phone: r.Phone, Code: code, Purpose: string(r.Purpose), Lifetime: lifetime})
+	span.End(err)
 	switch {
 	case err == nil:
 		return code, nil

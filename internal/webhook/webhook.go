@@ -20,6 +20,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/sethvargo/go-retry"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"gatehouse/internal/trace"
 )
 
 const (
@@ -88,7 +90,9 @@ func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse
 // Post sends an event as JSON and returns the receiver's last answer, whatever its status. It tries again
 // when nobody answers, and on 429 and 5xx, with the same webhook-id, by which a receiver knows doubles.
 // The error is that nobody answered in time; it does not hold the URL, which may be secret.
-func (c *Client) Post(ctx context.Context, event any) (Answer, error) {
+func (c *Client) Post(ctx context.Context, event any) (_ Answer, err error) {
+	ctx, span := trace.StartCall(ctx, "post webhook")
+	defer func() { span.End(err) }()
 	body, err := json.Marshal(event)
 	if err != nil {
 		return Answer{}, fmt.Errorf("write the webhook's event: %w", err)
