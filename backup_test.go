@@ -315,3 +315,68 @@ func checkPhonesOf(t *testing.T, p *process, phones []string) {
 		}
 	}
 }
+
+// TestBackupIsKilled kills a backup and a restore in the middle. The next ones do what they did not.
+func TestBackupIsKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes some seconds; make test-all runs this")
+	}
+	dbtest.RunURL(t, func(t *testing.T, databaseURL string) {
+		if databaseURL != "" {
+			dbtest.NeedDump(t)
+		}
+		args, dataDir := databaseArgs(t, databaseURL)
+		a := newAlbum(t, start(t, args...))
+		for range 300 {
+			a.upload(uniquePicture(t), uniquePicture(t))
+		}
+		place := filepath.Join(t.TempDir(), "backups")
+		saved := func(dir string) int {
+			files, err := filepath.Glob(filepath.Join(dir, "??", "*"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(files)
+		}
+		killWhen(t, func() bool { return saved(filepath.Join(place, "pictures")) > 20 }, slices.Concat([]string{"backup", place}, args)...)
+		refusedCommand(t, "there is no backup", slices.Concat([]string{"restore", place, "--data-dir", filepath.Join(t.TempDir(), "data")})...)
+		refusedCommand(t, "another backup is under way: on ", slices.Concat([]string{"backup", place}, args)...)
+		pool := dbtest.OpenPool(t, databaseURL, dataDir)
+		if _, err := pool.ExecContext(t.Context(), "DELETE FROM leases"); err != nil { // or wait for a minute
+			t.Fatal(err)
+		}
+		backupCommand(t, "600 pictures copied", slices.Concat([]string{"backup", place, "--with-secret"}, args)...)
+
+		other := filepath.Join(t.TempDir(), "data")
+		into := []string{"--data-dir", other}
+		if databaseURL != "" {
+			into = append(into, "--database", dbtest.MySQL(t))
+		}
+		killWhen(t, func() bool { return saved(filepath.Join(other, "image")) > 20 }, slices.Concat([]string{"restore", place}, into)...)
+		backupCommand(t, "^restored .* 600 pictures", slices.Concat([]string{"restore", place}, into)...)
+		storageCommand(t, `files with a row: 600 \(.*\), 0 missing, 0 damaged\nfiles without a row: 0 found`, slices.Concat([]string{"check", "--read"}, into)...)
+	})
+}
+
+// TestScheduledBackups lets two servers on one database make them.
+func TestScheduledBackups(t *testing.T) {
+	dbtest.RunURL(t, func(t *testing.T, databaseURL string) {
+		if databaseURL != "" {
+			dbtest.NeedDump(t)
+		}
+		args, _ := databaseArgs(t, databaseURL)
+		place := filepath.Join(t.TempDir(), "backups")
+		args = append(args, "--backup-to", place, "--backup-every", "24h")
+		servers := []*process{start(t, args...), start(t, args...)}
+		made := func() (made int) {
+			for _, server := range servers {
+				made += strings.Count(server.stderr.String(), "backed up")
+			}
+			return made
+		}
+		eventually(t, "a server makes a backup", func() bool { return made() > 0 })
+		if list := backupCommand(t, "", slices.Concat([]string{"backup", "list"}, args)...); made() != 1 || strings.Count(list, "\n") != 2 {
+			t.Errorf("%d backups, and the list is %q; want one", made(), list)
+		}
+	})
+}

@@ -369,7 +369,7 @@ func (b Backup) Describe() string {
 	text := fmt.Sprintf("%s: %s database, %s; %s pictures, %s", b.Name, b.Database, humanize.Bytes(uint64(b.Bytes())),
 		humanize.Comma(b.Pictures.Count), humanize.Bytes(uint64(b.Pictures.Bytes)))
 	if b.Pictures.Lost > 0 {
-		text += fmt.Sprintf("; %s of them were missing or damaged already", humanize.Comma(b.Pictures.Lost))
+		text += fmt.Sprintf("; %s more were missing or damaged already", humanize.Comma(b.Pictures.Lost))
 	}
 	if b.HasSecret() {
 		text += "; with the secret"

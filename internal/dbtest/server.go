@@ -19,7 +19,7 @@ const (
 	serverDir     = "gatehouse-mysql-" // then the process id of its owner
 	serverStartup = time.Minute
 	// Run when the server starts, one statement per line. root can only connect through the socket.
-	serverUsers = "CREATE USER 'gatehouse'@'%' IDENTIFIED BY 'secret';\nGRANT ALL ON *.* TO 'gatehouse'@'%';\n"
+	serverUsers = "CREATE USER 'gatehouse'@'%' IDENTIFIED BY 'secret';\nGRANT ALL ON *.* TO 'gatehouse'@'%' WITH GRANT OPTION;\n"
 )
 
 // ErrNotInstalled is in the error of StartServer if this machine lacks the programs.
