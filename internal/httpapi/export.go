@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 	"net/http"
-	"time"
 
 	"gatehouse/internal/api"
 	"gatehouse/internal/audit"
@@ -87,13 +86,4 @@ func (a archive) VisitExportCurrentUserResponse(w http.ResponseWriter) error {
 	w.Header().Set("Content-Type", "application/zip")
 	w.Header().Set("Content-Disposition", `attachment; filename="export.zip"`)
 	return export.Write(a.ctx, patient{w}, a.contents)
-}
-
-// patient gives a client time for each piece that is written, so that only one that stops reading is given up.
-type patient struct{ http.ResponseWriter }
-
-func (p patient) Write(b []byte) (int, error) {
-	// A connection that knows no deadlines has none to extend.
-	_ = http.NewResponseController(p.ResponseWriter).SetWriteDeadline(time.Now().Add(answerTimeout))
-	return p.ResponseWriter.Write(b)
 }

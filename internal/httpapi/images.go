@@ -238,7 +238,7 @@ func (i imageResponse) VisitGetImageResponse(w http.ResponseWriter) error {
 	if i.file.ByAccept {
 		header.Add("Vary", "Accept")
 	}
-	allowSlowReader(w, i.file.Size)
+	w = patientWith(w, i.file.Size)
 	if strings.Count(i.request.Header.Get("Range"), ",") >= maxRanges {
 		i.request.Header.Del("Range") // all of it is cheaper
 	}

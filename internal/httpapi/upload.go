@@ -114,19 +114,6 @@ func (b *uploadBody) Interrupt() {
 	_ = b.connection.SetReadDeadline(time.Unix(1, 0)) // where there are no deadlines, Read fails at the next byte
 }
 
-// answerTimeout is how long a client may take over an answer of no great size.
-const answerTimeout = 60 * time.Second
-
-// allowSlowReader gives the client of a large file time in proportion to its size.
-func allowSlowReader(w http.ResponseWriter, size int64) {
-	extra := time.Duration(size/slowestTransfer) * time.Second
-	if extra < answerTimeout {
-		return // the server's own limit is enough
-	}
-	// A connection that knows no deadlines has none to extend.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout + extra))
-}
-
 // uploadForm finds the pictures in a multipart form as it streams in. Other fields are ignored.
 type uploadForm struct {
 	parts  *multipart.Reader
