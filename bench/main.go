@@ -61,6 +61,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	if len(args) == 2 && args[0] == bareCommand {
+		return serveBare(ctx, args[1])
+	}
 	o, err := parseOptions(args, stderr)
 	if err != nil {
 		return err

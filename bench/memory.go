@@ -68,12 +68,15 @@ func (m *meeting) Read([]byte) (int, error) {
 }
 
 // peakResident returns the megabytes that the kernel saw resident at most.
-func peakResident(pid int) (float64, error) {
+func peakResident(pid int) (float64, error) { return resident(pid, "VmHWM") }
+
+// resident returns the megabytes that the kernel gives under a name: VmHWM at most, VmRSS now.
+func resident(pid int, name string) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	_, rest, _ := strings.Cut(string(status), name+":")
 	amount, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
 	kibibytes, err := strconv.ParseFloat(amount, 64)
 	return kibibytes * 1024 / 1e6, err

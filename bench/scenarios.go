@@ -76,6 +76,14 @@ var scenarios = []scenario{
 		measure: p99WhileLoginsFlood(loadPicture), target: 10,
 	},
 	{
+		name: "idle", title: "memory of an idle connection, of 10,000", unit: " KB", measure: idleMemory, target: 1.15, isCost: true,
+		yardstick: bareIdleMemory, yardstickName: "net/http alone",
+	},
+	{
+		name: "c10k", title: "`GET /users/me` on 1,000 connections beside 10,000 idle ones, p99", unit: " ms",
+		measure: p99WithIdle, target: 1.5, isCost: true, yardstick: p99WithoutIdle, yardstickName: "without the idle ones",
+	},
+	{
 		name: "memory", title: "50 uploads of 50 MB at once, peak of resident memory", unit: " MB",
 		measure: peakMemory, target: 150, once: true,
 	},

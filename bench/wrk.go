@@ -28,6 +28,10 @@ type report struct {
 
 // wrk returns an error where a request was not answered with 2xx. The duration is cut to seconds.
 func (b *bench) wrk(ctx context.Context, t traffic, duration time.Duration) (report, error) {
+	return b.wrkOn(ctx, connections, t, duration)
+}
+
+func (b *bench) wrkOn(ctx context.Context, connections int, t traffic, duration time.Duration) (report, error) {
 	args := []string{
 		"--threads=2", "--connections=" + strconv.Itoa(connections), fmt.Sprintf("--duration=%ds", duration/time.Second),
 		"--timeout=10s", "--script=" + t.script,
