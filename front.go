@@ -23,6 +23,7 @@ type front struct {
 
 	draining atomic.Bool
 	open     atomic.Int64  // connections
+	answered atomic.Int64  // requests, after which the connection was kept
 	ended    chan struct{} // closed when no connection is accepted any more
 }
 
@@ -57,6 +58,8 @@ func (f *front) count(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		f.open.Add(1)
+	case http.StateIdle:
+		f.answered.Add(1)
 	case http.StateClosed, http.StateHijacked:
 		f.open.Add(-1)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -37,6 +38,33 @@ func (a *app) clean(ctx context.Context) {
 		case <-report.C:
 			a.log.Info("verification codes since the start", "counts", a.codes.Counts())
 		}
+	}
+}
+
+const (
+	restInterval = time.Second
+	floodSize    = 1000 // requests that leave enough behind to be worth a collection
+	restRate     = 10   // requests in an interval of rest, at most
+)
+
+// giveBackMemory returns to the system what a flood of requests has left, once it is over. The collector would keep
+// it until there is as much garbage again.
+func (a *app) giveBackMemory(ctx context.Context) {
+	tick := time.NewTicker(restInterval)
+	defer tick.Stop()
+	var last, collected int64
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		answered := a.fronts[0].answered.Load()
+		if answered-collected >= floodSize && answered-last <= restRate {
+			debug.FreeOSMemory()
+			collected = answered
+		}
+		last = answered
 	}
 }
 

@@ -99,6 +99,7 @@ func (a *app) serve(ctx context.Context, sockets *handover.Sockets, hangup <-cha
 	background.Go(func() { a.sessions.Run(working) })
 	background.Go(func() { a.images.Run(working) })
 	background.Go(func() { a.adopt(working) })
+	background.Go(func() { a.giveBackMemory(working) })
 	if a.backups != nil {
 		background.Go(func() { a.backups.Run(working) })
 	}
