@@ -70,7 +70,7 @@ setup:
 	@sh tools/setup.sh mariadb redis nginx exiftool curl
 
 setup-all:
-	@sh tools/setup.sh mariadb redis nginx exiftool curl chromium node cc guide
+	@sh tools/setup.sh mariadb redis nginx exiftool curl chromium node cc prometheus guide
 
 clean: ## remove what was built; data stays
 	rm -rf bin

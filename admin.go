@@ -15,7 +15,7 @@ const adminFront = "admin"
 // buildAdmin puts a server of its own in front of the metrics, if they are wanted.
 func (a *app) buildAdmin() {
 	a.metrics.Read(metrics.Sources{
-		Accounts: a.accounts, Codes: a.codes, Database: a.database, Hasher: a.hasher, Images: a.images, Redis: a.redis,
+		Accounts: a.accounts, Backups: a.backups, Codes: a.codes, Database: a.database, Hasher: a.hasher, Images: a.images, Redis: a.redis,
 		Sessions: a.sessions, Connections: a.fronts[0].open.Load, CodesADay: a.options.SMSBudgetDay, Limits: slices.Collect(maps.Keys(a.options.Limits)),
 		Tasks: []string{taskSweep, taskExpire, taskErase},
 	})

@@ -47,7 +47,7 @@ var mayImport = map[string]struct {
 	"internal/jpeg":             {closed: []string{"net/http"}},
 	"internal/limit":            {ours: []string{"internal/redis"}, closed: []string{"net/http"}},
 	"internal/logging":          {closed: []string{"net/http"}},
-	"internal/metrics":          {ours: []string{"internal/account", "internal/apperr", "internal/database", "internal/image", "internal/redis", "internal/session", "internal/verify"}},
+	"internal/metrics":          {ours: []string{"internal/account", "internal/backup", "internal/apperr", "internal/database", "internal/image", "internal/redis", "internal/session", "internal/verify"}},
 	"internal/network":          {closed: []string{"net/http"}},
 	"internal/progress":         {closed: []string{"net/http"}},
 	"internal/redis":            {ours: []string{"internal/trace"}, closed: []string{"net/http"}},

@@ -2,7 +2,7 @@
 # Installs what tests and benchmarks need, where it is missing, from Debian's packages, and with
 # node the npm packages of tools/package-lock.json:
 #
-#     tools/setup.sh NAME...        mariadb redis chromium nginx wrk node curl cc exiftool vips heif guide
+#     tools/setup.sh NAME...        mariadb redis chromium nginx wrk node curl cc exiftool vips heif prometheus guide
 #
 # guide fetches the packages that docs/deploy.md installs, and does not install them.
 #
@@ -37,6 +37,7 @@ missing() {
 	node) has node && has npm || echo nodejs npm ;;
 	exiftool) has exiftool || echo libimage-exiftool-perl ;;
 	heif) has heif-enc && has heif-convert || echo libheif-examples ;;
+	prometheus) has promtool || echo prometheus ;;
 	vips) has vipsthumbnail || echo libvips-tools ;;
 	cc) has gcc || echo gcc libc6-dev ;; # for the race detector
 	wrk | curl) has "$1" || echo "$1" ;;
@@ -90,6 +91,7 @@ install_packages() {
 	for package in "$@"; do
 		case $package in
 		nginx-light) disable_service nginx ;;
+		prometheus) disable_service prometheus ;;
 		redis-server) disable_service redis-server ;;
 		esac
 	done

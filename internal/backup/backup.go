@@ -69,7 +69,7 @@ func New(o Options) *Service { return &Service{Options: o} }
 type Stats struct {
 	Succeeded   int64
 	Failed      int64
-	LastSuccess time.Time     // when the last one was complete; zero if there was none
+	LastSuccess time.Time     // when the last one was complete, or was begun by another server; zero if there was none
 	Duration    time.Duration // of the last that succeeded
 	Bytes       int64         // that it wrote
 }

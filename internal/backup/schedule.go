@@ -62,11 +62,22 @@ func (s *Service) untilDue(ctx context.Context) (time.Duration, error) {
 	if err != nil || len(backups) == 0 {
 		return 0, err
 	}
-	age := s.Now().Sub(newest(backups).CreatedAt)
+	last := newest(backups).CreatedAt
+	age := s.Now().Sub(last)
 	if age < -clockMargin {
 		return 0, nil
 	}
+	s.noteSuccess(last)
 	return s.Every - age, nil
+}
+
+// noteSuccess takes note of a backup that may be another server's, or from before the start.
+func (s *Service) noteSuccess(last time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if last.After(s.stats.LastSuccess) {
+		s.stats.LastSuccess = last
+	}
 }
 
 func (s *Service) makeScheduled(ctx context.Context, l *lease) error {

@@ -1,9 +1,12 @@
 package metrics
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gatehouse/internal/account"
+	"gatehouse/internal/backup"
 	"gatehouse/internal/database"
 	"gatehouse/internal/image"
 	"gatehouse/internal/redis"
@@ -14,6 +17,7 @@ import (
 // Sources are whose numbers are read at each scrape.
 type Sources struct {
 	Accounts *account.Service
+	Backups  *backup.Service // nil where none are scheduled
 	Codes    *verify.Service
 	Database *database.Database
 	Hasher   *account.Hasher
@@ -22,9 +26,12 @@ type Sources struct {
 	Sessions *session.Service
 
 	Connections func() int64 // that are open
-	CodesADay   int          // the most codes that are sent in a day; 0 is no limit
-	Limits      []string     // the classes of limits
-	Tasks       []string     // those in the background
+	// CertificateExpires is when the first certificate does that is served; none may be there yet. It is nil without TLS.
+	CertificateExpires func() (time.Time, bool)
+
+	CodesADay int      // the most codes that are sent in a day; 0 is no limit
+	Limits    []string // the classes of limits
+	Tasks     []string // those in the background
 }
 
 // Read takes the numbers of the sources into the metrics. It is called once.
@@ -35,6 +42,11 @@ func (m *Metrics) Read(s Sources) {
 	m.readCaches(s)
 	m.readDatabase(s.Database)
 	m.readRedis(s.Redis)
+	m.readBackups(s.Backups)
+	if s.CertificateExpires != nil {
+		m.gauge("certificate_expiry_timestamp_seconds", "When the first of the certificates expires that are served; 0 if there is none yet.",
+			func() float64 { expires, _ := s.CertificateExpires(); return seconds(expires) })
+	}
 	m.gauge("http_connections_open", "Connections of clients and proxies, idle ones too.", func() float64 { return float64(s.Connections()) })
 	for _, class := range s.Limits { // so that what never happened reads zero
 		m.limited.WithLabelValues(class)
@@ -163,4 +175,29 @@ func (m *Metrics) readRedis(r *redis.Client) {
 	m.counter("redis_calls_total", "Calls of Redis.", func() float64 { calls, _ := r.Calls(); return float64(calls) })
 	m.counter("redis_failures_total", "Calls of Redis that failed or took longer than 50 ms.",
 		func() float64 { _, failed := r.Calls(); return float64(failed) })
+}
+
+func (m *Metrics) readBackups(b *backup.Service) {
+	if b == nil {
+		return
+	}
+	m.gauge("backup_last_success_timestamp_seconds", "When the last backup was made that is complete, by whichever server; 0 if there is none.",
+		func() float64 { return seconds(b.Stats().LastSuccess) })
+	m.gauge("backup_interval_seconds", "How often a backup is to be made.", b.Every.Seconds)
+	for outcome, read := range map[string]func() int64{
+		"done":   func() int64 { return b.Stats().Succeeded },
+		"failed": func() int64 { return b.Stats().Failed },
+	} {
+		total := counter("backups_total", "Backups that this server made, and that it could not make.")
+		total.ConstLabels = prometheus.Labels{"outcome": outcome}
+		m.factory.NewCounterFunc(total, func() float64 { return float64(read()) })
+	}
+}
+
+// seconds are those since 1970, or 0 of the zero time.
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
 }
