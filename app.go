@@ -144,12 +144,17 @@ func (a *app) buildServer(logs *logging.Logs) error {
 	if err != nil {
 		return err
 	}
+	pictures, err := storage.ParseLocation(string(storageOf(a.options)))
+	if err != nil {
+		return err
+	}
 	handler, err := httpapi.New(httpapi.Options{
 		Accounts: a.accounts, Audit: a.audit, Codes: a.codes, Idempotency: a.idempotency, Images: a.images,
 		Limiter: limiter, Sessions: a.sessions, Site: pages, Uploads: a.uploads, Logger: logs.Module(logging.HTTP),
 		Contract: contractYAML, Ready: a.ready, Now: time.Now, Limits: a.options.Limits,
 		PublicURL: string(a.options.PublicURL), TrustedProxies: a.options.TrustedProxy,
 		CORSOrigins: texts(a.options.CORSOrigin), UploadLimit: int64(a.options.UploadLimit), ImageURL: string(a.options.ImageURL),
+		AccelRedirect: string(a.options.AccelRedirect), ImageDir: pictures.Dir,
 		VerifyVerdict: a.verifyVerdict, Observe: a.metrics.ObserveRequest, Traces: a.traces,
 		Dev: a.options.Mode == config.Dev, LAN: a.options.LAN, Booklet: a.options.Compat == config.CompatBooklet,
 	})

@@ -68,8 +68,8 @@ type user struct {
 type uploaded struct {
 	ImageURL []string
 	Images   []struct {
-		URL, Name, ContentType string
-		Width, Height, Bytes   int
+		ID, URL, Name, ContentType string
+		Width, Height, Bytes       int
 	}
 }
 

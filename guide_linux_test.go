@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,12 +16,11 @@ import (
 
 // notRun are the commands of docs/deploy.md that the test does not run, by their beginnings, and why.
 var notRun = map[string]string{
-	"scp ":               "there is no second machine: the test copies the same files",
-	"apt-get update":     "the copy has no network: it installs what tools/setup.sh has fetched",
-	"dnf install ":       "this is Debian; the packages have the same names",
-	"setsebool ":         "this is Debian, which has no SELinux",
-	"firewall-cmd --per": "this is Debian, which has no firewalld",
-	"firewall-cmd --rel": "this is Debian, which has no firewalld",
+	"scp ":           "there is no second machine: the test copies the same files",
+	"apt-get update": "the copy has no network: it installs what tools/setup.sh has fetched",
+	"dnf install ":   "this is Debian; the packages have the same names",
+	"setsebool ":     "this is Debian, which has no SELinux",
+	"firewall-cmd ":  "this is Debian, which has no firewalld",
 }
 
 const mostCommands = 30 // in the guide
@@ -111,14 +111,16 @@ func TestDeployGuide(t *testing.T) {
 	}
 	m := bootMachine(t)
 	copyToServer(t, m)
-	upgrade := len(commands) - 2
+	upgrade := slices.Index(commands, "systemctl reload gatehouse\n") - 1
 	t.Log(m.run(t, "set -x\n"+strings.Join(commands[1:upgrade], "")))
 
 	shell := m.command("sh", "-eu")
 	pasteInto(t, shell, readReadme(t, "README.md").steps, publicURL)
 	wantHEIC(t, m)
 	wantAutostart(t, m)
-	wantUpgrade(t, m, strings.Join(commands[upgrade:], ""))
+	wantUpgrade(t, m, strings.Join(commands[upgrade:upgrade+2], ""))
+	wantBackup(t, m, strings.Join(commands[upgrade+2:], ""))
+	wantPicturesFromDisk(t, m)
 	wantSocketActivation(t, m)
 }
 
@@ -158,8 +160,8 @@ func wantHEIC(t *testing.T, m *machine) {
 	m.put(t, "internal/codec/testdata/grid.heic", "photo.heic")
 	answer := m.run(t, `
 		curl -s https://app.example.com/users/login -d phone=18866668888 -d password=demo123456 > login.json
-		TOKEN=$(sed 's/.*"accessToken":"\([^"]*\)".*/\1/' login.json)
-		curl -s https://app.example.com/upload/file?wait=true -H "Authorization: Bearer $TOKEN" -F image=@photo.heic`)
+		sed 's/.*"accessToken":"\([^"]*\)".*/\1/' login.json > token
+		curl -s https://app.example.com/upload/file?wait=true -H "Authorization: Bearer $(cat token)" -F image=@photo.heic`)
 	if !strings.Contains(answer, `"contentType":"image/jpeg"`) {
 		t.Errorf("a HEIC is answered %s", answer)
 	}
@@ -172,15 +174,24 @@ func wantAutostart(t *testing.T, m *machine) {
 	}
 }
 
+// reloading is a script that reloads the server, and waits until another process is the main one. It waits first for
+// the end of the process before the last reload, until which the next one is refused.
+func reloading(script string) string {
+	return `
+		timeout 60 sh -c 'until [ "$(pgrep --count --exact gatehouse)" = 1 ]; do sleep 0.1; done'
+		before=$(systemctl show --property=MainPID gatehouse)
+		` + script + `
+		timeout 60 sh -c 'until [ "$0" != "$(systemctl show --property=MainPID gatehouse)" ]; do sleep 0.1; done' "$before"
+		systemctl is-active gatehouse
+		`
+}
+
 // wantUpgrade reloads while a client goes on asking.
 func wantUpgrade(t *testing.T, m *machine, upgrade string) {
 	t.Helper()
 	got := m.run(t, `
-		before=$(systemctl show --property=MainPID gatehouse)
 		(while [ ! -e enough ]; do curl -s --fail https://app.example.com/readyz >> answers || echo lost; done) &
-		`+upgrade+`
-		timeout 60 sh -c 'until [ "$0" != "$(systemctl show --property=MainPID gatehouse)" ]; do sleep 0.1; done' "$before"
-		systemctl is-active gatehouse
+		`+reloading(upgrade)+`
 		touch enough
 		wait
 		[ -s answers ] || echo nothing was answered`)
@@ -189,7 +200,37 @@ func wantUpgrade(t *testing.T, m *machine, upgrade string) {
 	}
 }
 
-// wantSocketActivation lets systemd hold the port: the first request starts the server.
+// wantBackup waits for the backup that the server makes by itself, with what the unit lets it run.
+func wantBackup(t *testing.T, m *machine, list string) {
+	t.Helper()
+	eventually(t, "there is a backup", func() bool { return strings.Contains(m.run(t, list), "mysql") })
+}
+
+// wantPicturesFromDisk follows docs/operations.md, and then has nginx's own user send a picture.
+func wantPicturesFromDisk(t *testing.T, m *machine) {
+	t.Helper()
+	content, err := os.ReadFile("docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := shellBlock.FindAllStringSubmatch(string(content), -1)
+	i := slices.IndexFunc(blocks, func(block []string) bool { return strings.Contains(block[1], "accel-redirect: ") })
+	if i < 0 {
+		t.Fatal("docs/operations.md does not say how nginx gets at the pictures")
+	}
+	m.run(t, reloading(blocks[i][1]))
+	got := m.run(t, `
+		curl -s https://app.example.com/upload/file -H "Authorization: Bearer $(cat token)" -F image=@photo.heic > upload.json
+		curl -s --fail -o loaded.jpg "$(sed 's/.*"imageUrl":\["\([^"]*\)".*/\1/' upload.json)"
+		tail -n 1 /var/log/nginx/gatehouse.log
+		cmp loaded.jpg "$(sed -n '$s#.* GET /internal-pictures/\([^ ]*\) 200 .*#/var/lib/gatehouse/image/\1#p' /var/log/nginx/gatehouse.log)" && echo same`)
+	if !strings.HasSuffix(got, "same\n") {
+		t.Errorf("nginx does not send the picture itself: %s", got)
+	}
+}
+
+// wantSocketActivation stops the server, which must end by itself, and lets systemd hold the port: the first request
+// starts the server again.
 func wantSocketActivation(t *testing.T, m *machine) {
 	t.Helper()
 	got := m.run(t, `

@@ -35,6 +35,7 @@ const publicHost = "app.example.com"
 
 // house is three servers on one MariaDB, behind an nginx with the configuration that is shipped.
 type house struct {
+	args        []string // of all servers
 	servers     []*process
 	dataDir     string // of all of them
 	dir         string // of nginx
@@ -45,16 +46,29 @@ type house struct {
 func startHouse(t *testing.T, args ...string) *house {
 	t.Helper()
 	h := &house{dataDir: filepath.Join(t.TempDir(), "data")}
-	args = append(append(productionArgs(t), "--addr", "127.0.0.1:0", "--data-dir", h.dataDir, "--database", dbtest.MySQL(t),
-		"--limits", "off", "--password-memory", "64", "--password-iterations", "1"), args...)
+	h.args = append(productionArgs(t), "--addr", "127.0.0.1:0", "--data-dir", h.dataDir, "--database", dbtest.MySQL(t),
+		"--limits", "off", "--password-memory", "64", "--password-iterations", "1")
+	h.start(t, args)
+	return h
+}
+
+// beside starts three servers more, on the same database and folder, behind an nginx of their own.
+func (h *house) beside(t *testing.T, args ...string) *house {
+	t.Helper()
+	other := &house{dataDir: h.dataDir, args: h.args}
+	other.start(t, args)
+	return other
+}
+
+func (h *house) start(t *testing.T, args []string) {
+	t.Helper()
 	for range 3 {
-		h.servers = append(h.servers, launch(t, args...))
+		h.servers = append(h.servers, launch(t, slices.Concat(h.args, args)...))
 	}
 	for _, server := range h.servers {
 		server.awaitBanner(t)
 	}
 	h.startNginx(t)
-	return h
 }
 
 // startNginx starts nginx in front of the servers.
@@ -91,6 +105,7 @@ func (h *house) site(t *testing.T) string {
 		{"listen 443 ssl http2;", "listen " + h.https + " ssl http2;"},
 		{"listen [::]:443 ssl http2;", ""},
 		{"/var/log/nginx/", h.dir + "/"},
+		{"/var/lib/gatehouse/", h.dataDir + "/"},
 		{"/etc/gatehouse/tls/app.pem", h.certificate.File},
 		{"/etc/gatehouse/tls/app.key", h.certificate.KeyFile},
 	} {
@@ -106,18 +121,22 @@ func (h *house) site(t *testing.T) string {
 func (h *house) client(t *testing.T, from string) *client {
 	t.Helper()
 	transport := newTransport(t)
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		_, port, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, err
 		}
-		return dialer.DialContext(ctx, network, map[string]string{"80": h.http, "443": h.https}[port])
+		return dialerOf(from).DialContext(ctx, network, map[string]string{"80": h.http, "443": h.https}[port])
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(h.certificate.X509)
 	transport.TLSClientConfig = &tls.Config{RootCAs: roots}
 	return &client{t, http.Client{Jar: newJar(t), Transport: transport, Timeout: patience}, publicURL}
+}
+
+// dialerOf connects from an address of this machine.
+func dialerOf(from string) *net.Dialer {
+	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 }
 
 // overHTTP2 makes a client speak HTTP/2.

@@ -32,6 +32,11 @@ func openStorage(o config.Options, observe func(operation, outcome string, took 
 	if err != nil {
 		return nil, err
 	}
+	if disk, ok := shelf.(*storage.Disk); ok && o.AccelRedirect != "" {
+		if err := disk.Share(); err != nil {
+			return nil, err
+		}
+	}
 	options := storage.Options{Shelf: shelf, Spool: filepath.Join(o.DataDir, "incoming"), Observe: observe}
 	if o.StorageFallback != "" {
 		if options.Fallback, err = openShelf(o, o.StorageFallback); err != nil {
@@ -83,6 +88,9 @@ func (a *app) newImages(secret secret, log *slog.Logger) (*image.Service, error)
 		Decodes: cmp.Or(o.ImageDecodes, runtime.GOMAXPROCS(0)), DecodeWait: o.ImageWait, DecodeMemory: int64(o.ImageMemory),
 		Sizes: slices.Compact(slices.Sorted(slices.Values(o.ImageSizes))), Presets: presetsFromOptions(o.ImagePreset),
 		CacheBytes: int64(o.ImageCache), LinkKey: key, UnownedKept: unownedKept, ObserveDecode: a.metrics.ObserveDecode,
+	}
+	if o.AccelRedirect != "" {
+		options.CacheBytes = 0 // nginx sends files, and what it needs of them is in memory already
 	}
 	if a.moderator != nil {
 		options.Moderate = a.askModerator

@@ -211,6 +211,10 @@ func (p *parser) checkRules(o Options, command string) {
 		{len(o.ImageSizes) == 0 || slices.Min(o.ImageSizes) < 1 || slices.Max(o.ImageSizes) > 65535, "image-sizes",
 			"--image-sizes: want pixels from 1 to 65535, such as 160,320,640"},
 		{lackingModeration != "", "moderation", fmt.Sprintf("--moderation: %s needs also %s", o.Moderation, lackingModeration)},
+		{o.AccelRedirect != "" && len(o.TrustedProxy) == 0, "accel-redirect",
+			"--accel-redirect: only proxies that --trusted-proxy names are answered so; name nginx there, or remove it"},
+		{o.AccelRedirect != "" && o.Storage.isS3(), "accel-redirect",
+			"--accel-redirect: nginx can't send what lies in S3; remove it, or store pictures in a folder"},
 		{o.SessionIdle > o.SessionLifetime, "session-idle",
 			"--session-idle: a login cannot last longer unused than at all; lower it, or raise --session-lifetime"},
 	})

@@ -159,6 +159,7 @@ type Pictures struct {
 	ImageSizes         []int         `default:"32,64,96,160,240,320,480,640,800,1080,1440,1920,2560" placeholder:"N" help:"The sides of pictures that may be asked for, in pixels; others are rounded up (default ${default})."`
 	ImagePreset        []ImagePreset `default:"avatar=w=160&h=160&fit=cover" placeholder:"NAME=QUERY" help:"A name for a size that apps ask for as preset=NAME (default ${default}). May be repeated."`
 	ImageCache         Size          `default:"64MiB" min:"0" max:"1TB" placeholder:"SIZE" help:"Memory for small pictures that are loaded often; 0 is none (default ${default})."`
+	AccelRedirect      AccelPath     `placeholder:"PATH" help:"Let nginx send the pictures that lie in a folder: the path under which it has that folder, such as /internal-pictures/. Only proxies that --trusted-proxy names are answered so, and the group of this process may read the pictures."`
 	ImageDecodes       int           `default:"0" min:"0" max:"1024" placeholder:"N" help:"Pictures that are decoded at once; 0 is one for each core."`
 	ImageMemory        Size          `default:"256MiB" min:"1MiB" max:"1TB" placeholder:"SIZE" help:"Memory that the decoding of pictures may take together; one that needs more is decoded alone (default ${default})."`
 	ImageWait          time.Duration `default:"5s" min:"0s" max:"1m" placeholder:"TIME" help:"How long a request waits for a picture's turn to be decoded before it is told to come back (default ${default})."`

@@ -76,6 +76,20 @@ func (a *AdminAddress) UnmarshalText(text []byte) error {
 // Loopback reports whether only this machine reaches the address.
 func (a AdminAddress) Loopback() bool { return isLoopback(Address(a).host()) }
 
+// AccelPath is where nginx has the folder of pictures, for itself only.
+type AccelPath string
+
+var accelPath = regexp.MustCompile(`^/([A-Za-z0-9_-]+/)+$`)
+
+// UnmarshalText reads a path that nothing needs to be escaped in.
+func (p *AccelPath) UnmarshalText(text []byte) error {
+	if len(text) > 0 && !accelPath.Match(text) {
+		return errors.New("want a path that begins and ends with a slash, such as /internal-pictures/")
+	}
+	*p = AccelPath(text)
+	return nil
+}
+
 // PublicURL is the address at which apps reach the server: scheme and host, without a slash at the end.
 type PublicURL string
 

@@ -44,6 +44,8 @@ type Options struct {
 	PublicURL      string         // where clients reach the server; empty: where the request says
 	TrustedProxies []netip.Prefix // whose word on a client's address and scheme counts
 	CORSOrigins    []string
+	AccelRedirect  string // the path at which trusted proxies have ImageDir; empty: they are sent bytes
+	ImageDir       string
 	ImageURL       string // where clients load public pictures; empty: where they reach the server
 	UploadLimit    int64  // bytes of pictures in one upload
 

@@ -7,6 +7,8 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -164,7 +166,21 @@ func (s *server) openImage(ctx context.Context, name string, p api.GetImageParam
 	if err != nil {
 		return imageResponse{}, err
 	}
-	return imageResponse{file: file, request: c.request, caching: s.cachingOf(found, reader)}, nil
+	return imageResponse{file: file, request: c.request, caching: s.cachingOf(found, reader), accel: s.accelPath(c, file)}, nil
+}
+
+// accelPath is where a proxy has the file itself; empty if it is to be sent the bytes. It can send them as we would
+// only where nothing depends on what the client has of them: it knows neither our tags nor our times.
+func (s *server) accelPath(c *call, file *image.File) string {
+	onDisk, ok := file.Content.(*os.File)
+	if s.AccelRedirect == "" || !c.byProxy || !ok || !isPlainGet(c.request) {
+		return ""
+	}
+	path, err := filepath.Rel(s.ImageDir, onDisk.Name())
+	if err != nil || !filepath.IsLocal(path) { // it lies at --storage-fallback
+		return ""
+	}
+	return s.AccelRedirect + filepath.ToSlash(path)
 }
 
 // checkOwner hides the pictures of who asked to be deleted.
@@ -224,6 +240,7 @@ type imageResponse struct {
 	file    *image.File
 	request *http.Request
 	caching string
+	accel   string // where a proxy has the file, if that sends it
 }
 
 func (i imageResponse) VisitGetImageResponse(w http.ResponseWriter) error {
@@ -238,6 +255,10 @@ func (i imageResponse) VisitGetImageResponse(w http.ResponseWriter) error {
 	if i.file.ByAccept {
 		header.Add("Vary", "Accept")
 	}
+	if i.accel != "" {
+		i.redirectProxy(w)
+		return nil
+	}
 	w = patientWith(w, i.file.Size)
 	if strings.Count(i.request.Header.Get("Range"), ",") >= maxRanges {
 		i.request.Header.Del("Range") // all of it is cheaper
@@ -250,6 +271,18 @@ func (i imageResponse) VisitGetImageResponse(w http.ResponseWriter) error {
 	}
 	http.ServeContent(w, i.request, "", i.file.ModTime, i.file.Content) // an *os.File itself, so that the kernel sends it
 	return nil
+}
+
+// redirectProxy lets the proxy send the file, with the headers of this answer.
+func (i imageResponse) redirectProxy(w http.ResponseWriter) {
+	header := w.Header()
+	header.Del("Accept-Ranges") // the proxy sets its own
+	header.Set("Last-Modified", i.file.ModTime.UTC().Format(http.TimeFormat))
+	if vary := header.Values("Vary"); len(vary) > 1 {
+		header.Set("Vary", strings.Join(vary, ", ")) // nginx before 1.23 passes on the first line only
+	}
+	header.Set("X-Accel-Redirect", i.accel)
+	w.WriteHeader(http.StatusOK)
 }
 
 // maxRanges is how many parts a request may ask for: where the storage is S3, each is a request of its own.

@@ -16,10 +16,17 @@ const (
 	fileMode   = 0o600
 )
 
+// The modes of what is shared with the group.
+const (
+	sharedFolderMode = 0o750
+	sharedFileMode   = 0o640
+)
+
 // Disk is a shelf in a folder.
 type Disk struct {
-	dir  string // holds the shards
-	link func(oldname, newname string) error
+	dir    string // holds the shards
+	shared bool
+	link   func(oldname, newname string) error
 }
 
 // OpenDisk opens the folder, and creates it if it is missing.
@@ -28,6 +35,38 @@ func OpenDisk(dir string) (*Disk, error) {
 		return nil, fmt.Errorf("create the folder of files: %w", err)
 	}
 	return &Disk{dir: dir, link: os.Link}, nil
+}
+
+// Share lets the group of this process, and with it a web server, read the files that are stored from now on. Those
+// in the spool stay closed.
+func (d *Disk) Share() error {
+	d.shared = true
+	err := os.MkdirAll(d.variants(), sharedFolderMode)
+	for _, dir := range []string{d.dir, d.variants()} {
+		if err == nil {
+			err = os.Chmod(dir, sharedFolderMode)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("share the folder of files: %w", err)
+	}
+	return nil
+}
+
+// makeFolder makes a folder of stored files, and those that it lies in.
+func (d *Disk) makeFolder(dir string) error {
+	if d.shared {
+		return os.MkdirAll(dir, sharedFolderMode)
+	}
+	return os.MkdirAll(dir, folderMode)
+}
+
+// letRead lets the group read a file that is about to be stored, if it may.
+func (d *Disk) letRead(path string) error {
+	if !d.shared {
+		return nil
+	}
+	return os.Chmod(path, sharedFileMode)
 }
 
 // incoming is the spool of a disk, in the same file system.
@@ -145,12 +184,15 @@ func walkShards(ctx context.Context, dir string) iter.Seq2[fs.DirEntry, error] {
 
 // place makes a file visible by a link, so that it is in the spool too, or else by a move.
 func (d *Disk) place(_ context.Context, written, name string) (entry string, err error) {
+	if err := d.letRead(written); err != nil {
+		return written, err
+	}
 	target := d.path(name)
 	entry, err = d.linkOrMove(written, target)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return entry, err
 	}
-	if err := os.Mkdir(filepath.Dir(target), folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := d.makeFolder(filepath.Dir(target)); err != nil {
 		return entry, err
 	}
 	return d.linkOrMove(written, target)
@@ -183,7 +225,7 @@ func (d *Disk) putVariant(_ context.Context, folder, name, variant string, data 
 		return err
 	}
 	target := d.variantsOf(name)
-	if err := os.MkdirAll(target, folderMode); err != nil {
+	if err := errors.Join(d.letRead(temporary), d.makeFolder(target)); err != nil {
 		return errors.Join(err, os.Remove(temporary))
 	}
 	if err := os.Rename(temporary, filepath.Join(target, variant)); err != nil {
