@@ -4,8 +4,11 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"gatehouse/internal/dbtest"
 )
 
 var bannerMetrics = regexp.MustCompile(`(?m)^  metrics    (http://\S+)/$`)
@@ -86,4 +89,57 @@ func TestAdminIsOpenedOnlyByName(t *testing.T) {
 		t.Errorf("it says\n%s", p.stdout.String())
 	}
 	p.stop(t)
+}
+
+// TestMetricsCountWhatHappens plays a story, and finds it in the numbers.
+func TestMetricsCountWhatHappens(t *testing.T) {
+	dbtest.RunURL(t, func(t *testing.T, database string) {
+		sms := newSMSReceiver(t)
+		args, _ := databaseArgs(t, database)
+		p := start(t, slices.Concat(args, sms.args(), []string{"--limits", "default,read=3/h"})...)
+		app, who := newClient(t, p), someone{userPhone}
+		code := sms.ask(t, app, who, "register")
+		app.postJSON("/users/code", who.form("purpose", "register")).wantError(t, http.StatusTooManyRequests, 1008)
+		messageOf[string](t, app.postJSON("/users/regist", who.form("password", "demo123456", "code", code)))
+		app.postJSON("/users/login", who.form("password", "not this one")).wantError(t, http.StatusUnauthorized, 1005)
+		bearer := who.logIn(t, app).bearer()
+		uploadAndLoad(t, app, bearer)
+		for range 4 {
+			app.get("/users/me", bearer...)
+		}
+
+		admin := newAdmin(t, p)
+		eventually(t, "both pictures are decoded", func() bool {
+			return strings.Contains(admin.get("/metrics").body, `gatehouse_picture_decodes_total{outcome="done"} 2`)
+		})
+		text := admin.get("/metrics").body
+		for _, want := range []string{
+			`gatehouse_sms_sent_total 1`,
+			`gatehouse_sms_verified_total 1`,
+			`gatehouse_sms_refused_total{cause="too-soon"} 1`,
+			`gatehouse_password_hashes_total 3`,
+			`gatehouse_password_hash_wait_seconds_count 3`,
+			`gatehouse_pictures_stored_total 2`,
+			`gatehouse_http_requests_total{operation="loginUser",status="200"} 1`,
+			`gatehouse_http_requests_total{operation="loginUser",status="401"} 1`,
+			`gatehouse_http_request_duration_seconds_count{class="2xx",operation="uploadImages"} 1`,
+			`gatehouse_http_errors_total{code="1005"} 1`,
+			`gatehouse_limit_refused_total{class="read"} 1`,
+			`gatehouse_storage_operations_total{operation="place",outcome="ok"} 2`,
+			`gatehouse_http_connections_open 1`,
+			`gatehouse_database_commits_unknown_total 0`,
+		} {
+			if !strings.Contains(text, "\n"+want+"\n") {
+				t.Errorf("the scrape lacks %s", want)
+			}
+		}
+		for _, secret := range []string{"8866668888", userPhone, "demo123456", "127.0.0.1", "/users/"} {
+			if strings.Contains(text, secret) {
+				t.Errorf("the scrape has %s", secret)
+			}
+		}
+		if t.Failed() {
+			t.Log(text)
+		}
+	})
 }

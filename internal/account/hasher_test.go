@@ -177,3 +177,42 @@ func TestNeverMoreHashesThanAllowed(t *testing.T) {
 		}
 	}
 }
+
+func TestHasherStats(t *testing.T) {
+	options, waits := cheap, make(chan time.Duration, 1)
+	options.ObserveWait = func(waited time.Duration) { waits <- waited }
+	h := NewHasher(options)
+	wantStats := func(want HasherStats) {
+		t.Helper()
+		want.Turns = options.Concurrency
+		if got := h.Stats(); got != want {
+			t.Errorf("stats are %+v, want %+v", got, want)
+		}
+	}
+	wantStats(HasherStats{})
+	if err := h.takeTurn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-waits
+	wantStats(HasherStats{Running: 1, Computed: 1})
+	h.endTurn()
+	wantStats(HasherStats{Computed: 1})
+
+	h.turns.TryAcquire(int64(options.Concurrency))
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error)
+	go func() { result <- h.takeTurn(ctx) }()
+	for h.Stats().Waiting == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel() // who goes away is not refused
+	<-result
+	h.wait = time.Nanosecond
+	if err := h.takeTurn(t.Context()); !apperr.Is(err, apperr.ServerBusy) {
+		t.Errorf("error is %v, want ServerBusy", err)
+	}
+	wantStats(HasherStats{Computed: 1, Refused: 1})
+	if len(waits) > 0 {
+		t.Error("a wait without a turn was observed")
+	}
+}

@@ -249,6 +249,9 @@ func TestUsersAreRemembered(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantBio("third")
+		if users, _ := b.Remembered(); users.Hits == 0 || users.Misses < 2 || users.Entries != 1 {
+			t.Errorf("users are remembered as %+v, want hits, two misses and one entry", users)
+		}
 	})
 }
 

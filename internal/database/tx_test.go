@@ -119,7 +119,7 @@ func TestInTxRunsAgain(t *testing.T) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				u := newUser(newID()[20:])
-				tries := 0
+				tries, before := 0, d.Stats().Retries
 				err := d.InTx(t.Context(), func(q *db.Queries) error {
 					tries++
 					if err := q.InsertUser(t.Context(), u); err != nil {
@@ -135,6 +135,9 @@ func TestInTxRunsAgain(t *testing.T) {
 				}
 				if got := stored(t, d, u.ID); got == test.wantBusy {
 					t.Errorf("stored %v", got)
+				}
+				if got := d.Stats().Retries - before; got != int64(test.wantTries-1) {
+					t.Errorf("%d retries are counted, want %d", got, test.wantTries-1)
 				}
 			})
 		}

@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"gatehouse/internal/logging"
+	"gatehouse/internal/metrics"
 )
 
 // BenchmarkGetCurrentUser shows what the cheapest request of a user costs, beyond what net/http and a
-// connection cost: all that the server does for every request, its log line included.
+// connection cost: all that the server does for every request, its log line and its metrics included.
 func BenchmarkGetCurrentUser(b *testing.B) {
 	levels, err := logging.ParseLevels("info")
 	if err != nil {
@@ -22,8 +23,9 @@ func BenchmarkGetCurrentUser(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer logs.Close()
+	measured := metrics.New("bench")
 	s := newServer(b, "", inDevelopment, func(s *setup) {
-		s.api.Logger = logs.Module(logging.HTTP)
+		s.api.Logger, s.api.Observe = logs.Module(logging.HTTP), measured.ObserveRequest
 		s.accounts.Now, s.sessions.Now, s.api.Now = time.Now, time.Now, time.Now
 	})
 	u := s.newUser(b)
@@ -32,10 +34,11 @@ func BenchmarkGetCurrentUser(b *testing.B) {
 	r.Host, r.RemoteAddr = "127.0.0.1:8080", "127.0.0.1:50000"
 	r.Header.Set("Authorization", "Bearer "+u.token)
 
+	handler := measured.CountInFlight(s.handler)
 	b.ReportAllocs()
 	for b.Loop() {
 		w := &discard{header: http.Header{}}
-		s.handler.ServeHTTP(w, r)
+		handler.ServeHTTP(w, r)
 		if w.status != http.StatusOK {
 			b.Fatalf("status %d", w.status)
 		}

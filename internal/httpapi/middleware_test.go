@@ -1,11 +1,13 @@
 package httpapi
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/internal/apperr"
 )
@@ -292,6 +294,31 @@ func TestRequestLine(t *testing.T) {
 	} {
 		if !s.logs.has(line...) {
 			t.Errorf("no line has %q:\n%s", line, s.logs)
+		}
+	}
+}
+
+func TestObserve(t *testing.T) {
+	var told []string
+	s := newServer(t, "", inDevelopment, func(s *setup) {
+		s.api.Observe = func(operation string, status int, code apperr.Code, took time.Duration) {
+			told = append(told, fmt.Sprintf("%s %d %d", operation, status, code))
+			if took <= 0 {
+				t.Errorf("%s took %v", operation, took)
+			}
+		}
+	})
+	for path, want := range map[string]string{
+		"/healthz": "getHealth 200 0", "/users/me": "getCurrentUser 401 1006", "/": "pages 303 0", "/docs/": "pages 200 0",
+		"/static/web/no-such": "assets 404 9004", "/no/such/" + strings.Repeat("x", 100): "unknown 404 9004",
+	} {
+		told = nil
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.Host, r.RemoteAddr = "127.0.0.1:8080", "127.0.0.1:50000"
+		s.handler.ServeHTTP(w, r)
+		if len(told) != 1 || told[0] != want {
+			t.Errorf("of %s is told %q, want %q", path, told, want)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -117,4 +118,51 @@ func TestConversionsTakeWhatTheyNeed(t *testing.T) {
 		})
 		holding(t, s.decodes, 1, work{memory: most - 80<<20}, func() { uploadOne(t, s, "", heic(t)) })
 	})
+}
+
+func TestDecodeStats(t *testing.T) {
+	s, _ := openService(t, dbtest.Open(t, ""), Options{Decodes: 1, DecodeWait: time.Millisecond})
+	observed := 0
+	s.decodes.observe = func(time.Duration, time.Duration) { observed++ }
+	broken := errors.New("broken")
+	during := DecodeStats{}
+	holding(t, s.decodes, 1, work{}.asHeavy(), func() {
+		if err := s.decodes.do(t.Context(), 0, work{}.asHeavy(), func() error { return nil }); !apperr.Is(err, apperr.ServerBusy) {
+			t.Errorf("error is %v, want ServerBusy", err)
+		}
+		during = s.Stats().Decodes
+	})
+	if err := s.decodes.do(t.Context(), 0, work{}, func() error { return broken }); !errors.Is(err, broken) {
+		t.Errorf("error is %v", err)
+	}
+	if want := (DecodeStats{Turns: 1, Running: 1, Refused: 1}); during != want {
+		t.Errorf("under way: %+v, want %+v", during, want)
+	}
+	if got, want := s.Stats().Decodes, (DecodeStats{Turns: 1, Done: 1, Failed: 1, Refused: 1}); got != want || observed != 2 {
+		t.Errorf("afterwards: %+v and %d observed, want %+v and 2", got, observed, want)
+	}
+}
+
+func TestStatsOfPictures(t *testing.T) {
+	s, _ := openService(t, dbtest.Open(t, ""), Options{CacheBytes: 1 << 20})
+	image := uploadOne(t, s, "", encodeJPEG(t, 60, 30))
+	for range 2 {
+		file, err := s.Open(t.Context(), image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file.Content.Close()
+	}
+	got := s.Stats()
+	if got.Stored != 1 || got.StoredBytes != image.Bytes || got.ChecksWaiting != 1 {
+		t.Errorf("%d pictures of %d bytes are stored, %d wait to be checked; want one of %d", got.Stored, got.StoredBytes, got.ChecksWaiting, image.Bytes)
+	}
+	if got.Files.Hits != 1 || got.Files.Misses != 1 || got.Files.Entries != 1 {
+		t.Errorf("files in memory: %+v", got.Files)
+	}
+	for deadline := time.Now().Add(time.Minute); s.Stats().FileBytes < uint64(image.Bytes); time.Sleep(time.Millisecond) { // weighed later
+		if time.Now().After(deadline) {
+			t.Fatalf("files in memory have %d bytes, want %d", s.Stats().FileBytes, image.Bytes)
+		}
+	}
 }

@@ -366,3 +366,14 @@ func benchmarkTake(b *testing.B, l *Limiter) {
 	})
 	b.ReportMetric(float64(alone.Load())/float64(b.N), "alone/op")
 }
+
+func TestObserveRefusal(t *testing.T) {
+	var refused []string
+	l := newLimiter(t, Options{ObserveRefusal: func(class string) { refused = append(refused, class) }})
+	for range 3 {
+		take(t, l, Rate{1, time.Hour}, "somebody")
+	}
+	if len(refused) != 2 || refused[0] != Read {
+		t.Errorf("refused are %q, want two of %s", refused, Read)
+	}
+}

@@ -204,6 +204,9 @@ func TestRefusesAfterFailures(t *testing.T) {
 	if tried < failures {
 		t.Errorf("refused after %d failures, want %d", tried, failures)
 	}
+	if calls, failed := c.Calls(); failed < int64(tried) || calls < failed {
+		t.Errorf("%d calls and %d failures are counted, want %d failures at least", calls, failed, tried)
+	}
 	awaitBack(t, c)
 }
 

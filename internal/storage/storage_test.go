@@ -476,3 +476,35 @@ func TestIsFull(t *testing.T) {
 		t.Error("IsFull takes a closed file for a full disk")
 	}
 }
+
+func TestObserve(t *testing.T) {
+	var observed []string
+	s := openStore(t, Options{Shelf: openDisk(t, t.TempDir()), Observe: func(operation, outcome string, _ time.Duration) {
+		observed = append(observed, operation+" "+outcome)
+	}})
+	b := s.NewBatch()
+	create(t, b, "abc.jpg")
+	place(t, b)
+	if err := b.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	read(t, s, "abc.jpg")
+	s.OpenVariant(t.Context(), "abc.jpg", "small") // there is none
+	if err := s.Remove(t.Context(), "abc.jpg"); err != nil {
+		t.Error(err)
+	}
+	want := []string{"place ok", "open ok", "open-variant not-found", "remove ok"}
+	if got := slices.DeleteFunc(observed, func(o string) bool { return strings.HasPrefix(o, "stat ") }); !slices.Equal(got, want) {
+		t.Errorf("observed are %q, want %q", got, want)
+	}
+}
+
+func TestOutcomes(t *testing.T) {
+	for err, want := range map[error]string{
+		nil: "ok", fs.ErrNotExist: "not-found", syscall.ENOSPC: "full", errUnavailable: "unavailable", errors.New("else"): "failed",
+	} {
+		if got := outcomeOf(err); got != want {
+			t.Errorf("the outcome of %v is %s, want %s", err, got, want)
+		}
+	}
+}
