@@ -19,7 +19,7 @@ var mayImport = map[string]struct {
 	ours   []string
 	closed []string
 }{
-	".":                         {ours: []string{"internal/trace", "internal/backup", "internal/admin", "internal/metrics", "internal/apperr", "internal/config", "internal/handover", "internal/httpapi", "internal/site", "internal/account", "internal/audit", "internal/captcha", "internal/idempotency", "internal/importer", "internal/inventory", "internal/limit", "internal/redis", "internal/session", "internal/sms", "internal/verify", "internal/image", "internal/codec", "internal/upload", "internal/webhook", "internal/database", "internal/storage", "internal/threads", "internal/logging"}},
+	".":                         {ours: []string{"internal/doctor", "internal/trace", "internal/backup", "internal/admin", "internal/metrics", "internal/apperr", "internal/config", "internal/handover", "internal/httpapi", "internal/site", "internal/account", "internal/audit", "internal/captcha", "internal/idempotency", "internal/importer", "internal/inventory", "internal/limit", "internal/redis", "internal/session", "internal/sms", "internal/verify", "internal/image", "internal/codec", "internal/upload", "internal/webhook", "internal/database", "internal/storage", "internal/threads", "internal/logging"}},
 	"bench":                     {ours: []string{"internal/dbtest"}},
 	"internal/account":          {ours: []string{"internal/trace", "internal/threads", "internal/db", "internal/database", "internal/apperr", "internal/audit", "internal/network", "internal/session", "internal/verify"}, closed: []string{"net/http"}},
 	"internal/admin":            {},
@@ -37,6 +37,7 @@ var mayImport = map[string]struct {
 	"internal/db":               {},
 	"internal/dbtest":           {ours: []string{"internal/database", "internal/servertest"}},
 	"internal/dbtest/withmysql": {ours: []string{"internal/dbtest"}},
+	"internal/doctor":           {ours: []string{"internal/backup", "internal/database", "internal/redis", "internal/storage", "internal/verify"}},
 	"internal/export":           {ours: []string{"internal/apperr", "internal/image"}, closed: []string{"net/http"}},
 	"internal/handover":         {closed: []string{"net/http"}},
 	"internal/httpapi":          {ours: []string{"internal/trace", "internal/api", "internal/account", "internal/session", "internal/image", "internal/codec", "internal/upload", "internal/audit", "internal/export", "internal/idempotency", "internal/limit", "internal/network", "internal/verify", "internal/site", "internal/logging", "internal/apperr"}},

@@ -54,6 +54,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return command.Print(stdout)
 	case config.Health:
 		return checkHealth(ctx, command.Options, stdout)
+	case config.Doctor:
+		return examine(ctx, command.Options, stdout)
 	case config.MigrateUp:
 		return migrate(ctx, command.Options, stdout)
 	case config.MigrateStatus:

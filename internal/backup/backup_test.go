@@ -45,7 +45,7 @@ func onBoth(t *testing.T, test func(t *testing.T, s *server)) {
 		if url != "" {
 			dbtest.NeedDump(t)
 		}
-		test(t, newServer(t, url, diskFolder(t, t.TempDir())))
+		test(t, newServer(t, url, storage.OpenDiskFolder(t.TempDir())))
 	})
 }
 
@@ -83,15 +83,6 @@ func openStore(t *testing.T, dir string) *storage.Store {
 	}
 	t.Cleanup(func() { _ = store.Close() }) // some tests remove its folder
 	return store
-}
-
-func diskFolder(t *testing.T, dir string) storage.Folder {
-	t.Helper()
-	folder, err := storage.OpenDiskFolder(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return folder
 }
 
 // add stores a picture, and returns its file. An old one has no blob, as those of older programs.
@@ -347,7 +338,7 @@ func TestInterruptedRestores(t *testing.T) {
 func TestRestoreDropsWhatOneLeft(t *testing.T) {
 	url := dbtest.MySQL(t)
 	dbtest.NeedDump(t)
-	s := newServer(t, url, diskFolder(t, t.TempDir()))
+	s := newServer(t, url, storage.OpenDiskFolder(t.TempDir()))
 	want := s.add(t, "picture", false)
 	s.make(t, MakeOptions{})
 	r := s.target(t)
@@ -411,7 +402,7 @@ func TestRestoreRefuses(t *testing.T) {
 // TestRestoreRefusesAnotherWAL finds what is left of a database that is gone: it would be taken for a part of
 // the restored one.
 func TestRestoreRefusesAnotherWAL(t *testing.T) {
-	s := newServer(t, "", diskFolder(t, t.TempDir()))
+	s := newServer(t, "", storage.OpenDiskFolder(t.TempDir()))
 	s.make(t, MakeOptions{})
 	r := s.target(t)
 	if err := os.WriteFile(filepath.Join(r.dir, "gatehouse.db-wal"), nil, 0o600); err != nil {
@@ -423,7 +414,7 @@ func TestRestoreRefusesAnotherWAL(t *testing.T) {
 }
 
 func TestSecret(t *testing.T) {
-	s := newServer(t, "", diskFolder(t, t.TempDir()))
+	s := newServer(t, "", storage.OpenDiskFolder(t.TempDir()))
 	s.exec(t, "INSERT INTO signing_keys (id, sealed, created_at, algorithm) VALUES ('key', x'00', 0, 'EdDSA')")
 	wrong := errors.New("another secret")
 	for _, test := range []struct {
@@ -493,7 +484,7 @@ func TestOneBackupAtATime(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *server) {
 		other := New(s.Options)
 		other.Spool = t.TempDir()
-		other.Folder = diskFolder(t, t.TempDir())
+		other.Folder = storage.OpenDiskFolder(t.TempDir())
 		entered := false
 		s.Folder = hooked{Folder: s.Folder, create: func(string) error {
 			if !entered {
@@ -543,7 +534,7 @@ func TestLostLease(t *testing.T) {
 
 func TestCheckFindsDamage(t *testing.T) {
 	dir := t.TempDir()
-	s := newServer(t, "", diskFolder(t, dir))
+	s := newServer(t, "", storage.OpenDiskFolder(dir))
 	good, changed, missing := s.add(t, "good", false), s.add(t, "changed", false), s.add(t, "missing", false)
 	made := s.make(t, MakeOptions{})
 	saved := func(name string) string { return filepath.Join(dir, "pictures", name[:2], name) }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"gatehouse/internal/dbtest"
+	"gatehouse/internal/storage"
 )
 
 // TestFullDestination fills the place of the backups. The backup that was there stays, and is whole.
@@ -24,7 +25,7 @@ func TestFullDestination(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s := newServer(t, "", diskFolder(t, dir))
+	s := newServer(t, "", storage.OpenDiskFolder(dir))
 	s.add(t, "small", false)
 	first := s.make(t, MakeOptions{})
 	for i := range 8 {

@@ -218,7 +218,7 @@ func (p *parser) checkRules(o Options, command string) {
 		{o.SessionIdle > o.SessionLifetime, "session-idle",
 			"--session-idle: a login cannot last longer unused than at all; lower it, or raise --session-lifetime"},
 	})
-	serves := command == Serve || command == Show
+	serves := command == Serve || command == Show || command == Doctor
 	if serves {
 		p.noteBroken(o.Codes.rules())
 	}

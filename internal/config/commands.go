@@ -10,6 +10,7 @@ const (
 	Version          = "version"
 	Show             = "config"
 	Health           = "health"
+	Doctor           = "doctor"
 	UserList         = "user list"
 	UserShow         = "user show"
 	UserDisable      = "user disable"
@@ -41,6 +42,7 @@ type commands struct {
 	Storage StorageCommands `cmd:"" help:"Check where pictures are stored, or move them elsewhere, also while servers run."`
 	Backup  BackupCommands  `cmd:"" help:"Back up the database and the pictures, also while servers run; list or check backups."`
 	Restore RestoreCommand  `cmd:"" help:"Restore a backup into an empty database and an empty storage, which the options name. It may be interrupted and run again."`
+	Doctor  struct{}        `cmd:"" help:"Look at everything that the server depends on, with its options, and say what to do: configuration, clock, disks, database, Redis, storage, text messages, certificates, the public URL, backups. The exit code is 1 if there is a problem."`
 	Health  struct{}        `cmd:"" help:"Ask the server that runs with the same options on this machine whether it is ready: a health check for containers."`
 	Version struct{}        `cmd:"" help:"Print the version of this program."`
 	Show    struct{}        `cmd:"" name:"config" help:"Check the options, and print each with its value and where it came from."`

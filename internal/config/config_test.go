@@ -113,6 +113,7 @@ func TestCommands(t *testing.T) {
 		{"storage check --read --remove", config.StorageCheck},
 		{"storage move --to file:///new", config.StorageMove},
 		{"storage move --storage file:///new --storage-fallback file:///old --remove", config.StorageMove},
+		{"doctor", config.Doctor},
 		{"backup /srv/backups", config.BackupMake},
 		{"backup --backup-to file:///srv/backups --verify --with-secret", config.BackupMake},
 		{"backup list /srv/backups", config.BackupList},

@@ -62,6 +62,9 @@ type engine interface {
 	// migration describes how this database is migrated.
 	migration() migration
 	kind() Kind
+	// inspect says what this kind of database knows of itself.
+	inspect(ctx context.Context, i *Inspection) error
+	schema(ctx context.Context) (schema, error)
 	// copyTo writes a consistent copy to a new file, without keeping others from writing.
 	copyTo(ctx context.Context, file string) error
 	close() error

@@ -375,6 +375,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.sumImagesOfOwnerStmt, err = db.PrepareContext(ctx, sumImagesOfOwner); err != nil {
 		return nil, fmt.Errorf("error preparing query SumImagesOfOwner: %w", err)
 	}
+	if q.sumSMSBreakersStmt, err = db.PrepareContext(ctx, sumSMSBreakers); err != nil {
+		return nil, fmt.Errorf("error preparing query SumSMSBreakers: %w", err)
+	}
 	if q.sumUploadSessionsStmt, err = db.PrepareContext(ctx, sumUploadSessions); err != nil {
 		return nil, fmt.Errorf("error preparing query SumUploadSessions: %w", err)
 	}
@@ -992,6 +995,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing sumImagesOfOwnerStmt: %w", cerr)
 		}
 	}
+	if q.sumSMSBreakersStmt != nil {
+		if cerr := q.sumSMSBreakersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing sumSMSBreakersStmt: %w", cerr)
+		}
+	}
 	if q.sumUploadSessionsStmt != nil {
 		if cerr := q.sumUploadSessionsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing sumUploadSessionsStmt: %w", cerr)
@@ -1193,6 +1201,7 @@ type Queries struct {
 	setUserSeenStmt                    *sql.Stmt
 	setVerificationCodeStmt            *sql.Stmt
 	sumImagesOfOwnerStmt               *sql.Stmt
+	sumSMSBreakersStmt                 *sql.Stmt
 	sumUploadSessionsStmt              *sql.Stmt
 	suspectBlobsStmt                   *sql.Stmt
 	takeLeaseStmt                      *sql.Stmt
@@ -1325,6 +1334,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		setUserSeenStmt:                    q.setUserSeenStmt,
 		setVerificationCodeStmt:            q.setVerificationCodeStmt,
 		sumImagesOfOwnerStmt:               q.sumImagesOfOwnerStmt,
+		sumSMSBreakersStmt:                 q.sumSMSBreakersStmt,
 		sumUploadSessionsStmt:              q.sumUploadSessionsStmt,
 		suspectBlobsStmt:                   q.suspectBlobsStmt,
 		takeLeaseStmt:                      q.takeLeaseStmt,

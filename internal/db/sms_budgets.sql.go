@@ -137,3 +137,39 @@ func (q *Queries) RefundSMSBudget(ctx context.Context, arg RefundSMSBudgetParams
 	_, err := q.exec(ctx, q.refundSMSBudgetStmt, refundSMSBudget, arg.Name, arg.StartsAt)
 	return err
 }
+
+const sumSMSBreakers = `-- name: SumSMSBreakers :many
+SELECT name, CAST(SUM(sent) AS SIGNED) AS sent, CAST(SUM(verified) AS SIGNED) AS verified
+FROM sms_budgets
+WHERE name LIKE 'breaker:%' AND starts_at >= ?
+GROUP BY name
+`
+
+type SumSMSBreakersRow struct {
+	Name     string
+	Sent     int64
+	Verified int64
+}
+
+func (q *Queries) SumSMSBreakers(ctx context.Context, startsAt time.Time) ([]SumSMSBreakersRow, error) {
+	rows, err := q.query(ctx, q.sumSMSBreakersStmt, sumSMSBreakers, startsAt)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []SumSMSBreakersRow{}
+	for rows.Next() {
+		var i SumSMSBreakersRow
+		if err := rows.Scan(&i.Name, &i.Sent, &i.Verified); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

@@ -35,7 +35,7 @@ type Folder interface {
 // are not sent yet.
 func (l Location) OpenFolder(keyID, keySecret, spool string) (Folder, error) {
 	if l.S3 == nil {
-		return OpenDiskFolder(l.Dir)
+		return OpenDiskFolder(l.Dir), nil
 	}
 	o := *l.S3
 	o.KeyID, o.KeySecret = keyID, keySecret
@@ -49,17 +49,16 @@ const unfinished = "unfinished"
 // nothing that Create has stored.
 type DiskFolder struct{ dir string }
 
-// OpenDiskFolder opens the folder, and creates it if it is missing.
-func OpenDiskFolder(dir string) (*DiskFolder, error) {
-	if err := os.MkdirAll(filepath.Join(dir, unfinished), folderMode); err != nil {
-		return nil, fmt.Errorf("create the folder: %w", err)
-	}
-	return &DiskFolder{dir}, nil
-}
+// OpenDiskFolder returns the folder. It is created with its first file, if it is missing.
+func OpenDiskFolder(dir string) *DiskFolder { return &DiskFolder{dir} }
 
 // Create writes a temporary file, and moves it when it is whole.
 func (d *DiskFolder) Create(_ context.Context, path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Join(d.dir, unfinished), "")
+	temporary := filepath.Join(d.dir, unfinished)
+	if err := os.MkdirAll(temporary, folderMode); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(temporary, "")
 	if err != nil {
 		return err
 	}
@@ -139,16 +138,17 @@ func (d *DiskFolder) Remove(_ context.Context, path string) error {
 	return nil
 }
 
-// Sweep empties the folder of unfinished files.
+// Sweep removes the folder of unfinished files.
 func (d *DiskFolder) Sweep(context.Context) error {
-	dir := filepath.Join(d.dir, unfinished)
-	return errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, folderMode))
+	return os.RemoveAll(filepath.Join(d.dir, unfinished))
 }
 
-// Check reports if the folder can't be read.
+// Check reports if the folder is there and can't be read.
 func (d *DiskFolder) Check(context.Context) error {
-	_, err := os.ReadDir(d.dir)
-	return err
+	if _, err := os.ReadDir(d.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func (d *DiskFolder) path(path string) string {

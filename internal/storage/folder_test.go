@@ -16,11 +16,7 @@ import (
 // onBothFolders runs a test on a folder of this machine, and in a bucket.
 func onBothFolders(t *testing.T, test func(t *testing.T, folder Folder)) {
 	t.Run("disk", func(t *testing.T) {
-		folder, err := OpenDiskFolder(t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		test(t, folder)
+		test(t, OpenDiskFolder(filepath.Join(t.TempDir(), "new")))
 	})
 	t.Run("s3", func(t *testing.T) {
 		m := dbtest.SharedMinIO(t)
@@ -122,12 +118,9 @@ func TestFolderKeepsNothingHalf(t *testing.T) {
 // TestFolderSweeps finds what a killed process left.
 func TestFolderSweeps(t *testing.T) {
 	dir := t.TempDir()
-	folder, err := OpenDiskFolder(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	folder := OpenDiskFolder(dir)
 	left := filepath.Join(dir, unfinished, "left")
-	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Dir(left), 0o700), os.WriteFile(left, []byte("half"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	if err := folder.Sweep(t.Context()); err != nil {

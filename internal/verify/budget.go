@@ -71,7 +71,7 @@ func (s *Service) budgets(phone string, client netip.Addr, now time.Time) []budg
 		{cause: causeAddress, name: "address:" + network.Of(client), window: day, most: limits.Address, free: limits.Address/2 + 1},
 		{cause: causeRange, name: "range:" + numbers, window: day, most: limits.Range, free: limits.Range},
 		{cause: causeBreaker, name: breakerName(numbers), window: time.Hour, most: hourly, free: hourly},
-		{cause: causeServer, name: "server", window: day, most: limits.Server, free: limits.Server*2/3 + 1},
+		{cause: causeServer, name: serverName, window: day, most: limits.Server, free: limits.Server*2/3 + 1},
 	}
 	for i := range all {
 		all[i].startsAt = now.Truncate(all[i].window)
@@ -81,6 +81,9 @@ func (s *Service) budgets(phone string, client netip.Addr, now time.Time) []budg
 	}
 	return slices.DeleteFunc(all, func(b budget) bool { return b.most < 0 })
 }
+
+// serverName is the budget that all codes are charged to.
+const serverName = "server"
 
 func breakerName(numbers string) string { return "breaker:" + numbers }
 
@@ -143,8 +146,12 @@ func (s *Service) isStopped(t tally, phone string, now time.Time) bool {
 			verified += int(row.Verified)
 		}
 	}
-	limit := s.options.Budgets.Breaker
-	return limit >= 0 && sent >= limit && verified*10 < sent
+	return s.options.Budgets.stops(sent, verified)
+}
+
+// stops reports whether a range of numbers is stopped to which so many codes were sent.
+func (b Budgets) stops(sent, verified int) bool {
+	return b.Breaker >= 0 && sent >= b.Breaker && verified*10 < sent
 }
 
 // lastHour returns when the hour before this one began.

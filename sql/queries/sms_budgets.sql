@@ -20,3 +20,9 @@ WHERE name = ? AND starts_at = ?;
 
 -- name: DeleteExpiredSMSBudgets :execrows
 DELETE FROM sms_budgets WHERE expires_at <= ?;
+
+-- name: SumSMSBreakers :many
+SELECT name, CAST(SUM(sent) AS SIGNED) AS sent, CAST(SUM(verified) AS SIGNED) AS verified
+FROM sms_budgets
+WHERE name LIKE 'breaker:%' AND starts_at >= ?
+GROUP BY name;
