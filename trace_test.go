@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -190,15 +191,26 @@ func TestStrangersChooseNoTrace(t *testing.T) {
 
 // TestCollectorIsAway serves, and stops in time, while nobody takes the traces.
 func TestCollectorIsAway(t *testing.T) {
-	p := startTraced(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + freeAddress(t), "OTEL_BSP_SCHEDULE_DELAY=100"}, "--data-dir", t.TempDir())
-	app := newClient(t, p)
-	for range 100 {
-		messageOf[string](t, app.get("/healthz"))
+	hanging, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	eventually(t, "the log says that traces are lost", func() bool {
-		return strings.Contains(p.stderr.String(), "traces are lost")
-	})
-	p.stop(t)
+	t.Cleanup(func() { hanging.Close() })
+	for name, address := range map[string]string{"refuses": freeAddress(t), "hangs": hanging.Addr().String()} {
+		t.Run(name, func(t *testing.T) {
+			p := startTraced(t, []string{
+				"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + address, "OTEL_BSP_EXPORT_TIMEOUT=500", "OTEL_BSP_SCHEDULE_DELAY=100",
+			}, "--data-dir", t.TempDir())
+			app := newClient(t, p)
+			for range 100 {
+				messageOf[string](t, app.get("/healthz"))
+			}
+			eventually(t, "the log says that traces are lost", func() bool {
+				return strings.Contains(p.stderr.String(), "traces are lost")
+			})
+			p.stop(t)
+		})
+	}
 }
 
 func TestTracesSpeakOneProtocol(t *testing.T) {

@@ -72,11 +72,13 @@ func (s *S3) presign(ctx context.Context, key string, maxBytes int64, expires ti
 
 // OpenDirect opens what a client uploaded, for reading, until ctx ends. The error is fs.ErrNotExist if
 // it has not uploaded anything.
-func (s *Store) OpenDirect(ctx context.Context, name string) (*File, error) {
+func (s *Store) OpenDirect(ctx context.Context, name string) (_ *File, err error) {
 	shelf, err := s.direct(name)
 	if err != nil {
 		return nil, err
 	}
+	ctx, o := s.begin(ctx, "open-direct")
+	defer func() { o.end(err) }()
 	f, err := shelf.open(ctx, shelf.key(directFolder, name))
 	if err != nil {
 		return nil, fmt.Errorf("open direct upload %s: %w", name, err)
@@ -86,11 +88,13 @@ func (s *Store) OpenDirect(ctx context.Context, name string) (*File, error) {
 
 // RemoveDirect removes what a client uploaded. It is no error if there is nothing. Until its form
 // expires, the client may upload it again.
-func (s *Store) RemoveDirect(ctx context.Context, name string) error {
+func (s *Store) RemoveDirect(ctx context.Context, name string) (err error) {
 	shelf, err := s.direct(name)
 	if err != nil {
 		return err
 	}
+	ctx, o := s.begin(ctx, "remove-direct")
+	defer func() { o.end(err) }()
 	if err := shelf.remove(ctx, shelf.key(directFolder, name)); err != nil {
 		return fmt.Errorf("remove direct upload %s: %w", name, err)
 	}

@@ -36,7 +36,7 @@ func TestOpen(t *testing.T) {
 				t.Setenv(name, value)
 			}
 			traces, err := Open(t.Context(), "test", slog.New(slog.DiscardHandler))
-			defer traces.Close()
+			t.Cleanup(traces.Close)
 			if (traces != nil) != test.want || (err != nil) != (test.wantText != "") {
 				t.Fatalf("traces %v, error %v", traces, err)
 			}
