@@ -14,7 +14,6 @@ package idempotency
 
 import (
 	"context"
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -27,6 +26,7 @@ import (
 	"gatehouse/internal/apperr"
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
+	"gatehouse/internal/seal"
 )
 
 // ErrStored is Save's error if a request with this key has stored its answer already.
@@ -69,12 +69,8 @@ func New(o Options) (*Service, error) {
 		return nil, fmt.Errorf("the key of the answers has %d bytes, want %d", len(o.Key), sha256.Size)
 	}
 	s := &Service{database: o.Database, now: o.Now, key: o.Key}
-	block, err := aes.NewCipher(s.hash("seal"))
-	if err != nil {
-		return nil, fmt.Errorf("read the key of the answers: %w", err)
-	}
-	s.seal, err = cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
+	var err error
+	if s.seal, err = seal.New(s.hash("seal")); err != nil {
 		return nil, fmt.Errorf("read the key of the answers: %w", err)
 	}
 	return s, nil

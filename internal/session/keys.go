@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"crypto/aes"
 	"crypto/cipher"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 
 	"gatehouse/internal/database"
 	"gatehouse/internal/db"
+	"gatehouse/internal/seal"
 )
 
 const (
@@ -51,41 +51,29 @@ type keyring struct {
 }
 
 func openKeyring(ctx context.Context, options Options) (*keyring, error) {
-	seal, err := newSeal(options.SealKey)
+	sealer, err := seal.New(options.SealKey)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("make the cipher of the signing keys: %w", err)
 	}
 	k := &keyring{
-		database: options.Database, seal: seal, log: options.Logger, now: options.Now, algorithm: options.Algorithm,
+		database: options.Database, seal: sealer, log: options.Logger, now: options.Now, algorithm: options.Algorithm,
 		lifetime: options.SigningKeyLifetime, outlives: tokensGone(options),
 	}
 	return k, k.update(ctx)
 }
 
-func newSeal(key []byte) (cipher.AEAD, error) {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("make the cipher of the signing keys: %w", err)
-	}
-	seal, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, fmt.Errorf("make the cipher of the signing keys: %w", err)
-	}
-	return seal, nil
-}
-
 // CheckSeal reports if a signing key was sealed with another key than this one.
 func CheckSeal(sealKey []byte, id string, sealed []byte) error {
-	seal, err := newSeal(sealKey)
+	sealer, err := seal.New(sealKey)
 	if err != nil {
-		return err
+		return fmt.Errorf("make the cipher of the signing keys: %w", err)
 	}
-	_, err = openSealed(seal, id, sealed)
+	_, err = openSealed(sealer, id, sealed)
 	return err
 }
 
-func openSealed(seal cipher.AEAD, id string, sealed []byte) ([]byte, error) {
-	private, err := seal.Open(nil, nil, sealed, []byte(id))
+func openSealed(sealer cipher.AEAD, id string, sealed []byte) ([]byte, error) {
+	private, err := sealer.Open(nil, nil, sealed, []byte(id))
 	if err != nil {
 		return nil, fmt.Errorf("open signing key %s: this database was set up with another secret; "+
 			"start with that secret file, or delete the rows of signing_keys and sessions, which logs everybody out", id)
