@@ -78,6 +78,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteAuditEventsOfUserStmt, err = db.PrepareContext(ctx, deleteAuditEventsOfUser); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteAuditEventsOfUser: %w", err)
 	}
+	if q.deleteCertificateFilesStmt, err = db.PrepareContext(ctx, deleteCertificateFiles); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteCertificateFiles: %w", err)
+	}
 	if q.deleteExpiredIdempotentAnswersStmt, err = db.PrepareContext(ctx, deleteExpiredIdempotentAnswers); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteExpiredIdempotentAnswers: %w", err)
 	}
@@ -153,6 +156,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getBlobStmt, err = db.PrepareContext(ctx, getBlob); err != nil {
 		return nil, fmt.Errorf("error preparing query GetBlob: %w", err)
 	}
+	if q.getCertificateFileStmt, err = db.PrepareContext(ctx, getCertificateFile); err != nil {
+		return nil, fmt.Errorf("error preparing query GetCertificateFile: %w", err)
+	}
 	if q.getIdempotentAnswerStmt, err = db.PrepareContext(ctx, getIdempotentAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query GetIdempotentAnswer: %w", err)
 	}
@@ -197,6 +203,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.insertBlobStmt, err = db.PrepareContext(ctx, insertBlob); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertBlob: %w", err)
+	}
+	if q.insertCertificateFileStmt, err = db.PrepareContext(ctx, insertCertificateFile); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertCertificateFile: %w", err)
 	}
 	if q.insertIdempotentAnswerStmt, err = db.PrepareContext(ctx, insertIdempotentAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertIdempotentAnswer: %w", err)
@@ -248,6 +257,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listBlobsToCheckStmt, err = db.PrepareContext(ctx, listBlobsToCheck); err != nil {
 		return nil, fmt.Errorf("error preparing query ListBlobsToCheck: %w", err)
+	}
+	if q.listCertificateFilesStmt, err = db.PrepareContext(ctx, listCertificateFiles); err != nil {
+		return nil, fmt.Errorf("error preparing query ListCertificateFiles: %w", err)
 	}
 	if q.listErasableStmt, err = db.PrepareContext(ctx, listErasable); err != nil {
 		return nil, fmt.Errorf("error preparing query ListErasable: %w", err)
@@ -396,6 +408,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.touchUserStmt, err = db.PrepareContext(ctx, touchUser); err != nil {
 		return nil, fmt.Errorf("error preparing query TouchUser: %w", err)
 	}
+	if q.updateCertificateFileStmt, err = db.PrepareContext(ctx, updateCertificateFile); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateCertificateFile: %w", err)
+	}
 	if q.updateImageStmt, err = db.PrepareContext(ctx, updateImage); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateImage: %w", err)
 	}
@@ -498,6 +513,11 @@ func (q *Queries) Close() error {
 	if q.deleteAuditEventsOfUserStmt != nil {
 		if cerr := q.deleteAuditEventsOfUserStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteAuditEventsOfUserStmt: %w", cerr)
+		}
+	}
+	if q.deleteCertificateFilesStmt != nil {
+		if cerr := q.deleteCertificateFilesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteCertificateFilesStmt: %w", cerr)
 		}
 	}
 	if q.deleteExpiredIdempotentAnswersStmt != nil {
@@ -625,6 +645,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getBlobStmt: %w", cerr)
 		}
 	}
+	if q.getCertificateFileStmt != nil {
+		if cerr := q.getCertificateFileStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getCertificateFileStmt: %w", cerr)
+		}
+	}
 	if q.getIdempotentAnswerStmt != nil {
 		if cerr := q.getIdempotentAnswerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getIdempotentAnswerStmt: %w", cerr)
@@ -698,6 +723,11 @@ func (q *Queries) Close() error {
 	if q.insertBlobStmt != nil {
 		if cerr := q.insertBlobStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertBlobStmt: %w", cerr)
+		}
+	}
+	if q.insertCertificateFileStmt != nil {
+		if cerr := q.insertCertificateFileStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertCertificateFileStmt: %w", cerr)
 		}
 	}
 	if q.insertIdempotentAnswerStmt != nil {
@@ -783,6 +813,11 @@ func (q *Queries) Close() error {
 	if q.listBlobsToCheckStmt != nil {
 		if cerr := q.listBlobsToCheckStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listBlobsToCheckStmt: %w", cerr)
+		}
+	}
+	if q.listCertificateFilesStmt != nil {
+		if cerr := q.listCertificateFilesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listCertificateFilesStmt: %w", cerr)
 		}
 	}
 	if q.listErasableStmt != nil {
@@ -1030,6 +1065,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing touchUserStmt: %w", cerr)
 		}
 	}
+	if q.updateCertificateFileStmt != nil {
+		if cerr := q.updateCertificateFileStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateCertificateFileStmt: %w", cerr)
+		}
+	}
 	if q.updateImageStmt != nil {
 		if cerr := q.updateImageStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing updateImageStmt: %w", cerr)
@@ -1102,6 +1142,7 @@ type Queries struct {
 	countVerifiedSMSStmt               *sql.Stmt
 	delayLoginStmt                     *sql.Stmt
 	deleteAuditEventsOfUserStmt        *sql.Stmt
+	deleteCertificateFilesStmt         *sql.Stmt
 	deleteExpiredIdempotentAnswersStmt *sql.Stmt
 	deleteExpiredLoginFailuresStmt     *sql.Stmt
 	deleteExpiredSMSBudgetsStmt        *sql.Stmt
@@ -1127,6 +1168,7 @@ type Queries struct {
 	findUnadoptedNamesStmt             *sql.Stmt
 	forceUserPasswordStmt              *sql.Stmt
 	getBlobStmt                        *sql.Stmt
+	getCertificateFileStmt             *sql.Stmt
 	getIdempotentAnswerStmt            *sql.Stmt
 	getImageStmt                       *sql.Stmt
 	getImageByNameStmt                 *sql.Stmt
@@ -1142,6 +1184,7 @@ type Queries struct {
 	getVerificationCodeStmt            *sql.Stmt
 	insertAuditEventStmt               *sql.Stmt
 	insertBlobStmt                     *sql.Stmt
+	insertCertificateFileStmt          *sql.Stmt
 	insertIdempotentAnswerStmt         *sql.Stmt
 	insertImageStmt                    *sql.Stmt
 	insertImageOwnerStmt               *sql.Stmt
@@ -1159,6 +1202,7 @@ type Queries struct {
 	leaveUserBehindStmt                *sql.Stmt
 	listAuditEventsStmt                *sql.Stmt
 	listBlobsToCheckStmt               *sql.Stmt
+	listCertificateFilesStmt           *sql.Stmt
 	listErasableStmt                   *sql.Stmt
 	listExpiredUploadSessionsStmt      *sql.Stmt
 	listImageNamesStmt                 *sql.Stmt
@@ -1208,6 +1252,7 @@ type Queries struct {
 	takeLoginFailureBackStmt           *sql.Stmt
 	touchImageOwnerStmt                *sql.Stmt
 	touchUserStmt                      *sql.Stmt
+	updateCertificateFileStmt          *sql.Stmt
 	updateImageStmt                    *sql.Stmt
 	updateUserProfileStmt              *sql.Stmt
 	useVerificationCodeStmt            *sql.Stmt
@@ -1235,6 +1280,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countVerifiedSMSStmt:               q.countVerifiedSMSStmt,
 		delayLoginStmt:                     q.delayLoginStmt,
 		deleteAuditEventsOfUserStmt:        q.deleteAuditEventsOfUserStmt,
+		deleteCertificateFilesStmt:         q.deleteCertificateFilesStmt,
 		deleteExpiredIdempotentAnswersStmt: q.deleteExpiredIdempotentAnswersStmt,
 		deleteExpiredLoginFailuresStmt:     q.deleteExpiredLoginFailuresStmt,
 		deleteExpiredSMSBudgetsStmt:        q.deleteExpiredSMSBudgetsStmt,
@@ -1260,6 +1306,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		findUnadoptedNamesStmt:             q.findUnadoptedNamesStmt,
 		forceUserPasswordStmt:              q.forceUserPasswordStmt,
 		getBlobStmt:                        q.getBlobStmt,
+		getCertificateFileStmt:             q.getCertificateFileStmt,
 		getIdempotentAnswerStmt:            q.getIdempotentAnswerStmt,
 		getImageStmt:                       q.getImageStmt,
 		getImageByNameStmt:                 q.getImageByNameStmt,
@@ -1275,6 +1322,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getVerificationCodeStmt:            q.getVerificationCodeStmt,
 		insertAuditEventStmt:               q.insertAuditEventStmt,
 		insertBlobStmt:                     q.insertBlobStmt,
+		insertCertificateFileStmt:          q.insertCertificateFileStmt,
 		insertIdempotentAnswerStmt:         q.insertIdempotentAnswerStmt,
 		insertImageStmt:                    q.insertImageStmt,
 		insertImageOwnerStmt:               q.insertImageOwnerStmt,
@@ -1292,6 +1340,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		leaveUserBehindStmt:                q.leaveUserBehindStmt,
 		listAuditEventsStmt:                q.listAuditEventsStmt,
 		listBlobsToCheckStmt:               q.listBlobsToCheckStmt,
+		listCertificateFilesStmt:           q.listCertificateFilesStmt,
 		listErasableStmt:                   q.listErasableStmt,
 		listExpiredUploadSessionsStmt:      q.listExpiredUploadSessionsStmt,
 		listImageNamesStmt:                 q.listImageNamesStmt,
@@ -1341,6 +1390,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		takeLoginFailureBackStmt:           q.takeLoginFailureBackStmt,
 		touchImageOwnerStmt:                q.touchImageOwnerStmt,
 		touchUserStmt:                      q.touchUserStmt,
+		updateCertificateFileStmt:          q.updateCertificateFileStmt,
 		updateImageStmt:                    q.updateImageStmt,
 		updateUserProfileStmt:              q.updateUserProfileStmt,
 		useVerificationCodeStmt:            q.useVerificationCodeStmt,

@@ -36,6 +36,12 @@ type Blob struct {
 	CreatedAt   time.Time
 }
 
+type CertificateFile struct {
+	Path       string
+	Sealed     []byte
+	ModifiedAt time.Time
+}
+
 type IdempotentAnswer struct {
 	Hash        []byte
 	Fingerprint []byte
