@@ -17,19 +17,24 @@ import (
 const loopback = "127.0.0.1"
 
 // announce tells the person who started the server where everything is.
-func announce(w io.Writer, options config.Options, address *net.TCPAddr) error {
+func announce(w io.Writer, options config.Options, address *net.TCPAddr, missingCertificates []string) error {
 	dataDir, err := filepath.Abs(options.DataDir)
 	if err != nil {
 		return fmt.Errorf("find the data folder: %w", err)
 	}
 	host := reachableHost(address, options.LAN)
-	base := cmp.Or(string(options.PublicURL), "http://"+net.JoinHostPort(host, strconv.Itoa(address.Port)))
+	scheme := "http://"
+	if options.SpeaksHTTPS() {
+		scheme = "https://"
+	}
+	base := cmp.Or(string(options.PublicURL), scheme+net.JoinHostPort(host, strconv.Itoa(address.Port)))
 	var text strings.Builder
 	fmt.Fprintf(&text, "Gatehouse %s, %s mode, on %s\n", version, options.Mode, address)
 	fmt.Fprintf(&text, "  home page  %s/h5/home\n", base)
 	fmt.Fprintf(&text, "  API docs   %s/docs/\n", base)
 	fmt.Fprintf(&text, "  data       %s (%s)\n", dataDir, databaseName(options))
 	fmt.Fprintf(&text, "  limits     %s\n", options.Limits)
+	announceHTTPS(&text, options.HTTPS, missingCertificates)
 	if options.AdminAddr == config.NoAdmin {
 		text.WriteString("  metrics    none\n")
 	} else {
@@ -56,6 +61,22 @@ func announce(w io.Writer, options config.Options, address *net.TCPAddr) error {
 	}
 	_, err = io.WriteString(w, text.String())
 	return err
+}
+
+func announceHTTPS(text *strings.Builder, options config.HTTPS, missing []string) {
+	switch {
+	case len(options.ACMEDomain) > 0:
+		fmt.Fprintf(text, "  HTTPS      certificates from %s\n", options.ACMEDirectory)
+	case options.SpeaksHTTPS():
+		fmt.Fprintf(text, "  HTTPS      the certificate in %s\n", options.TLSCert)
+	}
+	if options.Redirects() {
+		fmt.Fprintf(text, "  redirect   plain HTTP on %s\n", options.RedirectAddr)
+	}
+	if len(missing) > 0 {
+		fmt.Fprintf(text, "  NOTE: nobody can connect before the CA has made the certificate of %s; the log says when, and what is in the way\n",
+			strings.Join(missing, ", "))
+	}
 }
 
 func databaseName(options config.Options) string {

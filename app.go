@@ -13,6 +13,7 @@ import (
 	"gatehouse/internal/account"
 	"gatehouse/internal/audit"
 	"gatehouse/internal/backup"
+	"gatehouse/internal/certificate"
 	"gatehouse/internal/config"
 	"gatehouse/internal/database"
 	"gatehouse/internal/httpapi"
@@ -53,7 +54,12 @@ type app struct {
 	traces      *trace.Traces // nil where nothing is recorded
 	hasher      *account.Hasher
 	fronts      []*front // that of the API comes first
+	redirect    *front   // one of them, nil where plain HTTP is not redirected
+	secret      secret
 	stopping    atomic.Bool
+
+	certificates certificate.Source // nil where the server speaks plain HTTP
+	acme         *certificate.ACME  // nil where they come from files
 }
 
 // newApp is the only wiring there is: the services, and the server in front of them.
@@ -66,7 +72,11 @@ func newApp(ctx context.Context, options config.Options, logs *logging.Logs) (*a
 	if err != nil {
 		return nil, err
 	}
-	if err := a.buildServer(logs); err != nil {
+	err = a.openCertificates(ctx)
+	if err == nil {
+		err = a.buildServer(logs)
+	}
+	if err != nil {
 		return nil, errors.Join(err, a.close())
 	}
 	return a, nil
@@ -121,6 +131,9 @@ func (a *app) openStores(ctx context.Context, logs *logging.Logs) (err error) {
 
 func (a *app) close() error {
 	var err error
+	if a.acme != nil {
+		a.acme.Close()
+	}
 	if a.redis != nil {
 		err = a.redis.Close()
 	}
@@ -155,7 +168,7 @@ func (a *app) buildServer(logs *logging.Logs) error {
 		PublicURL: string(a.options.PublicURL), TrustedProxies: a.options.TrustedProxy,
 		CORSOrigins: texts(a.options.CORSOrigin), UploadLimit: int64(a.options.UploadLimit), ImageURL: string(a.options.ImageURL),
 		AccelRedirect: string(a.options.AccelRedirect), ImageDir: pictures.Dir,
-		VerifyVerdict: a.verifyVerdict, Observe: a.metrics.ObserveRequest, Traces: a.traces,
+		VerifyVerdict: a.verifyVerdict, HSTS: a.options.HSTS, Observe: a.metrics.ObserveRequest, Traces: a.traces,
 		Dev: a.options.Mode == config.Dev, LAN: a.options.LAN, Booklet: a.options.Compat == config.CompatBooklet,
 	})
 	if err != nil {
@@ -163,6 +176,7 @@ func (a *app) buildServer(logs *logging.Logs) error {
 	}
 	a.fronts = append(a.fronts, newFront("api", string(a.options.Addr), a.metrics.CountInFlight(handler), a.log))
 	a.buildAdmin()
+	a.addHTTPS()
 	return nil
 }
 
@@ -171,6 +185,7 @@ func (a *app) buildServices(ctx context.Context, logs *logging.Logs) error {
 	if err != nil {
 		return err
 	}
+	a.secret = secret
 	if a.sessions, err = a.newSessions(ctx, secret, logs); err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ var mayImport = map[string]struct {
 	ours   []string
 	closed []string
 }{
-	".":                         {ours: []string{"internal/doctor", "internal/trace", "internal/backup", "internal/admin", "internal/metrics", "internal/apperr", "internal/config", "internal/handover", "internal/httpapi", "internal/site", "internal/account", "internal/audit", "internal/captcha", "internal/idempotency", "internal/importer", "internal/inventory", "internal/limit", "internal/redis", "internal/session", "internal/sms", "internal/verify", "internal/image", "internal/codec", "internal/upload", "internal/webhook", "internal/database", "internal/storage", "internal/threads", "internal/logging"}},
+	".":                         {ours: []string{"internal/doctor", "internal/trace", "internal/backup", "internal/admin", "internal/metrics", "internal/apperr", "internal/certificate", "internal/config", "internal/handover", "internal/httpapi", "internal/site", "internal/account", "internal/audit", "internal/captcha", "internal/idempotency", "internal/importer", "internal/inventory", "internal/limit", "internal/redis", "internal/session", "internal/sms", "internal/verify", "internal/image", "internal/codec", "internal/upload", "internal/webhook", "internal/database", "internal/storage", "internal/threads", "internal/logging"}},
 	"bench":                     {ours: []string{"internal/dbtest"}},
 	"internal/account":          {ours: []string{"internal/trace", "internal/threads", "internal/db", "internal/database", "internal/apperr", "internal/audit", "internal/network", "internal/session", "internal/verify"}, closed: []string{"net/http"}},
 	"internal/admin":            {},
@@ -29,6 +29,7 @@ var mayImport = map[string]struct {
 	"internal/backup":           {ours: []string{"internal/database", "internal/db", "internal/image", "internal/progress", "internal/storage"}, closed: []string{"net/http"}},
 	"internal/browsertest":      {},
 	"internal/captcha":          {ours: []string{"internal/webhook"}},
+	"internal/certificate":      {ours: []string{"internal/db", "internal/database", "internal/lease", "internal/seal"}},
 	"internal/codec":            {ours: []string{"internal/apperr", "internal/jpeg"}, closed: []string{"net/http"}},
 	"internal/config":           {ours: []string{"internal/limit", "internal/logging", "internal/storage"}, closed: []string{"net/http"}},
 	"internal/corpus":           {ours: []string{"internal/apperr"}},
@@ -46,6 +47,7 @@ var mayImport = map[string]struct {
 	"internal/importer":         {ours: []string{"internal/apperr", "internal/db", "internal/database", "internal/account", "internal/audit", "internal/image", "internal/verify"}, closed: []string{"net/http"}},
 	"internal/inventory":        {ours: []string{"internal/image", "internal/progress", "internal/storage", "internal/upload"}, closed: []string{"net/http"}},
 	"internal/jpeg":             {closed: []string{"net/http"}},
+	"internal/lease":            {ours: []string{"internal/db", "internal/database"}, closed: []string{"net/http"}},
 	"internal/limit":            {ours: []string{"internal/redis"}, closed: []string{"net/http"}},
 	"internal/logging":          {closed: []string{"net/http"}},
 	"internal/metrics":          {ours: []string{"internal/account", "internal/backup", "internal/apperr", "internal/database", "internal/image", "internal/redis", "internal/session", "internal/verify"}},

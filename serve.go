@@ -58,7 +58,10 @@ func serve(ctx context.Context, options config.Options, stdout, stderr io.Writer
 	address := a.fronts[0].listener.Addr().(*net.TCPAddr)
 	a.options.Addr = config.Address(address.String()) // port 0 takes a free one
 	a.options.AdminAddr = a.adminAddress()
-	if err := announce(stdout, a.options, address); err != nil {
+	if a.redirect != nil {
+		a.options.RedirectAddr = config.RedirectAddress(a.redirect.listener.Addr().String())
+	}
+	if err := announce(stdout, a.options, address, a.missingCertificates()); err != nil {
 		return err
 	}
 	return a.serve(ctx, sockets, hangup)
@@ -102,6 +105,9 @@ func (a *app) serve(ctx context.Context, sockets *handover.Sockets, hangup <-cha
 	background.Go(func() { a.giveBackMemory(working) })
 	if a.backups != nil {
 		background.Go(func() { a.backups.Run(working) })
+	}
+	if a.acme != nil {
+		background.Go(func() { a.fetchCertificates(working) })
 	}
 	defer func() { stopWorking(); background.Wait() }()
 

@@ -3,6 +3,7 @@ package certificate
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -37,7 +38,9 @@ type ACMEOptions struct {
 	Email     string   // to which the CA writes; may be empty
 	Directory string   // the URL of the CA
 
+	// Of tests: how often certificates are looked at, and what the CA is trusted by.
 	renewalCheck time.Duration
+	roots        *x509.CertPool
 }
 
 // ACME fetches certificates from a CA, and renews them. They lie in the database, so all nodes serve
@@ -73,7 +76,7 @@ func NewACME(options ACMEOptions) (*ACME, error) {
 		Storage: a.storage, Logger: log, OnEvent: a.logEvent, DefaultServerName: options.Domains[0],
 	})
 	a.issuer = certmagic.NewACMEIssuer(a.config, certmagic.ACMEIssuer{
-		CA: options.Directory, Email: options.Email, Agreed: true, Logger: log,
+		CA: options.Directory, Email: options.Email, Agreed: true, Logger: log, TrustedRoots: options.roots,
 	})
 	a.config.Issuers = []certmagic.Issuer{a.issuer}
 	return a, nil

@@ -155,6 +155,8 @@ func expectation(option *kong.Value) string {
 func (o *Options) complete() {
 	reachable := o.Mode == Production || o.LAN
 	switch {
+	case o.Addr == "" && o.Mode == Production && o.SpeaksHTTPS():
+		o.Addr = ":443"
 	case o.Addr == "" && reachable:
 		o.Addr = ":8000"
 	case o.Addr == "":
@@ -167,6 +169,12 @@ func (o *Options) complete() {
 		o.AdminAddr = "127.0.0.1:0"
 	case o.AdminAddr == "":
 		o.AdminAddr = "127.0.0.1:9000"
+	}
+	switch {
+	case o.RedirectAddr == "" && o.Mode == Production && o.SpeaksHTTPS():
+		o.RedirectAddr = ":80"
+	case o.RedirectAddr == "":
+		o.RedirectAddr = NoRedirect
 	}
 	if o.Limits == nil && o.Mode == Production {
 		o.Limits = limit.Defaults()
@@ -221,12 +229,46 @@ func (p *parser) checkRules(o Options, command string) {
 	serves := command == Serve || command == Show || command == Doctor
 	if serves {
 		p.noteBroken(o.Codes.rules())
+		p.noteBroken(o.httpsRules())
+		_, choseCA := p.given["acme-directory"]
+		p.noteBroken(o.acmeRules(choseCA))
 	}
 	if o.Mode == Production && !strings.HasPrefix(command, "migrate") && command != Restore {
 		p.noteBroken(o.secretRules())
 	}
 	if o.Mode == Production && serves {
 		p.noteBroken(productionRules(o))
+	}
+}
+
+// httpsRules are what HTTPS requires, wherever its certificates come from.
+func (o Options) httpsRules() []rule {
+	return []rule{
+		{o.TLSCert != "" && o.TLSKey == "", "tls-key", "--tls-key: missing; name the file of the certificate's private key"},
+		{o.TLSKey != "" && o.TLSCert == "", "tls-cert", "--tls-cert: missing; name the file of the certificate"},
+		{o.TLSCert != "" && !isFile(o.TLSCert), "tls-cert", fmt.Sprintf("--tls-cert: there is no file %q", o.TLSCert)},
+		{o.TLSKey != "" && !isFile(o.TLSKey), "tls-key", fmt.Sprintf("--tls-key: there is no file %q", o.TLSKey)},
+		{o.SpeaksHTTPS() && strings.HasPrefix(string(o.PublicURL), "http:"), "public-url",
+			"--public-url: the server speaks HTTPS; write https://"},
+		{o.Redirects() && !o.SpeaksHTTPS(), "redirect-addr",
+			"--redirect-addr: there is no HTTPS to redirect to; add --tls-cert and --tls-key, or --acme-domain, or leave it to the proxy"},
+		{o.Redirects() && o.PublicURL == "" && o.Mode == Dev, "redirect-addr",
+			"--redirect-addr: add --public-url, which is redirected to"},
+	}
+}
+
+// acmeRules are what fetching certificates requires, of a CA that was chosen or is the usual one.
+func (o Options) acmeRules(choseCA bool) []rule {
+	fetches, host := len(o.ACMEDomain) > 0, o.PublicURL.host()
+	return []rule{
+		{fetches && o.TLSCert+o.TLSKey != "", "acme-domain",
+			"--acme-domain: a certificate comes from files or from a CA; leave out this or --tls-cert and --tls-key"},
+		{fetches && o.Mode == Dev, "acme-domain",
+			"--acme-domain: a CA must reach the server, and dev mode serves this machine only; use --mode production, or --tls-cert"},
+		{fetches && o.PublicURL != "" && !slices.Contains(o.ACMEDomain, Domain(host)), "acme-domain",
+			fmt.Sprintf("--acme-domain: add %s, at which apps reach the server by --public-url", host)},
+		{!fetches && o.ACMEEmail != "", "acme-email", "--acme-email: add --acme-domain, or leave it out"},
+		{!fetches && choseCA, "acme-directory", "--acme-directory: add --acme-domain, or leave it out"},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -58,6 +59,7 @@ func TestDefaults(t *testing.T) {
 		Server:  config.Server{Mode: config.Dev, Addr: "127.0.0.1:8000", AdminAddr: "127.0.0.1:9000", ShutdownIdle: 5 * time.Second, Compat: config.CompatNone},
 		Data:    config.Data{DataDir: "./data", SecretFile: "data/secret"},
 		Backups: config.Backups{BackupKeep: 7},
+		HTTPS:   config.HTTPS{ACMEDirectory: "https://acme-v02.api.letsencrypt.org/directory", RedirectAddr: "none"},
 		Pictures: config.Pictures{
 			UploadLimit: 50 << 20, UploadFiles: 9, UploadLifetime: 24 * time.Hour,
 			ImagePixels: 50 << 20, ImageSide: 65535, ImageFrames: 1000,
@@ -226,14 +228,27 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"image-url": "https://cdn.example.com", "image-sizes": "100,200", "image-preset": "avatar=w=100,wide=h=200&fit=contain&format=png",
 		"image-cache": "8MiB", "image-decodes": "3", "image-memory": "128MiB", "image-wait": "1s",
 		"moderation": "webhook", "moderation-endpoint": "https://moderator.example.com/hook", "moderation-secret": "pw",
-		"log-level": "warn,image=debug", "log-format": "json",
+		"log-level": "warn,image=debug", "log-format": "json", "redirect-addr": "10.0.0.1:9080", "hsts": "24h0m0s",
 	}
+	// Certificates come from one of these.
+	files := map[string]string{"tls-cert": write(t, "cert.pem", "x"), "tls-key": write(t, "key.pem", "x")}
+	acme := map[string]string{
+		"acme-domain": "app.example.com,www.example.com", "acme-email": "ops@example.com", "acme-directory": "https://ca.example.com/acme",
+	}
+	t.Run("files", func(t *testing.T) { testEverySource(t, values, files, acme) })
+	t.Run("acme", func(t *testing.T) { testEverySource(t, values, acme, files) })
+}
+
+// testEverySource gives all options but those that others exclude.
+func testEverySource(t *testing.T, common, chosen, excluded map[string]string) {
+	values := maps.Clone(common)
+	maps.Copy(values, chosen)
 	var args, env []string
 	var yaml strings.Builder
 	for name, value := range values {
 		args = append(args, "--"+name+"="+value)
 		env = append(env, "GATEHOUSE_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))+"="+value)
-		if slices.Contains([]string{"trusted-proxy", "cors-origin", "test-phone", "sms-prefix", "image-sizes", "image-preset"}, name) {
+		if slices.Contains([]string{"trusted-proxy", "cors-origin", "test-phone", "sms-prefix", "image-sizes", "image-preset", "acme-domain"}, name) {
 			value = "[" + value + "]"
 		}
 		fmt.Fprintf(&yaml, "%s: %s\n", name, value)
@@ -252,12 +267,15 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			rows := printed(t, parse(t, tt.args, tt.env))
 			for name, row := range rows {
+				if _, not := excluded[name]; not {
+					continue
+				}
 				want := [2]string{secrets.ReplaceAllString(values[name], "${1}xxxxx"), tt.wantSource}
 				if name != "OPTION" && name != "config" && row != want {
 					t.Errorf("%s = %q, want %q", name, row, want)
 				}
 			}
-			if want := len(values) + 2; len(rows) != want {
+			if want := len(values) + len(excluded) + 2; len(rows) != want {
 				t.Errorf("%d lines, want %d: an option is not in this test", len(rows), want)
 			}
 		})
@@ -328,6 +346,36 @@ func TestValues(t *testing.T) {
 	}
 }
 
+func TestHTTPSHasItsPorts(t *testing.T) {
+	file := write(t, "any", "x")
+	production := "--mode=production --sms=none --public-url=https://app.example.com --secret-file=" + file + " "
+	tls := "--tls-cert=" + file + " --tls-key=" + file + " "
+	tests := []struct {
+		args         string
+		wantAddr     config.Address
+		wantRedirect config.RedirectAddress
+	}{
+		{production, ":8000", "none"},
+		{production + tls, ":443", ":80"},
+		{production + "--acme-domain App.Example.com", ":443", ":80"},
+		{production + tls + "--redirect-addr none", ":443", "none"},
+		{production + tls + "--addr :8443 --redirect-addr 8080", ":8443", ":8080"},
+		{tls, "127.0.0.1:8000", "none"},
+		{tls + "--public-url https://localhost --redirect-addr 127.0.0.1:8080", "127.0.0.1:8000", "127.0.0.1:8080"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.args, func(t *testing.T) {
+			got := parse(t, strings.Fields(tt.args), nil).Options
+			if got.Addr != tt.wantAddr || got.RedirectAddr != tt.wantRedirect {
+				t.Errorf("listens on %s and %s, want %s and %s", got.Addr, got.RedirectAddr, tt.wantAddr, tt.wantRedirect)
+			}
+			if redirects := tt.wantRedirect != "none"; got.Redirects() != redirects {
+				t.Errorf("redirects %v, want %v", got.Redirects(), redirects)
+			}
+		})
+	}
+}
+
 // presets are those of pictures, as they were given.
 func presets(o config.Options) any {
 	var given []string
@@ -350,6 +398,7 @@ func TestImagePreset(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	secret := write(t, "secret", "x")
+	tls := "--tls-cert=" + secret + " --tls-key=" + secret + " "
 	production := "--mode=production --sms=none --public-url=https://app.example.com --secret-file=" + secret + " "
 	tests := []struct {
 		args string
@@ -468,6 +517,25 @@ func TestRefused(t *testing.T) {
 		{"--backup-every 1s --backup-to /srv/backups", "--backup-every: want at least a minute"},
 		{"--backup-to s3://backups --backup-key-id name", "--backup-key-id: S3 needs"},
 		{"user list --mode production", "--secret-file: missing"},
+		{"--tls-cert " + secret, "--tls-key: missing"},
+		{"--tls-key " + secret, "--tls-cert: missing"},
+		{"--tls-cert /no/such/cert --tls-key " + secret, `--tls-cert: there is no file "/no/such/cert"`},
+		{"--tls-key /no/such/key --tls-cert " + secret, `--tls-key: there is no file "/no/such/key"`},
+		{tls + "--public-url http://127.0.0.1:8000", "--public-url: the server speaks HTTPS"},
+		{tls + "--redirect-addr :8080", "--redirect-addr: add --public-url"},
+		{"--redirect-addr :8080 --public-url https://app.example.com", "--redirect-addr: there is no HTTPS to redirect to"},
+		{"--redirect-addr nowhere", "--redirect-addr: \"nowhere\" is not valid: want host:port, such as :9000 or 127.0.0.1:9000, or none"},
+		{"--acme-domain app.example.com", "--acme-domain: a CA must reach the server"},
+		{"--acme-email ops@example.com", "--acme-email: add --acme-domain"},
+		{"--acme-directory https://ca.example.com", "--acme-directory: add --acme-domain"},
+		{"--acme-directory http://ca.example.com", "--acme-directory: \"http://ca.example.com\" is not valid: want https://"},
+		{"--acme-domain *.example.com", "want a name such as app.example.com, without a wildcard"},
+		{"--acme-domain localhost", "want a name such as app.example.com"},
+		{"--acme-domain 127.0.0.1", "want a name such as app.example.com"},
+		{"--hsts forever", "want a time from 0s to 17520h"},
+		{production + tls + "--acme-domain app.example.com", "--acme-domain: a certificate comes from files or from a CA"},
+		{production + "--acme-domain www.example.com", "--acme-domain: add app.example.com"},
+		{production + "--redirect-addr :80", "--redirect-addr: there is no HTTPS to redirect to"},
 		{production + "--lan", "--lan: production mode serves everyone already"},
 		{production + "--sms=dev", "--sms: dev takes one code from everyone and is refused"},
 		{production + "--public-url=http://app.example.com", "--public-url: passwords must not travel over plain http"},

@@ -84,6 +84,7 @@ const (
 // The tags enum, min and max are checked for every source.
 type Options struct {
 	Server     `embed:"" group:"How it runs"`
+	HTTPS      `embed:"" group:"HTTPS"`
 	Data       `embed:"" group:"Where data is stored"`
 	Backups    `embed:"" group:"Backups"`
 	Callers    `embed:"" group:"Who may call, and how"`
@@ -101,7 +102,7 @@ type Server struct {
 	Config         string        `placeholder:"FILE" help:"A YAML file of options: their names below, without the dashes, as keys."`
 	Mode           Mode          `enum:"dev,production" default:"dev" placeholder:"MODE" help:"What the server is run for: dev serves this machine only and needs nothing else, production serves everyone and names what it still needs (default ${default})."`
 	LAN            bool          `name:"lan" help:"Open dev mode to the local network, to try it on a phone."`
-	Addr           Address       `placeholder:"[HOST]:PORT" help:"Where to listen; port 0 takes a free one (default 127.0.0.1:8000, or :8000 with --lan or in production). Without a host, dev mode listens on 127.0.0.1."`
+	Addr           Address       `placeholder:"[HOST]:PORT" help:"Where to listen; port 0 takes a free one (default 127.0.0.1:8000; :8000 with --lan or in production, where it is :443 with HTTPS). Without a host, dev mode listens on 127.0.0.1."`
 	AdminAddr      AdminAddress  `placeholder:"[HOST]:PORT" help:"Where metrics and profiles are served, for those who operate the server: 127.0.0.1 where no host is named, and none for nowhere. Nobody has to log in there (default 127.0.0.1:9000, or a free port where --addr has port 0)."`
 	PublicURL      PublicURL     `name:"public-url" placeholder:"URL" help:"The address at which apps reach this server, such as https://app.example.com. Production needs it, with https unless the host is this machine."`
 	ShutdownDelay  time.Duration `default:"0s" min:"0s" max:"5m" placeholder:"TIME" help:"How long a server that is told to stop goes on serving while /readyz says that it is not ready, so that load balancers turn away first (default ${default})."`
@@ -109,6 +110,23 @@ type Server struct {
 	AdminAddrGiven bool          `kong:"-"` // else the server can do without it
 	Compat         Compat        `enum:"none,booklet" default:"none" placeholder:"SERVER" help:"Imitate another server: booklet answers apps written against the booklet's server unchanged (default ${default})."`
 }
+
+// HTTPS is where certificates come from, and what becomes of plain HTTP.
+type HTTPS struct {
+	TLSCert       string          `name:"tls-cert" placeholder:"FILE" help:"Serve HTTPS with this certificate, followed by its chain, in PEM. Changed files are used at once, without a restart."`
+	TLSKey        string          `name:"tls-key" placeholder:"FILE" help:"The private key of that certificate, in PEM."`
+	ACMEDomain    []Domain        `name:"acme-domain" placeholder:"NAME" help:"Serve HTTPS with a certificate of this name, such as app.example.com, that is fetched from a CA and renewed; its terms are agreed to. The CA must reach the server on port 443 or 80. May be repeated."`
+	ACMEEmail     string          `name:"acme-email" placeholder:"ADDRESS" help:"Where the CA may write to, should there be a problem."`
+	ACMEDirectory Directory       `name:"acme-directory" default:"https://acme-v02.api.letsencrypt.org/directory" placeholder:"URL" help:"The CA, by its ACME directory (default ${default}, Let's Encrypt). For one of your own, name its root certificate in the environment variable SSL_CERT_FILE."`
+	RedirectAddr  RedirectAddress `placeholder:"[HOST]:PORT" help:"Where to listen for plain HTTP, which is redirected to --public-url, or none (default :80 in production with HTTPS, else none)."`
+	HSTS          time.Duration   `name:"hsts" default:"0s" min:"0s" max:"17520h" placeholder:"TIME" help:"For how long browsers that came by HTTPS shall refuse plain HTTP (Strict-Transport-Security), such as 8760h; 0s says nothing (default ${default}). It cannot be taken back before."`
+}
+
+// SpeaksHTTPS reports whether the server itself does, without a proxy.
+func (h HTTPS) SpeaksHTTPS() bool { return h.TLSCert != "" || len(h.ACMEDomain) > 0 }
+
+// Redirects reports whether the server listens for plain HTTP too.
+func (h HTTPS) Redirects() bool { return h.RedirectAddr != NoRedirect }
 
 // Data is where the server stores its data.
 type Data struct {

@@ -90,6 +90,54 @@ func (p *AccelPath) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// RedirectAddress is an Address, or none.
+type RedirectAddress string
+
+// NoRedirect redirects nothing.
+const NoRedirect RedirectAddress = "none"
+
+// UnmarshalText reads an address, or none.
+func (r *RedirectAddress) UnmarshalText(text []byte) error {
+	if string(text) == string(NoRedirect) {
+		*r = NoRedirect
+		return nil
+	}
+	var address Address
+	if err := address.UnmarshalText(text); err != nil {
+		return fmt.Errorf("%w, or none", err)
+	}
+	*r = RedirectAddress(address)
+	return nil
+}
+
+// Domain is a name that a CA can make a certificate of without asking its DNS.
+type Domain string
+
+var domainName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// UnmarshalText reads a name of letters, digits and hyphens.
+func (d *Domain) UnmarshalText(text []byte) error {
+	name := strings.ToLower(string(text))
+	if !domainName.MatchString(name) || len(name) > 253 {
+		return errors.New("want a name such as app.example.com, without a wildcard; one in another script as xn--…")
+	}
+	*d = Domain(name)
+	return nil
+}
+
+// Directory is the URL by which a CA says what it offers.
+type Directory string
+
+// UnmarshalText reads a URL of https.
+func (d *Directory) UnmarshalText(text []byte) error {
+	parsed, err := url.Parse(string(text))
+	if err != nil || parsed.Scheme != "https" || parsed.Hostname() == "" || parsed.User != nil || parsed.Fragment != "" {
+		return errors.New("want https:// and a host, such as https://acme-v02.api.letsencrypt.org/directory")
+	}
+	*d = Directory(text)
+	return nil
+}
+
 // PublicURL is the address at which apps reach the server: scheme and host, without a slash at the end.
 type PublicURL string
 
@@ -107,6 +155,15 @@ func (u *PublicURL) UnmarshalText(text []byte) error {
 func (u PublicURL) safe() bool {
 	parsed, err := url.Parse(string(u))
 	return err == nil && (parsed.Scheme == "https" || isLoopback(parsed.Hostname()))
+}
+
+// host is without the port.
+func (u PublicURL) host() string {
+	parsed, err := url.Parse(string(u))
+	if err != nil {
+		return "" // UnmarshalText has checked it
+	}
+	return parsed.Hostname()
 }
 
 // Origin is what a browser sends in the Origin header: scheme://host[:port].

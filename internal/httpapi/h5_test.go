@@ -172,7 +172,7 @@ func TestLoginPage(t *testing.T) {
 	})
 }
 
-func TestCookieIsSecureOnHTTPS(t *testing.T) {
+func TestHTTPSIsSecure(t *testing.T) {
 	for _, test := range []struct {
 		name       string
 		trusted    string
@@ -190,6 +190,7 @@ func TestCookieIsSecureOnHTTPS(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newServer(t, "", func(s *setup) {
+				s.api.HSTS = 24 * time.Hour
 				if test.trusted != "" {
 					s.api.TrustedProxies = []netip.Prefix{netip.MustParsePrefix(test.trusted)}
 				}
@@ -204,6 +205,8 @@ func TestCookieIsSecureOnHTTPS(t *testing.T) {
 			wantScheme := map[bool]string{false: "http://", true: "https://"}[test.wantSecure]
 			login := s.send(t, postJSON("/users/login", map[string]any{"phone": u.phone, "password": password}, changes...))
 			login.wantText(t, `"homeUrl":"`+wantScheme)
+			wantHSTS := map[bool]string{true: "max-age=86400"}[test.wantSecure]
+			login.wantHeader(t, "Strict-Transport-Security", wantHSTS)
 		})
 	}
 }

@@ -46,8 +46,9 @@ type Options struct {
 	CORSOrigins    []string
 	AccelRedirect  string // the path at which trusted proxies have ImageDir; empty: they are sent bytes
 	ImageDir       string
-	ImageURL       string // where clients load public pictures; empty: where they reach the server
-	UploadLimit    int64  // bytes of pictures in one upload
+	ImageURL       string        // where clients load public pictures; empty: where they reach the server
+	UploadLimit    int64         // bytes of pictures in one upload
+	HSTS           time.Duration // for which browsers shall refuse plain HTTP; 0: nothing is said
 
 	// VerifyVerdict returns InvalidSignature for a verdict on a picture that the moderator did not sign.
 	VerifyVerdict func(header http.Header, body []byte) error

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -138,10 +139,15 @@ var carefulHeaders = http.Header{
 	"X-Content-Type-Options":  {"nosniff"},
 }
 
-// defaultHeaders sets the careful ones; a handler that knows better replaces them.
+// defaultHeaders sets the careful ones; a handler that knows better replaces them. Browsers heed
+// Strict-Transport-Security only from https, where nobody can have added it on the way.
 func (s *server) defaultHeaders(next http.Handler) http.Handler {
+	strictTransport := []string{"max-age=" + strconv.Itoa(int(s.HSTS.Seconds()))}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		maps.Copy(w.Header(), carefulHeaders)
+		if s.HSTS > 0 && callFrom(r.Context()).scheme == "https" {
+			w.Header()["Strict-Transport-Security"] = strictTransport
+		}
 		next.ServeHTTP(w, r)
 	})
 }

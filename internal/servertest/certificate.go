@@ -1,10 +1,10 @@
 package servertest
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -78,19 +78,15 @@ func writePEM(tb testing.TB, file, kind string, content []byte) {
 	}
 }
 
-// Client returns a client that trusts this certificate and no other.
-func (c *Certificate) Client() *http.Client { return c.ClientOf("") }
-
-// ClientOf returns such a client that connects to address whatever the URL says.
-func (c *Certificate) ClientOf(address string) *http.Client {
-	roots := x509.NewCertPool()
-	roots.AddCert(c.X509)
-	return clientOf(roots, address)
+// Pool trusts this certificate and no other.
+func (c *Certificate) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(c.X509)
+	return pool
 }
 
-func dialAlways(address string) func(context.Context, string, string) (net.Conn, error) {
-	return func(ctx context.Context, network, _ string) (net.Conn, error) {
-		var dialer net.Dialer
-		return dialer.DialContext(ctx, network, address)
-	}
+// Client returns a client that trusts this certificate and no other.
+func (c *Certificate) Client() *http.Client {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: c.Pool()}}
+	return &http.Client{Transport: transport, Timeout: time.Minute}
 }

@@ -1,7 +1,6 @@
 package servertest
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
@@ -34,9 +33,10 @@ type PebbleOptions struct {
 type Pebble struct {
 	*Process
 	Directory string // URL
-	CAFile    string // the certificate that the directory shows
-	HTTPPort  int    // where it asks for answers to HTTP-01
-	TLSPort   int    // where it asks for answers to TLS-ALPN-01
+	CAFile    string // the certificate that the directory shows, and
+	CA        *x509.CertPool
+	HTTPPort  int // where it asks for answers to HTTP-01
+	TLSPort   int // where it asks for answers to TLS-ALPN-01
 
 	roots  string // URL
 	client *http.Client
@@ -58,7 +58,7 @@ func NewPebble(tb testing.TB, options PebbleOptions) *Pebble {
 	address := func(of string) string { return "127.0.0.1:" + strconv.Itoa(*ports[of]) }
 	p.Directory, p.roots = "https://"+address("directory")+"/dir", "https://"+address("roots")+"/roots/0"
 	certificate := NewCertificate(tb, "127.0.0.1")
-	p.CAFile, p.client = certificate.File, certificate.Client()
+	p.CAFile, p.CA, p.client = certificate.File, certificate.Pool(), certificate.Client()
 	config := map[string]any{"pebble": map[string]any{
 		"listenAddress": address("directory"), "managementListenAddress": address("roots"),
 		"certificate": certificate.File, "privateKey": certificate.KeyFile,
@@ -116,12 +116,6 @@ func (p *Pebble) Roots(tb testing.TB) *x509.CertPool {
 	return pool
 }
 
-// Client returns a client that trusts Pebble's certificates, and connects to address whatever the URL says.
-func (p *Pebble) Client(tb testing.TB, address string) *http.Client {
-	tb.Helper()
-	return clientOf(p.Roots(tb), address)
-}
-
 // serveDNS answers, until the test ends, that every name is on 127.0.0.1. It returns its address.
 func serveDNS(tb testing.TB) string {
 	tb.Helper()
@@ -144,12 +138,4 @@ func serveDNS(tb testing.TB) string {
 		<-ended
 	})
 	return listener.Addr().String()
-}
-
-func clientOf(roots *x509.CertPool, address string) *http.Client {
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
-	if address != "" {
-		transport.DialContext = dialAlways(address)
-	}
-	return &http.Client{Transport: transport, Timeout: time.Minute}
 }
