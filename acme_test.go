@@ -204,15 +204,20 @@ func (h *acmeHouse) wantAskedAndFetchedOnce(t *testing.T) {
 	if h.asked == 0 {
 		t.Error("the CA asked nothing")
 	}
-	fetched := 0
+	fetched := func() (count int) {
+		for _, node := range h.nodes {
+			count += strings.Count(node.stderr.String(), "got a certificate")
+		}
+		return count
+	}
+	eventually(t, "the log says that there is a certificate", func() bool { return fetched() > 0 })
+	if got := fetched(); got != 1 {
+		t.Errorf("%d certificates were fetched, want 1", got)
+	}
 	for _, node := range h.nodes {
-		fetched += strings.Count(node.stderr.String(), "got a certificate")
 		if strings.Contains(node.stderr.String(), " ERROR ") {
 			t.Errorf("a node logged errors:\n%s", node.stderr.String())
 		}
-	}
-	if fetched != 1 {
-		t.Errorf("%d certificates were fetched, want 1", fetched)
 	}
 }
 
