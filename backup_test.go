@@ -119,6 +119,7 @@ func destroy(t *testing.T, databaseURL, dataDir string) {
 // backupPlace is a place for backups and one for pictures of the same kind, with the options for them.
 type backupPlace struct {
 	backups         string
+	keys            []string // of S3
 	storage, before []string // where pictures are restored to, and where they are stored
 }
 
@@ -135,7 +136,7 @@ func s3Place(t *testing.T) backupPlace {
 	location, keys, _ := s3Args(t, dbtest.SharedMinIO(t))
 	at := func(prefix string) string { return strings.Replace(location, "?", "/"+prefix+"?", 1) }
 	with := func(prefix string) []string { return slices.Concat(keys, []string{"--storage", at(prefix)}) }
-	return backupPlace{backups: at("backups"), storage: with("restored"), before: with("pictures")}
+	return backupPlace{backups: at("backups"), keys: keys, storage: with("restored"), before: with("pictures")}
 }
 
 // device is an app that is logged in.
@@ -269,10 +270,7 @@ func checkLoadedBackup(t *testing.T, place backupPlace, secretFile string, kept 
 	t.Helper()
 	dataDir := filepath.Join(t.TempDir(), "data")
 	args := []string{"--data-dir", dataDir, "--secret-file", secretFile}
-	if len(place.storage) > 0 {
-		args = append(args, place.storage...)
-		args[len(args)-1] = strings.Replace(args[len(args)-1], "/restored?", "/elsewhere?", 1)
-	}
+	args = append(args, place.keys...) // from S3, too, to this disk
 	if other := databaseOf(t); other != "" {
 		args = append(args, "--database", other)
 	}
@@ -347,12 +345,12 @@ func TestBackupIsKilled(t *testing.T) {
 		}
 		backupCommand(t, "600 pictures copied", slices.Concat([]string{"backup", place, "--with-secret"}, args)...)
 
-		other := filepath.Join(t.TempDir(), "data")
-		into := []string{"--data-dir", other}
+		location, keys, s3 := s3Args(t, dbtest.SharedMinIO(t)) // from this disk
+		into := append([]string{"--data-dir", filepath.Join(t.TempDir(), "data"), "--storage", location}, keys...)
 		if databaseURL != "" {
 			into = append(into, "--database", dbtest.MySQL(t))
 		}
-		killWhen(t, func() bool { return saved(filepath.Join(other, "image")) > 20 }, slices.Concat([]string{"restore", place}, into)...)
+		killWhen(t, func() bool { return countOn(t, s3) > 20 }, slices.Concat([]string{"restore", place}, into)...)
 		backupCommand(t, "^restored .* 600 pictures", slices.Concat([]string{"restore", place}, into)...)
 		storageCommand(t, `files with a row: 600 \(.*\), 0 missing, 0 damaged\nfiles without a row: 0 found`, slices.Concat([]string{"check", "--read"}, into)...)
 	})

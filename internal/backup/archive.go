@@ -101,7 +101,10 @@ type picture struct {
 
 func (p picture) isSaved() bool { return !p.Gone && p.Lost == "" }
 
-func (p picture) path() string { return path.Join(picturesFolder, p.Name[:2], p.Name) }
+// shardLength is how many letters of a name name its folder.
+const shardLength = 2
+
+func (p picture) path() string { return path.Join(picturesFolder, p.Name[:shardLength], p.Name) }
 
 // archive is a folder of backups.
 type archive struct{ storage.Folder }
@@ -319,6 +322,9 @@ func (a archive) pictures(ctx context.Context) iter.Seq2[storage.Entry, error] {
 			if err != nil {
 				yield(storage.Entry{}, fmt.Errorf("list the saved pictures: %w", err))
 				return
+			}
+			if len(strings.TrimSuffix(shard.Name, "/")) != shardLength { // somebody else's, in the same bucket
+				continue
 			}
 			for entry, err := range a.List(ctx, path.Join(picturesFolder, shard.Name)) {
 				if err != nil {

@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Folder keeps files under paths, whose parts are divided by slashes: a DiskFolder or an S3Folder. A file is
@@ -220,7 +221,11 @@ func (s *S3Folder) Remove(ctx context.Context, name string) error {
 	return s.shelf.remove(ctx, s.key(name))
 }
 
-// Sweep removes the parts of files that were not sent to their end, and empties the spool.
+// abandonedAge is after how long what was not sent to its end is removed from S3. What is younger may be
+// somebody else's, in the same bucket.
+const abandonedAge = 24 * time.Hour
+
+// Sweep empties the spool, and removes the parts of files that were not sent to their end a day ago.
 func (s *S3Folder) Sweep(ctx context.Context) error {
 	err := errors.Join(os.RemoveAll(s.spool), os.MkdirAll(s.spool, folderMode))
 	if err != nil {
@@ -233,6 +238,9 @@ func (s *S3Folder) Sweep(ctx context.Context) error {
 			return stalled(ctx, s3Error(upload.Err))
 		}
 		wait.goOn()
+		if time.Since(upload.Initiated) < abandonedAge {
+			continue
+		}
 		if err := s.shelf.client.RemoveIncompleteUpload(ctx, s.shelf.bucket, upload.Key); err != nil {
 			return stalled(ctx, s3Error(err))
 		}
