@@ -47,6 +47,14 @@ func examinations(o config.Options) []doctor.Check {
 		checks = append(checks, doctor.Check{Name: "sms", Look: doctor.SMS(string(o.SMS), endpoint)},
 			doctor.Check{Name: "codes", Look: doctor.Budgets(open, (&app{options: o}).budgets())})
 	}
+	if o.TLSCert != "" {
+		checks = append(checks, doctor.Check{Name: "certificate", Look: doctor.CertificateFile(o.TLSCert)})
+	}
+	for _, domain := range o.ACMEDomain {
+		if address := "https://" + string(domain); address != string(o.PublicURL) {
+			checks = append(checks, doctor.Check{Name: "certificate", Look: doctor.PublicURL(address, nil)})
+		}
+	}
 	if o.PublicURL != "" {
 		checks = append(checks, doctor.Check{Name: "public url", Look: doctor.PublicURL(string(o.PublicURL), nil)})
 	}

@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/internal/dbtest"
+	"gatehouse/internal/servertest"
 )
 
 // TestDoctor looks at a production server that runs, and then at what is broken one thing after another.
@@ -54,6 +56,10 @@ func TestDoctor(t *testing.T) {
 			"problem  redis         reach Redis", "warning  configuration other users of this machine may read "+secretFile,
 			"warning  configuration nobody's requests are limited", "problem  backups       there is no backup that is complete",
 			"ok       database      every migration")
+
+		expired := servertest.NewCertificateUntil(t, "app.example.com", time.Now().Add(-time.Hour))
+		want(examined("--public-url", "https://127.0.0.1:1", "--tls-cert", expired.File, "--tls-key", expired.KeyFile),
+			"problem  certificate   the certificate of "+expired.File+" has expired on ")
 
 		_, stderr, code := call(t, "doctor", "--mode", "production", "--addr", "nonsense")
 		if code != 1 || !strings.Contains(stderr, "--addr") || !strings.Contains(stderr, "--secret-file: missing") || !strings.Contains(stderr, "--public-url: missing") {
