@@ -14,11 +14,15 @@ const adminFront = "admin"
 
 // buildAdmin puts a server of its own in front of the metrics, if they are wanted.
 func (a *app) buildAdmin() {
-	a.metrics.Read(metrics.Sources{
+	sources := metrics.Sources{
 		Accounts: a.accounts, Backups: a.backups, Codes: a.codes, Database: a.database, Hasher: a.hasher, Images: a.images, Redis: a.redis,
 		Sessions: a.sessions, Connections: a.fronts[0].open.Load, CodesADay: a.options.SMSBudgetDay, Limits: slices.Collect(maps.Keys(a.options.Limits)),
 		Tasks: []string{taskSweep, taskExpire, taskErase},
-	})
+	}
+	if a.certificates != nil {
+		sources.CertificateExpires = a.certificates.ExpiresAt
+	}
+	a.metrics.Read(sources)
 	if a.options.AdminAddr == config.NoAdmin {
 		return
 	}

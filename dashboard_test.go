@@ -20,6 +20,7 @@ import (
 
 	"gatehouse/internal/api"
 	"gatehouse/internal/dbtest"
+	"gatehouse/internal/servertest"
 )
 
 // TestDashboardAndAlertsAskForWhatThereIs holds every metric and label of the dashboard and the alerts against a scrape of
@@ -127,22 +128,27 @@ var ofPrometheus = []string{"job", "instance"}
 // scrapeBusyServer lets a server with everything that has metrics do a little of all.
 func scrapeBusyServer(t *testing.T) scrape {
 	t.Helper()
-	sms, redis := newSMSReceiver(t), dbtest.NewRedis(t)
-	p := start(t, slices.Concat(sms.args(), []string{
-		"--data-dir", t.TempDir(), "--redis", redis.URL, "--limits", "default",
+	sms, redis, c := newSMSReceiver(t), dbtest.NewRedis(t), servertest.NewCertificate(t, publicName)
+	p := start(t, slices.Concat([]string{
+		"--mode", "production", "--public-url", publicURL, "--secret-file", newSecret(t, strings.Repeat("s3cret-", 6)),
+		"--data-dir", t.TempDir(), "--tls-cert", c.File, "--tls-key", c.KeyFile, "--redirect-addr", "127.0.0.1:0", "--redis", redis.URL,
 		"--backup-to", "file://" + t.TempDir(), "--backup-every", "1h",
-	})...)
-	app, who := newClient(t, p), someone{userPhone}
+	}, sms.args())...)
+	app, who := newHTTPSClient(t, p, poolOf(c), true), someone{userPhone}
 	code := sms.ask(t, app, who, "register")
 	messageOf[string](t, app.postJSON("/users/regist", who.form("password", "demo123456", "code", code)))
 	uploadAndLoad(t, app, who.logIn(t, app).bearer())
 	app.get("/no/such/path").wantError(t, 404, 9004)
 
-	admin, told := newAdmin(t, p), scrape{}
+	admin, text := newAdmin(t, p), ""
 	eventually(t, "the first backup is made", func() bool {
-		told = readScrape(t, admin.get("/metrics").body)
-		return slices.Contains(told["gatehouse_backups_total"]["outcome"], "done")
+		text = admin.get("/metrics").body
+		return !strings.Contains(text, "gatehouse_backup_last_success_timestamp_seconds 0\n")
 	})
+	if want := fmt.Sprintf("gatehouse_certificate_expiry_timestamp_seconds %v\n", float64(c.X509.NotAfter.Unix())); !strings.Contains(text, want) {
+		t.Errorf("the scrape lacks %s", want)
+	}
+	told := readScrape(t, text)
 	told["up"] = readScrape(t, "up 1\n")["up"] // Prometheus makes it
 	return told
 }
