@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,10 +55,14 @@ func imageFolder(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	goroot, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
 	root := t.TempDir()
 	for as, file := range map[string]string{
 		"gatehouse": program, "etc/ssl/certs/ca-certificates.crt": "/etc/ssl/certs/ca-certificates.crt",
-		"zoneinfo.zip": filepath.Join(runtime.GOROOT(), "lib/time/zoneinfo.zip"),
+		"zoneinfo.zip": filepath.Join(strings.TrimSpace(string(goroot)), "lib/time/zoneinfo.zip"),
 	} {
 		content, err := os.ReadFile(file)
 		if err == nil {
