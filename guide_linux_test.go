@@ -124,6 +124,20 @@ func TestDeployGuide(t *testing.T) {
 	wantSocketActivation(t, m)
 }
 
+func TestDeployGuidesSayTheSame(t *testing.T) {
+	var blocks [2][][]string
+	for i, file := range []string{"docs/deploy.md", "docs/deploy.zh-CN.md"} {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks[i] = regexp.MustCompile("(?s)```\\w+\n(.*?)```\n").FindAllStringSubmatch(string(content), -1)
+	}
+	if len(blocks[0]) == 0 || !slices.EqualFunc(blocks[0], blocks[1], slices.Equal) {
+		t.Error("the two guides have different commands or options")
+	}
+}
+
 // release is the program as make build builds it.
 var release = sync.OnceValues(func() (string, error) {
 	build := exec.Command("make", "build")
