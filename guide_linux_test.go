@@ -159,6 +159,8 @@ func copyToServer(t *testing.T, m *machine) {
 	for file, as := range map[string]string{program: "gatehouse", certificate.File: "app.pem", certificate.KeyFile: "app.key"} {
 		m.put(t, file, as)
 	}
+	m.put(t, certificate.File, "/usr/local/share/ca-certificates/app.crt") // as if one that everybody trusts had signed it
+	m.run(t, "update-ca-certificates")
 	files, err := filepath.Glob("deploy/*/*")
 	if err != nil {
 		t.Fatal(err)

@@ -98,8 +98,7 @@ func (m *machine) find(cgroup string) error {
 func (m *machine) command(name string, args ...string) *exec.Cmd {
 	enter := []string{"--target", m.systemd, "--mount", "--net", "--pid", "--uts", "--ipc", "--cgroup", "--root", "--", "env", "--chdir=/root", name}
 	cmd := exec.Command("nsenter", append(enter, args...)...)
-	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8",
-		"DEBIAN_FRONTEND=noninteractive", "CURL_CA_BUNDLE=/root/app.pem"}
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"}
 	return cmd
 }
 
