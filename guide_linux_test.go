@@ -138,6 +138,31 @@ func TestDeployGuidesSayTheSame(t *testing.T) {
 	}
 }
 
+var optionsBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```\n")
+
+// TestDeployGuideWithoutNginx checks the options that the guide has for a server alone.
+func TestDeployGuideWithoutNginx(t *testing.T) {
+	content, err := os.ReadFile("docs/deploy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := regexp.MustCompile("(?s)<<YAML\n(.*?)YAML\n").FindSubmatch(content)
+	instead := optionsBlock.FindSubmatch(content)
+	if whole == nil || instead == nil {
+		t.Fatal("the guide has no options")
+	}
+	options := regexp.MustCompile("(?m)^(addr|trusted-proxy): .*\n").ReplaceAllString(string(whole[1]), "") + string(instead[1])
+	options = strings.NewReplacer("$DOMAIN", publicHost, "$PASSWORD", "pw", "/etc/gatehouse/secret", newSecret(t, strings.Repeat("s3cret-", 6))).Replace(options)
+	file := filepath.Join(t.TempDir(), "gatehouse.yaml")
+	if err := os.WriteFile(file, []byte(options), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := call(t, "config", "--config", file)
+	if code != 0 || !regexp.MustCompile(`(?m)^redirect-addr +:80 `).MatchString(stdout) {
+		t.Errorf("code %d, want options of a server that speaks HTTPS and redirects\n%s%s", code, stdout, stderr)
+	}
+}
+
 // release is the program as make build builds it.
 var release = sync.OnceValues(func() (string, error) {
 	build := exec.Command("make", "build")

@@ -3,10 +3,22 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"gatehouse/internal/servertest"
 )
 
 func TestHealth(t *testing.T) {
-	args := []string{"--data-dir", t.TempDir()}
+	certificate := servertest.NewCertificate(t, "localhost")
+	for scheme, args := range map[string][]string{
+		"http": nil, "https": {"--tls-cert", certificate.File, "--tls-key", certificate.KeyFile},
+	} {
+		t.Run(scheme, func(t *testing.T) { wantHealth(t, scheme, args) })
+	}
+}
+
+func wantHealth(t *testing.T, scheme string, args []string) {
+	t.Helper()
+	args = append(args, "--data-dir", t.TempDir())
 	p := start(t, append(args, "--shutdown-delay", "1m")...)
 	args = append([]string{"health"}, append(args, "--addr", p.address)...)
 	stdout, stderr, code := call(t, args...)
@@ -16,7 +28,7 @@ func TestHealth(t *testing.T) {
 	p.terminate(t)
 	eventually(t, "a server that stops is not ready", func() bool {
 		_, stderr, code = call(t, args...)
-		return code == 1 && strings.Contains(stderr, "the server is not ready: http://"+p.address+"/readyz answers 503")
+		return code == 1 && strings.Contains(stderr, "the server is not ready: "+scheme+"://"+p.address+"/readyz answers 503")
 	})
 	kill(t, p)
 	if _, stderr, code := call(t, args...); code != 1 || !strings.Contains(stderr, "the server does not answer") {
