@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -96,6 +97,8 @@ func TestStoryOverHTTPS(t *testing.T) {
 	})
 }
 
+var certificateExpiry = regexp.MustCompile(`(?m)^gatehouse_certificate_expiry_timestamp_seconds (\S+)$`)
+
 func TestHTTPSIsWhatItShouldBe(t *testing.T) {
 	c := servertest.NewCertificate(t, publicName)
 	p := start(t, httpsArgs(t, "--hsts", "24h", "--tls-cert", c.File, "--tls-key", c.KeyFile)...)
@@ -123,6 +126,15 @@ func TestHTTPSIsWhatItShouldBe(t *testing.T) {
 		opened := app.get(messageOf[login](t, app.postJSON("/users/login", credentials)).HomeURL)
 		if cookie := opened.header.Get("Set-Cookie"); !strings.Contains(cookie, "; Secure") {
 			t.Errorf("the cookie is %q, want it secure", cookie)
+		}
+	})
+	t.Run("metric", func(t *testing.T) {
+		match := certificateExpiry.FindStringSubmatch(newAdmin(t, p).get("/metrics").body)
+		if match == nil {
+			t.Fatal("no metric says when the certificate expires")
+		}
+		if got, err := strconv.ParseFloat(match[1], 64); err != nil || int64(got) != c.X509.NotAfter.Unix() {
+			t.Errorf("the certificate expires at %s, want %d", match[1], c.X509.NotAfter.Unix())
 		}
 	})
 	t.Run("plain HTTP", func(t *testing.T) {

@@ -26,7 +26,7 @@ var mayImport = map[string]struct {
 	"internal/api":              {},
 	"internal/apperr":           {},
 	"internal/audit":            {ours: []string{"internal/db", "internal/database"}, closed: []string{"net/http"}},
-	"internal/backup":           {ours: []string{"internal/database", "internal/db", "internal/image", "internal/progress", "internal/storage"}, closed: []string{"net/http"}},
+	"internal/backup":           {ours: []string{"internal/lease", "internal/database", "internal/db", "internal/image", "internal/progress", "internal/storage"}, closed: []string{"net/http"}},
 	"internal/browsertest":      {},
 	"internal/captcha":          {ours: []string{"internal/webhook"}},
 	"internal/certificate":      {ours: []string{"internal/db", "internal/database", "internal/lease", "internal/seal"}},

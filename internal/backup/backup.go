@@ -36,6 +36,7 @@ import (
 
 	"gatehouse/internal/database"
 	"gatehouse/internal/image"
+	"gatehouse/internal/lease"
 	"gatehouse/internal/storage"
 )
 
@@ -106,7 +107,7 @@ type Made struct {
 // Make makes a backup. Pictures that are missing or damaged do not stop it: they are its problems. The
 // error is ErrHeld if another one is under way.
 func (s *Service) Make(ctx context.Context, o MakeOptions) (made Made, err error) {
-	err = s.exclusively(ctx, func(ctx context.Context, l *lease) error {
+	err = s.exclusively(ctx, func(ctx context.Context, l *lease.Lease) error {
 		made, err = s.make(ctx, o, l)
 		return err
 	})
@@ -114,7 +115,7 @@ func (s *Service) Make(ctx context.Context, o MakeOptions) (made Made, err error
 }
 
 // make makes a backup while the lease is held, and takes note of the result.
-func (s *Service) make(ctx context.Context, o MakeOptions, l *lease) (Made, error) {
+func (s *Service) make(ctx context.Context, o MakeOptions, l *lease.Lease) (Made, error) {
 	began := time.Now()
 	made, err := s.makeInSpool(ctx, o, l)
 	s.mu.Lock()
@@ -141,7 +142,7 @@ func explain(err error) error {
 
 var errSpool = errors.New("the data folder is full")
 
-func (s *Service) makeInSpool(ctx context.Context, o MakeOptions, l *lease) (made Made, err error) {
+func (s *Service) makeInSpool(ctx context.Context, o MakeOptions, l *lease.Lease) (made Made, err error) {
 	spool, err := openSpool(s.Spool)
 	if err != nil {
 		return Made{}, err
@@ -171,7 +172,7 @@ type making struct {
 	*Service
 	MakeOptions
 	archive
-	lease  *lease
+	lease  *lease.Lease
 	copied string // the copy of the database
 
 	before   map[string]picture // of the backup before
@@ -270,7 +271,7 @@ func (b *making) saveRest(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := b.lease.renew(ctx); err != nil {
+	if err := renew(ctx, b.lease); err != nil {
 		return err
 	}
 	return b.saveManifest(ctx, b.made.Backup)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"gatehouse/internal/lease"
 )
 
 const (
@@ -39,7 +41,7 @@ func (s *Service) makeIfDue(ctx context.Context) (time.Duration, error) {
 		return min(left, lookInterval), nil
 	}
 	if err == nil {
-		err = s.exclusively(ctx, func(ctx context.Context, l *lease) error {
+		err = s.exclusively(ctx, func(ctx context.Context, l *lease.Lease) error {
 			if left, err := s.untilDue(ctx); err != nil || left > 0 { // another server was faster
 				return err
 			}
@@ -80,7 +82,7 @@ func (s *Service) noteSuccess(last time.Time) {
 	}
 }
 
-func (s *Service) makeScheduled(ctx context.Context, l *lease) error {
+func (s *Service) makeScheduled(ctx context.Context, l *lease.Lease) error {
 	made, err := s.make(ctx, MakeOptions{Prune: true}, l)
 	if err != nil {
 		return err
