@@ -143,3 +143,18 @@ func TestMetricsCountWhatHappens(t *testing.T) {
 		}
 	})
 }
+
+// TestBackupsOfOthersCount starts a server where another one has made the last backup.
+func TestBackupsOfOthersCount(t *testing.T) {
+	args := []string{"--data-dir", t.TempDir(), "--backup-to", "file://" + t.TempDir(), "--backup-every", "1h"}
+	const none = "gatehouse_backup_last_success_timestamp_seconds 0\n"
+	for _, wantMade := range []string{"1", "0"} {
+		p := start(t, args...)
+		admin := newAdmin(t, p)
+		eventually(t, "it knows of a backup", func() bool { return !strings.Contains(admin.get("/metrics").body, none) })
+		if want := `gatehouse_backups_total{outcome="done"} ` + wantMade + "\n"; !strings.Contains(admin.get("/metrics").body, want) {
+			t.Errorf("the scrape lacks %s", want)
+		}
+		p.stop(t)
+	}
+}
