@@ -163,6 +163,29 @@ func TestRestart(t *testing.T) {
 	})
 }
 
+// TestRestartWhileAnotherDrains asks for a restart while an upload keeps the process before alive: it comes afterwards.
+func TestRestartWhileAnotherDrains(t *testing.T) {
+	s := startSuccession(t, "--data-dir", t.TempDir())
+	token := registerAndLogIn(t, newClient(t, s.process))
+	uploader, rest := startUpload(t, s.process, token, pngPicture(t))
+	s.hangUp(t, s.awaitServing(t, 1))
+	second := s.awaitServing(t, 2)
+	s.hangUp(t, second)
+	eventually(t, "the second process has heard", func() bool {
+		return strings.Count(s.stderr.String(), "starting the program on disk") == 2
+	})
+	messageOf[string](t, newClient(t, s.process).get("/healthz"))
+	if pids := s.pids(t); len(pids) != 2 {
+		t.Fatalf("processes %v serve while the first still has a request", pids)
+	}
+	if _, err := uploader.conn.Write(rest); err != nil {
+		t.Fatalf("send the rest of the upload: %v", err)
+	}
+	messageOf[uploaded](t, readAnswer(t, uploader.reader))
+	s.awaitServing(t, 3)
+	s.stopLast(t)
+}
+
 // TestRestartThatFails puts something in the program's place that does not start: nothing changes, and the next
 // good one takes over.
 func TestRestartThatFails(t *testing.T) {

@@ -119,14 +119,14 @@ func (a *app) serve(ctx context.Context, sockets *handover.Sockets, hangup <-cha
 		return err
 	}
 	a.log.Info("serving", "address", string(a.options.Addr), "version", version, "pid", os.Getpid())
-	handedOver := make(chan error)
+	handedOver := make(chan error, 1)
 	for {
 		select {
 		case err := <-ended:
 			return err
 		case <-hangup:
 			a.log.Info("starting the program on disk, which is to take over")
-			go func() { handedOver <- sockets.HandOver() }()
+			go func() { handedOver <- sockets.HandOver(ctx) }()
 		case err := <-handedOver:
 			if err == nil {
 				a.log.Info("the next program serves: letting the requests under way finish")

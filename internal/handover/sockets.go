@@ -3,6 +3,7 @@
 package handover
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -17,6 +18,9 @@ import (
 
 // startTimeout is how long the next process may take to be ready. Migrations are part of it.
 const startTimeout = 5 * time.Minute
+
+// hearsay is more than the time after which Upgrade knows, too, what WaitForParent has heard.
+const hearsay = 50 * time.Millisecond
 
 // The origins of sockets. One of systemd goes on when this process ends.
 const (
@@ -113,17 +117,28 @@ func (s *Sockets) Ready() error {
 	return notify(fmt.Sprintf("%s\nMAINPID=%d", daemon.SdNotifyReady, os.Getpid()))
 }
 
-// HandOver starts the program that is on disk now, with the same arguments, and returns when that one serves. Its
-// error says why it does not; then nothing has changed.
-func (s *Sockets) HandOver() error {
+// HandOver starts the program that is on disk, with the same arguments, and returns when that one serves. While the
+// process before this one still finishes, it waits for that. Its error says why nobody took over; then nothing has
+// changed.
+func (s *Sockets) HandOver(ctx context.Context) error {
 	if err := notify(daemon.SdNotifyReloading); err != nil {
 		return err
 	}
-	if err := s.upgrader.Upgrade(); err != nil {
+	if err := s.upgrade(ctx); err != nil {
 		return errors.Join(err, notify(daemon.SdNotifyReady))
 	}
 	s.handedOver.Store(true)
 	return nil
+}
+
+func (s *Sockets) upgrade(ctx context.Context) error {
+	if s.upgrader.HasParent() {
+		if err := s.upgrader.WaitForParent(ctx); err != nil {
+			return fmt.Errorf("wait for the process before to end: %w", err)
+		}
+		time.Sleep(hearsay)
+	}
+	return s.upgrader.Upgrade()
 }
 
 // Keep refuses to hand over from now on. A program that was started and is not ready yet is killed.
