@@ -160,6 +160,9 @@ func (h *acmeHouse) launch(t *testing.T, dataDir string) *process {
 // TestCertificatesAreFetched starts nodes while the CA is away. When it is back, one of them gets the
 // certificate, and all serve it.
 func TestCertificatesAreFetched(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes half a minute; make test-all runs this")
+	}
 	dbtest.RunURL(t, func(t *testing.T, url string) {
 		h := newACMEHouse(t, url)
 		roots := h.ca.Roots(t)

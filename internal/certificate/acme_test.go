@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyserver/certmagic"
+
 	"gatehouse/internal/database"
 	"gatehouse/internal/dbtest"
 	"gatehouse/internal/servertest"
@@ -91,4 +93,32 @@ func TestCertificateIsRenewed(t *testing.T) {
 		await(t, one, first)
 		await(t, two, first)
 	})
+}
+
+// TestWhereTheCAAsks says which questions the CA may ask, since certmagic listens itself where nobody does.
+func TestWhereTheCAAsks(t *testing.T) {
+	tcp := func(ip string, port int) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: port} }
+	tests := []struct {
+		name     string
+		on       Listening
+		wantHost string
+		wantHTTP bool
+	}{
+		{"everywhere", Listening{HTTPS: tcp("::", 443), HTTP: tcp("::", 80)}, "", true},
+		{"one address", Listening{HTTPS: tcp("10.0.0.1", 443), HTTP: tcp("10.0.0.1", 80)}, "10.0.0.1", true},
+		{"plain HTTP everywhere", Listening{HTTPS: tcp("10.0.0.1", 443), HTTP: tcp("0.0.0.0", 80)}, "10.0.0.1", true},
+		{"HTTPS everywhere", Listening{HTTPS: tcp("0.0.0.0", 443), HTTP: tcp("10.0.0.1", 80)}, "10.0.0.1", true},
+		{"two addresses", Listening{HTTPS: tcp("10.0.0.1", 443), HTTP: tcp("10.0.0.2", 80)}, "10.0.0.1", false},
+		{"no plain HTTP", Listening{HTTPS: tcp("::", 443)}, "", false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			a := &ACME{issuer: &certmagic.ACMEIssuer{}}
+			a.answerOn(test.on)
+			if got := a.issuer; got.ListenHost != test.wantHost || got.DisableHTTPChallenge == test.wantHTTP || got.AltTLSALPNPort != 443 {
+				t.Errorf("listens on %q port %d, over HTTP too: %v; want %q port 443, %v",
+					got.ListenHost, got.AltTLSALPNPort, !got.DisableHTTPChallenge, test.wantHost, test.wantHTTP)
+			}
+		})
+	}
 }
