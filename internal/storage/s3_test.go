@@ -77,7 +77,7 @@ func TestS3GoesAway(t *testing.T) {
 	s := openStore(t, Options{Shelf: openS3With(t, s3Options(m)), Spool: t.TempDir()})
 	keep(t, s, "aaa.x")
 	for name, away := range map[string]struct{ leave, comeBack func() error }{
-		"suspended": {m.Suspend, m.Resume},
+		"suspended": {func() error { return m.Suspend() }, func() error { return m.Resume() }}, // of the process then
 		"stopped":   {func() error { m.Stop(); return nil }, m.Start},
 	} {
 		if err := away.leave(); err != nil {
