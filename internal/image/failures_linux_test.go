@@ -115,7 +115,7 @@ func TestS3GoesAway(t *testing.T) {
 	s := openServiceIn(t, p, d, Options{})
 	kept := uploadOne(t, s, "", encodeJPEG(t, 9, 9))
 	for name, away := range map[string]struct{ leave, comeBack func() error }{
-		"suspended": {m.Suspend, m.Resume},
+		"suspended": {func() error { return m.Suspend() }, func() error { return m.Resume() }}, // of the process then
 		"stopped":   {func() error { m.Stop(); return nil }, m.Start},
 	} {
 		if err := away.leave(); err != nil {
