@@ -43,8 +43,8 @@ func (l Location) OpenFolder(keyID, keySecret, spool string) (Folder, error) {
 	return OpenS3Folder(o, spool)
 }
 
-// unfinished is where a DiskFolder writes its files.
-const unfinished = "unfinished"
+// unfinished is where a DiskFolder writes its files. Nobody else has a folder of that name, which Sweep removes.
+const unfinished = ".gatehouse-unfinished"
 
 // DiskFolder is a Folder of this machine. Unlike a Disk it syncs what it stores: a power failure loses
 // nothing that Create has stored.

@@ -115,9 +115,13 @@ func TestFolderKeepsNothingHalf(t *testing.T) {
 	})
 }
 
-// TestFolderSweeps finds what a killed process left.
+// TestFolderSweeps finds what a killed process left, and what is somebody else's.
 func TestFolderSweeps(t *testing.T) {
 	dir := t.TempDir()
+	others := filepath.Join(dir, "unfinished", "novel")
+	if err := errors.Join(os.Mkdir(filepath.Dir(others), 0o700), os.WriteFile(others, []byte("half"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	folder := OpenDiskFolder(dir)
 	left := filepath.Join(dir, unfinished, "left")
 	if err := errors.Join(os.Mkdir(filepath.Dir(left), 0o700), os.WriteFile(left, []byte("half"), 0o600)); err != nil {
@@ -128,6 +132,9 @@ func TestFolderSweeps(t *testing.T) {
 	}
 	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("what was left: %v, want that it is gone", err)
+	}
+	if _, err := os.Stat(others); err != nil {
+		t.Errorf("what is somebody else's: %v", err)
 	}
 	store(t, folder, "new", "still works")
 }
