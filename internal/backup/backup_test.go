@@ -348,6 +348,16 @@ func TestRestoreDropsWhatOneLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	d, err := database.Open(t.Context(), r.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), "run gatehouse restore again") {
+		t.Errorf("a server that starts before the end: %v, want that the restore is not finished", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := Restore(t.Context(), r.RestoreOptions); err != nil {
 		t.Fatal(err)
 	}

@@ -179,8 +179,7 @@ func vacantMySQL(ctx context.Context, pool *sql.DB) (left []string, err error) {
 	return left, rows.Err()
 }
 
-// restoreMySQL executes a dump. The table of versions comes last, so that a server that is started too
-// early refuses what is there.
+// restoreMySQL executes a dump. The mark goes last: a server that is started before refuses what is there.
 func restoreMySQL(ctx context.Context, o Options, file string, changes []Statement) (err error) {
 	e, err := openMySQL(ctx, o)
 	if err != nil {
@@ -242,29 +241,19 @@ func lockRestore(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-// versionTable is what makes a database a migrated one.
-const versionTable = "goose_db_version"
-
 func load(ctx context.Context, conn *sql.Conn, file string, changes []Statement) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	var last []Statement
 	for statement, err := range statements(f) {
 		if err != nil {
 			return err
-		}
-		created, _ := subject(statement, "CREATE TABLE")
-		inserted, _ := subject(statement, "INSERT INTO")
-		if created == versionTable || inserted == versionTable {
-			last = append(last, Statement{Query: string(statement)})
-			continue
 		}
 		if _, err := conn.ExecContext(ctx, string(statement)); err != nil {
 			return fmt.Errorf("load the dump: %w", err)
 		}
 	}
-	return errors.Join(change(ctx, conn, changes), change(ctx, conn, last))
+	return change(ctx, conn, changes)
 }

@@ -75,6 +75,7 @@ type migration struct {
 	dialect     goose.Dialect
 	folder      string                  // within the embedded migrations
 	tableExists string                  // a query that counts the version table
+	unrestored  string                  // a query that counts the marks of a restore that is not finished; empty: there are none
 	open        func() (*sql.DB, error) // a pool without a time limit for statements
 	lock        func() (locker, error)  // keeps other processes from migrating at the same time
 }

@@ -42,7 +42,13 @@ func (d *Database) Migrate(ctx context.Context) ([]Migration, error) {
 	return applied, nil
 }
 
+// errUnrestored is about a database that a restore is loading, or did not load to its end.
+var errUnrestored = errors.New("a restore is under way here, or was interrupted: wait for it, or run gatehouse restore again")
+
 func (d *Database) migrate(ctx context.Context) (applied []Migration, err error) {
+	if err := d.checkRestored(ctx); err != nil {
+		return nil, err
+	}
 	if d.Ready(ctx) == nil {
 		return nil, nil
 	}
@@ -62,6 +68,22 @@ func (d *Database) migrate(ctx context.Context) (applied []Migration, err error)
 	}
 	defer func() { err = errors.Join(err, l.Unlock(context.WithoutCancel(ctx), pool)) }()
 	return d.up(ctx, pool)
+}
+
+// checkRestored refuses half a database: its migrations would be made again, and it would be served.
+func (d *Database) checkRestored(ctx context.Context) error {
+	query := d.engine.migration().unrestored
+	if query == "" {
+		return nil
+	}
+	var marks int
+	if err := d.engine.pool().QueryRowContext(ctx, query).Scan(&marks); err != nil {
+		return err
+	}
+	if marks > 0 {
+		return errUnrestored
+	}
+	return nil
 }
 
 func (d *Database) up(ctx context.Context, pool *sql.DB) ([]Migration, error) {

@@ -175,6 +175,7 @@ func (e *mysqlEngine) migration() migration {
 		dialect:     goose.DialectMySQL,
 		folder:      "mysql",
 		tableExists: "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'goose_db_version'",
+		unrestored:  "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '" + restoring + "'",
 		open:        e.migrationPool,
 		lock:        mysqlLock,
 	}
