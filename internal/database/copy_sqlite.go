@@ -20,10 +20,18 @@ func (e *sqliteEngine) kind() Kind { return SQLite }
 
 // copyTo uses SQLite's own backup within a transaction that reads: without one, each write of another
 // process would make it begin again. Writers go on in the WAL, which grows by what they write meanwhile.
-func (e *sqliteEngine) copyTo(ctx context.Context, file string) (err error) {
+func (e *sqliteEngine) copyTo(ctx context.Context, file string) error {
 	if err := createPrivate(file); err != nil {
 		return err
 	}
+	if err := e.copyAtOnce(ctx, file); err != nil {
+		return err
+	}
+	return checkCopy(ctx, file)
+}
+
+// copyAtOnce copies what a transaction reads. The WAL is held up until it returns.
+func (e *sqliteEngine) copyAtOnce(ctx context.Context, file string) (err error) {
 	pool, err := sql.Open("sqlite", sqliteDSN(e.file, url.Values{"_query_only": {"1"}}))
 	if err != nil {
 		return err
@@ -42,10 +50,7 @@ func (e *sqliteEngine) copyTo(ctx context.Context, file string) (err error) {
 	if err := conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_master").Scan(&tables); err != nil {
 		return err
 	}
-	if err := conn.Raw(func(driver any) error { return copyAll(ctx, driver, file) }); err != nil {
-		return err
-	}
-	return checkCopy(ctx, file)
+	return conn.Raw(func(driver any) error { return copyAll(ctx, driver, file) })
 }
 
 func copyAll(ctx context.Context, driver any, file string) error {
@@ -100,7 +105,7 @@ func checkVacantSQLite(dataDir string) error {
 	return nil
 }
 
-// restoreSQLite lets the file appear whole.
+// restoreSQLite lets the file appear whole, unless a server that was started meanwhile has made one.
 func restoreSQLite(ctx context.Context, o Options, file string, changes []Statement) error {
 	if err := checkVacantSQLite(o.DataDir); err != nil {
 		return err
@@ -119,10 +124,25 @@ func restoreSQLite(ctx context.Context, o Options, file string, changes []Statem
 	if err := syncFile(file); err != nil {
 		return err
 	}
-	if err := os.Rename(file, filepath.Join(o.DataDir, sqliteFile)); err != nil {
+	if err := place(file, filepath.Join(o.DataDir, sqliteFile)); err != nil {
 		return err
 	}
 	return syncFile(o.DataDir)
+}
+
+// place moves a file, and replaces none where the file system knows hard links.
+func place(file, target string) error {
+	err := os.Link(file, target)
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) {
+		return os.Rename(file, target)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s appeared meanwhile: stop the server that made it, move it away with its -wal and -shm, and restore again", target)
+	}
+	if err != nil {
+		return err
+	}
+	return os.Remove(file)
 }
 
 func changeCopy(ctx context.Context, file string, changes []Statement) error {
