@@ -13,7 +13,7 @@
 // which the list says, and a restore deletes its row too. If it has one, it is lost, and the backup says so.
 //
 // A backup without a manifest does not exist: whatever ends one early, the next one removes what is left
-// of it. One backup of a database runs at a time, by a lease in the database.
+// of it, but for the pictures, which it reads and need not copy again. One backup of a database runs at a time, by a lease in the database.
 package backup
 
 import (

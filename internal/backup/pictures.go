@@ -64,14 +64,14 @@ func (b *making) savePicture(ctx context.Context, p picture) error {
 	return nil
 }
 
-// isThere reports whether the backup before has the picture, and so this one too.
+// isThere reports whether the picture is saved already. What the backup before does not have, an interrupted one
+// has saved: that is read.
 func (b *making) isThere(ctx context.Context, p picture) (bool, error) {
-	before, listed := b.before[p.Name]
-	size, stored := b.there[p.Name]
-	if !listed || !before.isSaved() || before.SHA256 != p.SHA256 || !stored || size != p.Bytes {
+	if size, stored := b.there[p.Name]; !stored || size != p.Bytes {
 		return false, nil
 	}
-	if !b.Verify {
+	before, listed := b.before[p.Name]
+	if listed && before.isSaved() && before.SHA256 == p.SHA256 && !b.Verify {
 		return true, nil
 	}
 	err := copyVerified(ctx, b.archive, p.path(), p.Bytes, p.SHA256, io.Discard)
