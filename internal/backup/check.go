@@ -98,12 +98,15 @@ func Choose(backups []Backup, at string) (Backup, error) {
 	if at == "" {
 		return newest(backups), nil
 	}
+	if i := slices.IndexFunc(backups, func(b Backup) bool { return b.Name == strings.ToUpper(at) }); i >= 0 {
+		return backups[i], nil
+	}
 	until, err := parseTime(at)
 	if err != nil {
 		return Backup{}, err
 	}
 	for _, backup := range slices.Backward(backups) {
-		if backup.Name == strings.ToUpper(at) || !backup.CreatedAt.After(until) {
+		if !backup.CreatedAt.After(until) {
 			return backup, nil
 		}
 	}
