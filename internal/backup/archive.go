@@ -111,35 +111,46 @@ type archive struct{ storage.Folder }
 
 // List returns the backups that are in a folder, the oldest first.
 func List(ctx context.Context, folder storage.Folder) ([]Backup, error) {
-	complete, _, err := archive{folder}.backups(ctx)
-	return complete, err
+	found, err := archive{folder}.backups(ctx)
+	return found.complete, err
 }
 
-// backups returns those that are complete, the oldest first, and the names of those that are not.
-func (a archive) backups(ctx context.Context) (complete []Backup, interrupted []string, err error) {
+// contents are the backups in a folder.
+type contents struct {
+	complete    []Backup // the oldest first
+	interrupted []string // without a manifest
+	damaged     []string // whose manifest can't be read
+}
+
+// backups returns what there is. One that is damaged is in the way of no other.
+func (a archive) backups(ctx context.Context) (all contents, err error) {
 	for entry, err := range a.List(ctx, "") {
 		if err != nil {
-			return nil, nil, fmt.Errorf("list the backups: %w", err)
+			return contents{}, fmt.Errorf("list the backups: %w", err)
 		}
 		name := strings.TrimSuffix(entry.Name, "/")
 		if _, err := time.Parse(nameForm, name); err != nil || name == entry.Name {
 			continue
 		}
-		backup, err := a.read(ctx, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			interrupted = append(interrupted, name)
-			continue
+		switch backup, err := a.read(ctx, name); {
+		case errors.Is(err, fs.ErrNotExist):
+			all.interrupted = append(all.interrupted, name)
+		case isDamage(err):
+			all.damaged = append(all.damaged, name)
+		case err != nil:
+			return contents{}, fmt.Errorf("read the manifest of backup %s: %w", name, err)
+		default:
+			all.complete = append(all.complete, backup)
 		}
-		if err != nil {
-			return nil, nil, fmt.Errorf("read the manifest of backup %s: %w", name, err)
-		}
-		complete = append(complete, backup)
 	}
-	slices.SortFunc(complete, func(a, b Backup) int {
+	slices.SortFunc(all.complete, func(a, b Backup) int {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), strings.Compare(a.Name, b.Name))
 	})
-	return complete, interrupted, nil
+	return all, nil
 }
+
+// maxManifest is far more than a manifest has.
+const maxManifest = 16 << 20
 
 func (a archive) read(ctx context.Context, name string) (Backup, error) {
 	file, err := a.Open(ctx, path.Join(name, manifestFile))
@@ -147,8 +158,15 @@ func (a archive) read(ctx context.Context, name string) (Backup, error) {
 		return Backup{}, err
 	}
 	defer file.Content.Close()
+	content, err := io.ReadAll(io.LimitReader(file.Content, maxManifest))
+	if err != nil {
+		return Backup{}, err
+	}
 	backup := Backup{Name: name}
-	return backup, json.NewDecoder(file.Content).Decode(&backup.Manifest)
+	if err := json.Unmarshal(content, &backup.Manifest); err != nil {
+		return Backup{}, damage("it is no manifest: " + err.Error())
+	}
+	return backup, nil
 }
 
 // newest returns the last of the backups; none is there if its name is empty.
@@ -281,7 +299,8 @@ func (a archive) loadList(ctx context.Context, backup Backup) (map[string]pictur
 		if err := lines.Decode(&p); errors.Is(err, io.EOF) {
 			return pictures, nil
 		} else if err != nil {
-			return nil, fmt.Errorf("read the list of pictures: %w", err)
+			_, cause := io.Copy(io.Discard, reader) // what load says of the whole file
+			return nil, fmt.Errorf("read the list of pictures: %w", errors.Join(cause, err))
 		}
 		if len(p.Name) < 3 {
 			return nil, damage("the list of pictures has one without a name")

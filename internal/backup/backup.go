@@ -191,16 +191,19 @@ func (b *making) prepare(ctx context.Context) error {
 	if err := b.Sweep(ctx); err != nil {
 		return fmt.Errorf("remove what interrupted backups left: %w", err)
 	}
-	complete, interrupted, err := b.backups(ctx)
+	all, err := b.backups(ctx)
 	if err != nil {
 		return err
 	}
-	for _, name := range interrupted {
+	for _, name := range all.interrupted {
 		if err := b.removeFolder(ctx, name); err != nil {
 			return fmt.Errorf("remove the interrupted backup %s: %w", name, err)
 		}
 	}
-	last := newest(complete)
+	for _, name := range all.damaged {
+		b.Logger.WarnContext(ctx, "the manifest of a backup is damaged: remove its folder", "backup", name)
+	}
+	last := newest(all.complete)
 	if last.Name != "" {
 		b.before, err = b.loadList(ctx, last)
 		if isDamage(err) { // then everything is copied again
@@ -216,15 +219,16 @@ func (b *making) prepare(ctx context.Context) error {
 		Format: format, Number: last.Number + 1, Program: b.Program, Database: b.Database.Kind(),
 		CreatedAt: database.Timestamp(b.Now()),
 	}
-	b.made.Name = freeName(complete, b.made.CreatedAt)
+	b.made.Name = freeName(all, b.made.CreatedAt)
 	return nil
 }
 
 // freeName is that of the time, or of a later one if there is a backup of that name.
-func freeName(taken []Backup, at time.Time) string {
+func freeName(taken contents, at time.Time) string {
 	for {
 		name := at.Format(nameForm)
-		if !slices.ContainsFunc(taken, func(b Backup) bool { return b.Name == name }) {
+		isTaken := slices.Contains(taken.damaged, name) || slices.ContainsFunc(taken.complete, func(b Backup) bool { return b.Name == name })
+		if !isTaken {
 			return name
 		}
 		at = at.Add(time.Second)

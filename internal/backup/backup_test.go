@@ -612,6 +612,42 @@ func TestCheckFindsDamage(t *testing.T) {
 	}
 }
 
+// TestDamagedBackupStopsNoOther destroys the manifest of one backup, and the list of the next.
+func TestDamagedBackupStopsNoOther(t *testing.T) {
+	dir := t.TempDir()
+	s := newServer(t, "", storage.OpenDiskFolder(dir))
+	want := s.add(t, "picture", false)
+	first := s.make(t, MakeOptions{})
+	var damaged []string
+	for _, file := range []string{manifestFile, listFile} {
+		file = s.make(t, MakeOptions{}).Name + "/" + file
+		content, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(content[len(content)/2:]) // as a power failure leaves it
+		if err := os.WriteFile(filepath.Join(dir, file), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		damaged = append(damaged, file)
+	}
+	if again := s.make(t, MakeOptions{}); again.Pictures.Count != 1 || again.Copied != 0 {
+		t.Errorf("the next backup copied %d of %d pictures, want none of 1", again.Copied, again.Pictures.Count)
+	}
+	wantFound(t, s.Folder, damaged...)
+	r := s.target(t)
+	if _, err := Restore(t.Context(), r.RestoreOptions); err == nil || !strings.Contains(err.Error(), "name another one with --at") {
+		t.Errorf("restore of none by name: %v, want that one must be named", err)
+	}
+	r.At = first.Name
+	if _, err := Restore(t.Context(), r.RestoreOptions); err != nil {
+		t.Fatal(err)
+	}
+	if rows, _ := r.images(t); !slices.Equal(rows, []string{want}) {
+		t.Errorf("rows %q, want %q", rows, want)
+	}
+}
+
 func wantFound(t *testing.T, folder storage.Folder, want ...string) {
 	t.Helper()
 	var got []string

@@ -26,13 +26,16 @@ type Checked struct {
 // damaged.
 func Check(ctx context.Context, folder storage.Folder, output io.Writer, found func(file, why string)) (Checked, error) {
 	a := archive{folder}
-	backups, _, err := a.backups(ctx)
+	all, err := a.backups(ctx)
 	if err != nil {
 		return Checked{}, err
 	}
-	checked := Checked{Backups: backups}
+	for _, name := range all.damaged {
+		found(name+"/"+manifestFile, "it can't be read; remove this backup")
+	}
+	checked := Checked{Backups: all.complete}
 	pictures := make(map[string]picture)
-	for _, backup := range backups {
+	for _, backup := range all.complete {
 		bad, err := a.checkFiles(ctx, backup, found)
 		if err != nil {
 			return checked, err

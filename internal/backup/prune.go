@@ -8,7 +8,7 @@ import (
 // prune removes all backups but the newest ones, and then the pictures that none of those names. The
 // caller has the lease: no backup counts on pictures that are removed.
 func prune(ctx context.Context, a archive, keep int) (removed []string, err error) {
-	complete, _, err := a.backups(ctx)
+	complete, err := List(ctx, a.Folder)
 	if err != nil || len(complete) <= keep {
 		return nil, err
 	}

@@ -78,11 +78,14 @@ func Restore(ctx context.Context, o RestoreOptions) (done Restored, err error) {
 
 // choose finds the backup, and refuses one that this program or database can't take.
 func (r *restoring) choose(ctx context.Context) error {
-	backups, _, err := r.backups(ctx)
+	all, err := r.backups(ctx)
 	if err != nil {
 		return err
 	}
-	backup, err := Choose(backups, r.At)
+	if len(all.damaged) > 0 && r.At == "" {
+		return fmt.Errorf("the manifest of backup %s is damaged, and it may be the newest: name another one with --at", all.damaged[0])
+	}
+	backup, err := Choose(all.complete, r.At)
 	if err != nil {
 		return err
 	}
