@@ -342,12 +342,15 @@ func (a archive) pictures(ctx context.Context) iter.Seq2[storage.Entry, error] {
 				yield(storage.Entry{}, fmt.Errorf("list the saved pictures: %w", err))
 				return
 			}
-			if len(strings.TrimSuffix(shard.Name, "/")) != shardLength { // somebody else's, in the same bucket
+			letters := strings.TrimSuffix(shard.Name, "/")
+			if len(letters) != shardLength { // somebody else's, in the same bucket
 				continue
 			}
-			for entry, err := range a.List(ctx, path.Join(picturesFolder, shard.Name)) {
+			for entry, err := range a.List(ctx, path.Join(picturesFolder, letters)) {
 				if err != nil {
 					err = fmt.Errorf("list the saved pictures: %w", err)
+				} else if !strings.HasPrefix(entry.Name, letters) || strings.HasSuffix(entry.Name, "/") {
+					continue // somebody else's too
 				}
 				if !yield(entry, err) || err != nil {
 					return

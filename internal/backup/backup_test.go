@@ -506,10 +506,19 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// TestOldBackupsGo makes backups while the clock goes backwards: the order is that in which they were made.
+// TestOldBackupsGo makes backups while the clock goes backwards: the order is that in which they were made. What is
+// somebody else's stays.
 func TestOldBackupsGo(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *server) {
 		s.Keep = 2
+		dir := t.TempDir()
+		s.Folder = storage.OpenDiskFolder(dir)
+		others := []string{filepath.Join(dir, "pictures", "us", "a"), filepath.Join(dir, "pictures", "us", "usa", "beach.jpg"), filepath.Join(dir, "pictures", "holidays", "sea.jpg")}
+		for _, file := range others {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, nil, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
 		kept := s.add(t, "kept", false)
 		gone := s.add(t, "deleted after the first", false)
 		first := s.make(t, MakeOptions{Prune: true})
@@ -531,6 +540,11 @@ func TestOldBackupsGo(t *testing.T) {
 		sizes, err := archive{s.Folder}.sizes(t.Context())
 		if _, ok := sizes[kept]; err != nil || len(sizes) != 1 || !ok {
 			t.Errorf("saved pictures %v, %v; want only %s", sizes, err, kept)
+		}
+		for _, file := range others {
+			if _, err := os.Stat(file); err != nil {
+				t.Error(err)
+			}
 		}
 		if _, err := Restore(t.Context(), s.target(t).RestoreOptions); err != nil {
 			t.Error(err)
