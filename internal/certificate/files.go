@@ -81,15 +81,12 @@ func (f *Files) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 }
 
 // look reads the files if they have changed. Programs replace one after the other, so what does not fit
-// is looked at twice before anything is said.
+// is looked at twice before anything is said. It is tried again at each look: when the key's rights are
+// mended or the certificate's time begins, the files do not change.
 func (f *Files) look() {
 	now := f.stat()
 	if now.equal(f.read) {
 		f.refused, f.logged = stamps{}, false
-		return
-	}
-	again := now.equal(f.refused)
-	if again && f.logged {
 		return
 	}
 	certificate, err := f.load()
@@ -101,7 +98,8 @@ func (f *Files) look() {
 		f.options.Logger.Info("serving the certificate that the files have now", "file", f.options.CertFile, "expires", certificate.Leaf.NotAfter)
 		return
 	}
-	if again {
+	again := now.equal(f.refused)
+	if again && !f.logged {
 		f.options.Logger.Error("the certificate's files changed to what cannot be served; the old one is served on", "error", err)
 	}
 	f.refused, f.logged = now, again

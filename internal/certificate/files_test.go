@@ -131,6 +131,26 @@ func TestFilesThatCannotBeServed(t *testing.T) {
 	}
 }
 
+// TestCertificateIsServedFromItsTimeOn replaces a certificate on a machine whose clock is behind.
+func TestCertificateIsServedFromItsTimeOn(t *testing.T) {
+	one, two := servertest.NewCertificate(t, "a.example.com"), servertest.NewCertificate(t, "a.example.com")
+	c, log := &clock{time: two.X509.NotBefore.Add(-time.Hour)}, new(bytes.Buffer)
+	dir := newFolder(t, one)
+	f := openFiles(t, dir, c.now, log)
+	dir.put(t, two.File, dir.cert)
+	dir.put(t, two.KeyFile, dir.key)
+	for range 3 {
+		c.pass(time.Second)
+		if !shown(t, f).Leaf.Equal(one.X509) {
+			t.Fatal("a certificate is served before its time")
+		}
+	}
+	c.pass(time.Hour)
+	if !shown(t, f).Leaf.Equal(two.X509) {
+		t.Errorf("the certificate is not served though its time has come; log:\n%s", log)
+	}
+}
+
 // TestFilesAreReplacedThroughALink is how certbot and Kubernetes do it.
 func TestFilesAreReplacedThroughALink(t *testing.T) {
 	one, two := servertest.NewCertificate(t, "a.example.com"), servertest.NewCertificate(t, "a.example.com")
