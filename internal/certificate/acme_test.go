@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -121,4 +122,33 @@ func TestWhereTheCAAsks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestStrangersCauseNoErrors asks as a CA does, while nothing is fetched from one.
+func TestStrangersCauseNoErrors(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T, d *database.Database) {
+		log := new(bytes.Buffer)
+		a, err := NewACME(ACMEOptions{
+			Database: d, SealKey: bytes.Repeat([]byte{1}, 32), Now: time.Now, Domains: []string{domain}, Directory: "https://127.0.0.1:1",
+			Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{domain, "b.example.com"} {
+			stranger, server := net.Pipe()
+			go func() {
+				_ = tls.Client(stranger, &tls.Config{ServerName: name, NextProtos: []string{"acme-tls/1"}}).Handshake()
+				stranger.Close()
+			}()
+			if err := tls.Server(server, a.TLSConfig()).Handshake(); err == nil {
+				t.Errorf("a stranger was shown a certificate of %s", name)
+			}
+			server.Close()
+		}
+		a.Close() // it logs in the background too
+		if text := log.String(); strings.Count(text, provoked) != 2 || strings.Contains(text, "level=ERROR") {
+			t.Errorf("want two lines for debugging; log:\n%s", text)
+		}
+	})
 }

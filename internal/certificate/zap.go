@@ -26,8 +26,15 @@ func (c zapCore) With(fields []zapcore.Field) zapcore.Core {
 	return zapCore{c.handler.WithAttrs(slogAttrs(fields))}
 }
 
+// provoked is an error that anybody can cause who asks as only a CA does. The server of HTTP logs it too, as it does
+// all handshakes that fail.
+const provoked = "tls-alpn challenge"
+
 // Check adds the core to those that write the line.
 func (c zapCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if entry.Message == provoked {
+		entry.Level = zapcore.DebugLevel
+	}
 	if c.Enabled(entry.Level) {
 		return checked.AddCore(entry, c)
 	}
