@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"gatehouse/internal/dbtest"
+	"gatehouse/internal/servertest"
 )
 
 // succession is a server whose program is replaced while it serves: each process takes over from the one before.
@@ -161,6 +163,26 @@ func TestRestart(t *testing.T) {
 		}
 		s.stopLast(t)
 	})
+}
+
+// TestRestartOfAllAddresses restarts a server that speaks HTTPS, redirects to it and tells metrics, on ports that were
+// free at its first start.
+func TestRestartOfAllAddresses(t *testing.T) {
+	c := servertest.NewCertificate(t, publicName)
+	s := startSuccession(t, httpsArgs(t, "--data-dir", t.TempDir(), "--tls-cert", c.File, "--tls-key", c.KeyFile, "--shutdown-idle", "0s")...)
+	for range 2 {
+		s.restart(t)
+		messageOf[string](t, newHTTPSClient(t, s.process, poolOf(c), true).get("/healthz"))
+		browser := newClient(t, s.process)
+		browser.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		if got := browser.get("http://" + s.redirectAddress(t) + "/docs/"); got.header.Get("Location") != publicURL+"/docs/" {
+			t.Errorf("plain HTTP: status %d to %q", got.status, got.header.Get("Location"))
+		}
+		if got := newAdmin(t, s.process).get("/metrics"); got.status != http.StatusOK {
+			t.Errorf("metrics: status %d", got.status)
+		}
+	}
+	s.stopLast(t)
 }
 
 // TestRestartWhileAnotherDrains asks for a restart while an upload keeps the process before alive: it comes afterwards.
