@@ -20,6 +20,7 @@ type Inspection struct {
 	Newer    []int64   // migrations that this program does not know
 	Missing  []string  // columns and indexes that the migrations made, and that are gone; only known where none is pending
 	Damage   string    // that SQLite has found
+	Unread   bool      // SQLite was not read to its end, which would have taken too long
 	WALBytes int64     // of SQLite
 
 	Isolation      string   // of our connections; this and what follows is of MySQL
@@ -176,17 +177,30 @@ func (e *sqliteEngine) inspect(ctx context.Context, i *Inspection) error {
 	if err := e.readers.QueryRowContext(ctx, "SELECT 'SQLite ' || sqlite_version()").Scan(&i.Version); err != nil {
 		return err
 	}
-	var found string
-	if err := e.readers.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
-		found = err.Error()
-	}
-	if found != "ok" {
-		i.Damage = found
-	}
+	i.Damage, i.Unread = quickCheck(ctx, e.readers, checkPatience)
 	if info, err := os.Stat(e.file + "-wal"); err == nil {
 		i.WALBytes = info.Size()
 	}
 	return ctx.Err()
+}
+
+// checkPatience is how long a database is read to find damage.
+const checkPatience = 5 * time.Second
+
+// quickCheck returns what is damaged, or that the time was over before.
+func quickCheck(ctx context.Context, pool *sql.DB, patience time.Duration) (damage string, unread bool) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var found string
+	switch err := pool.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); {
+	case err != nil && ctx.Err() != nil:
+		return "", true
+	case err != nil:
+		return err.Error(), false
+	case found != "ok":
+		return found, false
+	}
+	return "", false
 }
 
 func (e *sqliteEngine) schema(ctx context.Context) (schema, error) {

@@ -96,6 +96,11 @@ func TestDatabase(t *testing.T) {
 	})
 }
 
+// TestLargeSQLite was not read to its end, which is no problem.
+func TestLargeSQLite(t *testing.T) {
+	wantFinding(t, sqliteFindings(database.Inspection{Unread: true}), OK, "too large to be read for damage here")
+}
+
 func TestDamagedSQLite(t *testing.T) {
 	dir := t.TempDir()
 	d := dbtest.OpenIn(t, "", dir, nil)
