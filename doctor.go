@@ -34,6 +34,7 @@ func examinations(o config.Options) []doctor.Check {
 	open := func(ctx context.Context) (*database.Database, error) { return openToLook(ctx, o) }
 	checks := []doctor.Check{
 		{Name: "configuration", Look: doctor.Configuration(riskyOptions(o))},
+		{Name: "user", Look: doctor.User(o.DataDir)},
 		{Name: "clock", Look: doctor.Clock},
 		{Name: "disk", Look: doctor.Disk(folders(o), filepath.Join(o.DataDir, "log"))},
 		{Name: "limits", Look: doctor.Limits},

@@ -42,6 +42,7 @@ func TestDoctor(t *testing.T) {
 			"ok       database      every migration is applied, and every column and index is there\n",
 			"ok       storage       a file was stored, read and removed\n",
 			"ok       redis         Redis ",
+			"ok       user          the data folder belongs to ",
 			"ok       disk          "+dataDir+" has ",
 			"warning  configuration any six digits register any phone that is not registered yet\n",
 			"problem  public url    http://127.0.0.1:1 can't be reached",

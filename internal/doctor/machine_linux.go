@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -30,6 +31,26 @@ func Clock(context.Context) []Finding {
 		return []Finding{warn("install chrony, or run timedatectl set-ntp true; in a container, the host does it", "the clock does not follow a time server")}
 	}
 	return []Finding{ok("the clock follows a time server")}
+}
+
+// User compares the user of this process with the one of the data folder. Root may write what a server may not, and
+// what root makes there, no server can use.
+func User(dataDir string) func(context.Context) []Finding {
+	return func(context.Context) []Finding {
+		var info unix.Stat_t
+		if err := unix.Stat(dataDir, &info); err != nil { // which Disk reports
+			return nil
+		}
+		owner := strconv.Itoa(int(info.Uid))
+		if found, err := user.LookupId(owner); err == nil {
+			owner = found.Username
+		}
+		if int(info.Uid) == os.Geteuid() {
+			return []Finding{ok("the data folder belongs to %s, who runs this", owner)}
+		}
+		return []Finding{warn("run it as that user, and all commands: runuser -u "+owner+" -- gatehouse doctor",
+			"the data folder belongs to %s, and this is run by somebody else: a server may not do what was done here", owner)}
+	}
 }
 
 // Disk looks at the disks of folders, and at the logs.

@@ -36,6 +36,20 @@ func TestDisk(t *testing.T) {
 	wantFinding(t, Disk([]string{filepath.Join(dir, "none")}, "")(t.Context()), Problem, "no such file")
 }
 
+// TestUser has a folder of this user, and one of root or of another one.
+func TestUser(t *testing.T) {
+	dir := t.TempDir()
+	wantFinding(t, User(dir)(t.Context()), OK, "who runs this")
+	others := "/"
+	if os.Geteuid() == 0 {
+		others = dir
+		if err := os.Chown(dir, 65534, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantFinding(t, User(others)(t.Context()), Warning, "this is run by somebody else")
+}
+
 func TestMachine(t *testing.T) {
 	if found := Clock(t.Context()); len(found) != 1 || found[0].Status == Problem {
 		t.Errorf("clock: %+v", found)

@@ -7,6 +7,11 @@ import "context"
 // Clock knows nothing of this system.
 func Clock(context.Context) []Finding { return nil }
 
+// User knows nothing of this system.
+func User(string) func(context.Context) []Finding {
+	return func(context.Context) []Finding { return nil }
+}
+
 // Disk knows nothing of this system.
 func Disk([]string, string) func(context.Context) []Finding {
 	return func(context.Context) []Finding { return nil }
