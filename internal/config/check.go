@@ -215,6 +215,7 @@ func (p *parser) checkRules(o Options, command string) {
 			"--storage-key-id: S3 needs --storage-key-id and --storage-key-secret"},
 		{o.BackupEvery > 0 && o.BackupTo == "", "backup-every", "--backup-every: say where to, with --backup-to"},
 		{o.BackupEvery > 0 && o.BackupEvery < time.Minute, "backup-every", "--backup-every: want at least a minute, or 0s for never"},
+		{o.BackupTo.isWithin(o.DataDir), "backup-to", "--backup-to: " + backupWithinProblem},
 		{o.lacksBackupKey(o.BackupTo), "backup-key-id", backupKeyProblem},
 		{len(o.ImageSizes) == 0 || slices.Min(o.ImageSizes) < 1 || slices.Max(o.ImageSizes) > 65535, "image-sizes",
 			"--image-sizes: want pixels from 1 to 65535, such as 160,320,640"},
@@ -346,6 +347,8 @@ func (p Pictures) moderationNeeds() []need {
 	}
 	return []need{{"moderation-endpoint", p.ModerationEndpoint != ""}, {"moderation-secret", p.ModerationSecret != ""}}
 }
+
+const backupWithinProblem = "it is in the data folder, and would be lost with it; name a folder elsewhere, best on another disk"
 
 const backupKeyProblem = "--backup-key-id: S3 needs --backup-key-id and --backup-key-secret, or --storage-key-id and --storage-key-secret"
 

@@ -153,9 +153,10 @@ func (c commands) place(command string, o Options) (place BackupPlace, option st
 }
 
 // backupRules are what only the commands for backups require.
-func backupRules(place BackupPlace, option string, o Options) []rule {
+func backupRules(command string, place BackupPlace, option string, o Options) []rule {
 	return []rule{
 		{place == "", option, "DIR: missing; name the place of the backups, or give --backup-to"},
+		{command == BackupMake && place != o.BackupTo && place.isWithin(o.DataDir), option, "DIR: " + backupWithinProblem},
 		{o.lacksBackupKey(place), "backup-key-id", backupKeyProblem},
 	}
 }

@@ -111,7 +111,7 @@ func (p *parser) parse(cli *grammar, args, environ []string) (*Command, error) {
 		if strings.HasPrefix(command.Name, "backup") || command.Name == Restore {
 			place, option := cli.place(command.Name, cli.Options)
 			command.Place = place
-			p.noteBroken(backupRules(place, option, cli.Options))
+			p.noteBroken(backupRules(command.Name, place, option, cli.Options))
 		}
 	}
 	if len(p.problems) > 0 {

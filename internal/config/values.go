@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -428,6 +429,18 @@ func (b *BackupPlace) UnmarshalText(text []byte) error {
 }
 
 func (b BackupPlace) isS3() bool { return strings.HasPrefix(string(b), "s3:") }
+
+// isWithin reports whether it is a folder, or lies in it.
+func (b BackupPlace) isWithin(folder string) bool {
+	location, err := storage.ParseLocation(string(b))
+	if err != nil || location.Dir == "" {
+		return false
+	}
+	place, placeErr := filepath.Abs(location.Dir)
+	folder, folderErr := filepath.Abs(folder)
+	path, err := filepath.Rel(folder, place)
+	return errors.Join(placeErr, folderErr, err) == nil && filepath.IsLocal(path)
+}
 
 // ImagePreset is a name for the size and format in which pictures are shown.
 type ImagePreset struct {
