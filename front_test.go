@@ -108,8 +108,31 @@ func TestDrainEndsIdleConnections(t *testing.T) {
 	c.wantClosed(t)
 }
 
-// TestDrainCutsOff drains a server with a request that does not end in time.
+// TestDrainCutsOff drains a server with a request that does not end in time, which is shorter once the process was
+// told to stop.
 func TestDrainCutsOff(t *testing.T) {
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	const soon = 50 * time.Millisecond
+	for _, test := range []struct {
+		name    string
+		stop    context.Context
+		timeout time.Duration
+		want    error
+	}{
+		{"not in time", t.Context(), soon, context.DeadlineExceeded},
+		{"told to stop", stopped, time.Hour, context.Canceled},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ctx, cancel := untilCutOff(test.stop, test.timeout, soon)
+			defer cancel()
+			wantCutOff(t, ctx, test.want)
+		})
+	}
+}
+
+func wantCutOff(t *testing.T, ctx context.Context, want error) {
+	t.Helper()
 	entered := make(chan struct{})
 	f := startFront(t, func(_ http.ResponseWriter, r *http.Request) {
 		close(entered)
@@ -124,10 +147,8 @@ func TestDrainCutsOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-entered
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if err := <-drain(t, f, ctx, 0); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v, want the context's error", err)
+	if err := <-drain(t, f, ctx, 0); !errors.Is(err, want) {
+		t.Errorf("got %v, want %v", err, want)
 	}
 	connection{conn, bufio.NewReader(conn)}.wantClosed(t)
 }

@@ -130,27 +130,27 @@ func (a *app) serve(ctx context.Context, sockets *handover.Sockets, hangup <-cha
 		case err := <-handedOver:
 			if err == nil {
 				a.log.Info("the next program serves: letting the requests under way finish")
-				return a.drain(sockets, handoverTimeout)
+				return a.drain(ctx, sockets, handoverTimeout)
 			}
 			a.log.Error("the program on disk did not take over, so this one goes on", "error", err)
 		case <-ctx.Done():
-			return a.stop(sockets)
+			return a.stop(ctx, sockets)
 		}
 	}
 }
 
 // stop lets load balancers see that the server is going, and then the requests under way finish.
-func (a *app) stop(sockets *handover.Sockets) error {
+func (a *app) stop(ctx context.Context, sockets *handover.Sockets) error {
 	a.log.Info("stopping: letting the requests under way finish", "delay", a.options.ShutdownDelay)
 	sockets.Keep()
 	a.stopping.Store(true)
 	time.Sleep(a.options.ShutdownDelay)
-	return a.drain(sockets, stopTimeout)
+	return a.drain(ctx, sockets, stopTimeout)
 }
 
 // drain takes no new connections, and ends those that are there, each when its request is answered.
-func (a *app) drain(sockets *handover.Sockets, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+func (a *app) drain(stop context.Context, sockets *handover.Sockets, timeout time.Duration) error {
+	ctx, cancel := untilCutOff(stop, timeout, stopTimeout)
 	defer cancel()
 	err := sockets.Close()
 	results := make(chan error)
@@ -160,10 +160,17 @@ func (a *app) drain(sockets *handover.Sockets, timeout time.Duration) error {
 	for range a.fronts {
 		err = errors.Join(err, <-results)
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("some requests were cut off after %s: %w", timeout, err)
+	if ctx.Err() != nil && err != nil {
+		return fmt.Errorf("some requests were cut off: %w", err)
 	}
 	return err
+}
+
+// untilCutOff ends after a timeout, or earlier: so long after the process was told to stop.
+func untilCutOff(stop context.Context, timeout, afterStop time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	context.AfterFunc(stop, func() { time.AfterFunc(afterStop, cancel) })
+	return ctx, cancel
 }
 
 // shutdownIdle is none in development mode, where no proxy waits for it but a person does.
