@@ -18,7 +18,7 @@ TESTFLAGS   ?=
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
-run: build ## build and start the server: make run ARGS="--addr :9000"
+run: build ## build and start the server: make run ARGS="--addr :8080"
 	@exec bin/gatehouse $(ARGS)
 
 build: ## build bin/gatehouse, one static binary

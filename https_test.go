@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"image"
 	"image/png"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"gatehouse/internal/dbtest"
@@ -323,5 +325,18 @@ func TestUnusableCertificateFiles(t *testing.T) {
 	_, stderr, code := call(t, "--addr", "127.0.0.1:0", "--tls-cert", one.File, "--tls-key", two.KeyFile)
 	if want := "private key does not match public key"; code != 1 || !strings.Contains(stderr, want) || !strings.Contains(stderr, one.File) {
 		t.Errorf("code %d, want 1 and an error that names the file:\n%s", code, stderr)
+	}
+}
+
+func TestPortThatIsNotAllowed(t *testing.T) {
+	const advice = "CAP_NET_BIND_SERVICE"
+	for _, test := range []struct {
+		errno syscall.Errno
+		want  bool
+	}{{syscall.EACCES, true}, {syscall.EADDRINUSE, false}} {
+		err := adviseOnPort(&net.OpError{Op: "listen", Err: os.NewSyscallError("bind", test.errno)})
+		if !errors.Is(err, test.errno) || strings.Contains(err.Error(), advice) != test.want {
+			t.Errorf("%v: it says %q, with %s: want %v", test.errno, err, advice, test.want)
+		}
 	}
 }

@@ -87,12 +87,20 @@ func (a *app) listen(sockets *handover.Sockets) error {
 			continue
 		}
 		if err != nil {
-			return err
+			return adviseOnPort(err)
 		}
 		listening = append(listening, f)
 	}
 	a.fronts = listening
 	return nil
+}
+
+// adviseOnPort says what a server needs that may not listen on a port.
+func adviseOnPort(err error) error {
+	if errors.Is(err, syscall.EACCES) {
+		return fmt.Errorf("%w; below port 1024 a service that is not root needs AmbientCapabilities=CAP_NET_BIND_SERVICE in its unit", err)
+	}
+	return err
 }
 
 func (a *app) serve(ctx context.Context, sockets *handover.Sockets, hangup <-chan os.Signal) error {
