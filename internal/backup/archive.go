@@ -97,6 +97,8 @@ type picture struct {
 	Lost   string `json:"lost,omitempty"` // why the bytes are not in the backup
 
 	adopted bool // it has a row among the blobs
+	stored  bool // the archive has a file of its name and size
+	listed  bool // the backup before has it
 }
 
 func (p picture) isSaved() bool { return !p.Gone && p.Lost == "" }
@@ -285,27 +287,33 @@ func (a archive) saveList(ctx context.Context, backup string, pictures map[strin
 // loadList returns the pictures of a backup by name.
 func (a archive) loadList(ctx context.Context, backup Backup) (map[string]picture, error) {
 	pictures := make(map[string]picture)
+	err := a.readList(ctx, backup, func(p picture) { pictures[p.Name] = p })
+	return pictures, err
+}
+
+// readList calls see with each picture of a backup. It may see some of a list that is damaged.
+func (a archive) readList(ctx context.Context, backup Backup, see func(picture)) error {
 	reader, writer := io.Pipe()
 	go func() { writer.CloseWithError(a.load(ctx, backup, listFile, writer)) }()
 	defer reader.Close()
 	z, err := zstd.NewReader(reader)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer z.Close()
 	lines := json.NewDecoder(bufio.NewReader(z))
 	for {
 		var p picture
 		if err := lines.Decode(&p); errors.Is(err, io.EOF) {
-			return pictures, nil
+			return nil
 		} else if err != nil {
 			_, cause := io.Copy(io.Discard, reader) // what load says of the whole file
-			return nil, fmt.Errorf("read the list of pictures: %w", errors.Join(cause, err))
+			return fmt.Errorf("read the list of pictures: %w", errors.Join(cause, err))
 		}
 		if len(p.Name) < 3 {
-			return nil, damage("the list of pictures has one without a name")
+			return damage("the list of pictures has one without a name")
 		}
-		pictures[p.Name] = p
+		see(p)
 	}
 }
 
@@ -320,18 +328,6 @@ func (a archive) saveManifest(ctx context.Context, backup Backup) error {
 		return fmt.Errorf("save the manifest: %w", err)
 	}
 	return nil
-}
-
-// sizes returns the sizes of all pictures that are there.
-func (a archive) sizes(ctx context.Context) (map[string]int64, error) {
-	sizes := make(map[string]int64)
-	for entry, err := range a.pictures(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		sizes[entry.Name] = entry.Size
-	}
-	return sizes, nil
 }
 
 // pictures returns the pictures that are there. The last pair has an error if there is one.

@@ -155,6 +155,9 @@ func (s *Service) makeInSpool(ctx context.Context, o MakeOptions, l *lease.Lease
 	if err := b.copyDatabase(ctx); err != nil {
 		return Made{}, err
 	}
+	if err := b.findSaved(ctx); err != nil {
+		return Made{}, err
+	}
 	if err := b.savePictures(ctx); err != nil {
 		return Made{}, err
 	}
@@ -175,15 +178,14 @@ type making struct {
 	lease  *lease.Lease
 	copied string // the copy of the database
 
-	before   map[string]picture // of the backup before
-	there    map[string]int64   // sizes of the pictures at the destination
+	last     Backup             // the one before, without a name if there is none
 	pictures map[string]picture // of this backup
 
 	mu   sync.Mutex // guards what follows and pictures, while they are saved
 	made Made
 }
 
-// prepare removes what interrupted backups left, and finds what there is already.
+// prepare removes what interrupted backups left, and finds the one before.
 func (b *making) prepare(ctx context.Context) error {
 	if err := b.Check(ctx); err != nil {
 		return fmt.Errorf("reach the destination: %w", err)
@@ -203,20 +205,9 @@ func (b *making) prepare(ctx context.Context) error {
 	for _, name := range all.damaged {
 		b.Logger.WarnContext(ctx, "the manifest of a backup is damaged: remove its folder", "backup", name)
 	}
-	last := newest(all.complete)
-	if last.Name != "" {
-		b.before, err = b.loadList(ctx, last)
-		if isDamage(err) { // then everything is copied again
-			b.Logger.WarnContext(ctx, "the list of pictures of the last backup is damaged", "backup", last.Name, "error", err)
-		} else if err != nil {
-			return err
-		}
-	}
-	if b.there, err = b.sizes(ctx); err != nil {
-		return err
-	}
+	b.last = newest(all.complete)
 	b.made.Manifest = Manifest{
-		Format: format, Number: last.Number + 1, Program: b.Program, Database: b.Database.Kind(),
+		Format: format, Number: b.last.Number + 1, Program: b.Program, Database: b.Database.Kind(),
 		CreatedAt: database.Timestamp(b.Now()),
 	}
 	b.made.Name = freeName(all, b.made.CreatedAt)

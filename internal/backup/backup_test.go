@@ -537,9 +537,15 @@ func TestOldBackupsGo(t *testing.T) {
 		if err != nil || len(backups) != 2 || backups[0].Name != second.Name || backups[1].Name != third.Name {
 			t.Errorf("backups %v, %v; want the second and the third", backups, err)
 		}
-		sizes, err := archive{s.Folder}.sizes(t.Context())
-		if _, ok := sizes[kept]; err != nil || len(sizes) != 1 || !ok {
-			t.Errorf("saved pictures %v, %v; want only %s", sizes, err, kept)
+		var saved []string
+		for entry, err := range (archive{s.Folder}).pictures(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			saved = append(saved, entry.Name)
+		}
+		if !slices.Equal(saved, []string{kept}) {
+			t.Errorf("saved pictures %q, want only %s", saved, kept)
 		}
 		for _, file := range others {
 			if _, err := os.Stat(file); err != nil {

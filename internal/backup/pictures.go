@@ -32,6 +32,33 @@ func each[T any](parent context.Context, items iter.Seq[T], do func(context.Cont
 	return cmp.Or(group.Wait(), parent.Err())
 }
 
+// findSaved notes which pictures are saved already. It keeps nothing of others: there may be millions.
+func (b *making) findSaved(ctx context.Context) error {
+	for entry, err := range b.archive.pictures(ctx) {
+		if err != nil {
+			return err
+		}
+		if p, wanted := b.pictures[entry.Name]; wanted && entry.Size == p.Bytes {
+			p.stored = true
+			b.pictures[p.Name] = p
+		}
+	}
+	if b.last.Name == "" {
+		return nil
+	}
+	err := b.readList(ctx, b.last, func(before picture) {
+		if p, wanted := b.pictures[before.Name]; wanted && before.isSaved() && before.SHA256 == p.SHA256 {
+			p.listed = true
+			b.pictures[p.Name] = p
+		}
+	})
+	if isDamage(err) { // then pictures are read
+		b.Logger.WarnContext(ctx, "the list of pictures of the last backup is damaged", "backup", b.last.Name, "error", err)
+		return nil
+	}
+	return err
+}
+
 // savePictures saves the pictures that the destination lacks.
 func (b *making) savePictures(ctx context.Context) error {
 	told := progress.Start(b.Output, "saved", int64(len(b.pictures)))
@@ -67,11 +94,10 @@ func (b *making) savePicture(ctx context.Context, p picture) error {
 // isThere reports whether the picture is saved already. What the backup before does not have, an interrupted one
 // has saved: that is read.
 func (b *making) isThere(ctx context.Context, p picture) (bool, error) {
-	if size, stored := b.there[p.Name]; !stored || size != p.Bytes {
+	if !p.stored {
 		return false, nil
 	}
-	before, listed := b.before[p.Name]
-	if listed && before.isSaved() && before.SHA256 == p.SHA256 && !b.Verify {
+	if p.listed && !b.Verify {
 		return true, nil
 	}
 	err := copyVerified(ctx, b.archive, p.path(), p.Bytes, p.SHA256, io.Discard)

@@ -15,12 +15,8 @@ func prune(ctx context.Context, a archive, keep int) (removed []string, err erro
 	old, kept := complete[:len(complete)-keep], complete[len(complete)-keep:]
 	needed := make(map[string]bool)
 	for _, backup := range kept {
-		pictures, err := a.loadList(ctx, backup)
-		if err != nil {
+		if err := a.readList(ctx, backup, func(p picture) { needed[p.Name] = true }); err != nil {
 			return nil, err
-		}
-		for name := range pictures {
-			needed[name] = true
 		}
 	}
 	for _, backup := range old {
@@ -34,14 +30,16 @@ func prune(ctx context.Context, a archive, keep int) (removed []string, err erro
 
 // removePictures removes the pictures that are not needed.
 func (a archive) removePictures(ctx context.Context, needed map[string]bool) error {
-	sizes, err := a.sizes(ctx)
-	if err != nil {
-		return err
-	}
-	for name := range sizes {
-		if needed[name] {
-			continue
+	var old []string
+	for entry, err := range a.pictures(ctx) {
+		if err != nil {
+			return err
 		}
+		if !needed[entry.Name] {
+			old = append(old, entry.Name)
+		}
+	}
+	for _, name := range old {
 		if err := a.Remove(ctx, picture{Name: name}.path()); err != nil {
 			return fmt.Errorf("remove saved picture %s: %w", name, err)
 		}
