@@ -73,11 +73,11 @@ func (a *app) missingCertificates() []string {
 	return a.acme.Missing()
 }
 
-// fetchCertificates runs beside the server, which serves as soon as they are there.
-func (a *app) fetchCertificates(ctx context.Context) {
+// answerCA tells where what the CA asks arrives.
+func (a *app) answerCA() {
 	on := certificate.Listening{HTTPS: a.fronts[0].listener.Addr()}
 	if a.redirect != nil {
 		on.HTTP = a.redirect.listener.Addr()
 	}
-	a.acme.Run(ctx, on)
+	a.acme.AnswerOn(on)
 }

@@ -115,7 +115,8 @@ func (a *app) serve(ctx context.Context, sockets *handover.Sockets, hangup <-cha
 		background.Go(func() { a.backups.Run(working) })
 	}
 	if a.acme != nil {
-		background.Go(func() { a.fetchCertificates(working) })
+		a.answerCA()
+		background.Go(func() { a.acme.Run(working) })
 	}
 	defer func() { stopWorking(); background.Wait() }()
 

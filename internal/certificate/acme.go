@@ -113,20 +113,9 @@ func (a *ACME) Missing() []string {
 // for HTTP, which may be nil.
 type Listening struct{ HTTPS, HTTP net.Addr }
 
-// Run fetches the certificates that are missing, until ctx ends. It tries again and again, since the CA
-// may be away. The server must listen already.
-func (a *ACME) Run(ctx context.Context, on Listening) {
-	a.answerOn(on)
-	var fetching sync.WaitGroup
-	for _, domain := range a.Missing() {
-		a.options.Logger.Info("waiting for a certificate", "domain", domain, "from", a.options.Directory)
-		fetching.Go(func() { a.fetch(ctx, domain) })
-	}
-	fetching.Wait()
-}
-
-// answerOn tells certmagic where the CA's questions arrive. It would listen itself where nobody does.
-func (a *ACME) answerOn(on Listening) {
+// AnswerOn tells certmagic where the CA's questions arrive: it would listen itself where nobody does. It is
+// called before the server serves, and before Run.
+func (a *ACME) AnswerOn(on Listening) {
 	https, http := splitAddr(on.HTTPS), splitAddr(on.HTTP)
 	a.issuer.AltTLSALPNPort, a.issuer.AltHTTPPort = https.port, http.port
 	a.issuer.ListenHost = https.host
@@ -150,6 +139,17 @@ func splitAddr(address net.Addr) hostPort {
 		return hostPort{port: tcp.Port}
 	}
 	return hostPort{tcp.IP.String(), tcp.Port}
+}
+
+// Run fetches the certificates that are missing, until ctx ends. It tries again and again, since the CA
+// may be away. The server must listen already.
+func (a *ACME) Run(ctx context.Context) {
+	var fetching sync.WaitGroup
+	for _, domain := range a.Missing() {
+		a.options.Logger.Info("waiting for a certificate", "domain", domain, "from", a.options.Directory)
+		fetching.Go(func() { a.fetch(ctx, domain) })
+	}
+	fetching.Wait()
 }
 
 // fetch gets the certificate of a domain, from another node if that was faster.

@@ -86,7 +86,8 @@ func TestCertificateIsRenewed(t *testing.T) {
 			t.Errorf("before the first certificate one expires at %s", until)
 		}
 		l := listen(t, one, ca.TLSPort)
-		one.Run(t.Context(), Listening{HTTPS: l.Addr()})
+		one.AnswerOn(Listening{HTTPS: l.Addr()})
+		one.Run(t.Context())
 		first := await(t, one, time.Time{})
 		if err := two.Load(t.Context()); err != nil || len(two.Missing()) > 0 {
 			t.Fatalf("the second node: %v, and lacks %v", err, two.Missing())
@@ -115,7 +116,7 @@ func TestWhereTheCAAsks(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			a := &ACME{issuer: &certmagic.ACMEIssuer{}}
-			a.answerOn(test.on)
+			a.AnswerOn(test.on)
 			if got := a.issuer; got.ListenHost != test.wantHost || got.DisableHTTPChallenge == test.wantHTTP || got.AltTLSALPNPort != 443 {
 				t.Errorf("listens on %q port %d, over HTTP too: %v; want %q port 443, %v",
 					got.ListenHost, got.AltTLSALPNPort, !got.DisableHTTPChallenge, test.wantHost, test.wantHTTP)
