@@ -131,16 +131,13 @@ func (s *Service) make(ctx context.Context, o MakeOptions, l *lease.Lease) (Made
 }
 
 func explain(err error) error {
-	switch {
-	case errors.Is(err, errSpool):
-		return fmt.Errorf("%w: it needs room for an uncompressed copy of the database in the data folder", err)
-	case storage.IsFull(err):
+	if storage.IsFull(err) && !errors.Is(err, errSpool) {
 		return fmt.Errorf("%w: the destination is full; make room there, or keep fewer backups. The backups that are there stay good", err)
 	}
 	return err
 }
 
-var errSpool = errors.New("the data folder is full")
+var errSpool = errors.New("the data folder is too full")
 
 func (s *Service) makeInSpool(ctx context.Context, o MakeOptions, l *lease.Lease) (made Made, err error) {
 	spool, err := openSpool(s.Spool)
@@ -228,9 +225,12 @@ func freeName(taken contents, at time.Time) string {
 
 // copyDatabase copies the database, and reads which pictures and migrations the copy has.
 func (b *making) copyDatabase(ctx context.Context) error {
+	if err := b.checkRoom(ctx); err != nil {
+		return err
+	}
 	err := b.Database.Copy(ctx, b.copied)
 	if err != nil && (storage.IsFull(err) || database.IsFull(err)) {
-		err = errors.Join(errSpool, err)
+		err = fmt.Errorf("%w, which must have room for an uncompressed copy of the database: %w", errSpool, err)
 	}
 	if err != nil {
 		return err
@@ -240,6 +240,23 @@ func (b *making) copyDatabase(ctx context.Context) error {
 	}
 	b.made.Migrations, err = migrationsIn(ctx, b.Database.Kind(), b.copied)
 	return err
+}
+
+// spareRoom is what a copy leaves of the data folder at least, besides a quarter of its size.
+const spareRoom = 16 << 20
+
+// checkRoom refuses a copy that would fill the data folder: the server writes there too.
+func (b *making) checkRoom(ctx context.Context) error {
+	size, err := b.Database.CopySize(ctx)
+	if err != nil {
+		return err
+	}
+	free, known := freeRoom(b.Spool)
+	if needed := size + size/4 + spareRoom; known && free < needed {
+		return fmt.Errorf("%w: a copy of the database needs %s there, and %s are free; make room",
+			errSpool, humanize.Bytes(uint64(needed)), humanize.Bytes(uint64(free)))
+	}
+	return nil
 }
 
 // saveRest saves what is not a picture, and the manifest if everything went well.

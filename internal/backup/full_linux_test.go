@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -11,10 +12,11 @@ import (
 	"gatehouse/internal/storage"
 )
 
-// TestFullDestination fills the place of the backups. The backup that was there stays, and is whole.
-func TestFullDestination(t *testing.T) {
-	dir := t.TempDir()
-	if err := syscall.Mount("gatehouse", dir, "tmpfs", 0, "size=1m"); err != nil {
+// smallDisk returns a folder that is a file system of its own.
+func smallDisk(t *testing.T, size string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := syscall.Mount("gatehouse", dir, "tmpfs", 0, "size="+size); err != nil {
 		if dbtest.NoSkip() && os.Getuid() == 0 {
 			t.Fatalf("mount: %v", err)
 		}
@@ -25,7 +27,26 @@ func TestFullDestination(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s := newServer(t, "", storage.OpenDiskFolder(dir))
+	return dir
+}
+
+// TestFullDataFolder has no room for a copy of the database, which must leave some to the server.
+func TestFullDataFolder(t *testing.T) {
+	dir := smallDisk(t, "8m")
+	onBoth(t, func(t *testing.T, s *server) {
+		s.Spool = dir
+		if _, err := s.Make(t.Context(), MakeOptions{}); !errors.Is(err, errSpool) || !strings.Contains(err.Error(), "8.4 MB are free; make room") {
+			t.Errorf("got %v, want that the data folder is too full", err)
+		}
+		if stats := s.Stats(); stats.Failed != 1 {
+			t.Errorf("stats %+v, want a failure", stats)
+		}
+	})
+}
+
+// TestFullDestination fills the place of the backups. The backup that was there stays, and is whole.
+func TestFullDestination(t *testing.T) {
+	s := newServer(t, "", storage.OpenDiskFolder(smallDisk(t, "1m")))
 	s.add(t, "small", false)
 	first := s.make(t, MakeOptions{})
 	for i := range 8 {

@@ -40,6 +40,14 @@ func (d *Database) Copy(ctx context.Context, file string) error {
 	return nil
 }
 
+// CopySize returns about how many bytes a copy has.
+func (d *Database) CopySize(ctx context.Context) (bytes int64, err error) {
+	if err := d.engine.pool().QueryRowContext(ctx, d.engine.sizeQuery()).Scan(&bytes); err != nil {
+		return 0, fmt.Errorf("ask for the size of the database: %w", err)
+	}
+	return bytes, nil
+}
+
 // Columns are what is read of a table.
 type Columns struct {
 	Table string

@@ -18,6 +18,10 @@ import (
 
 func (e *mysqlEngine) kind() Kind { return MySQL }
 
+func (e *mysqlEngine) sizeQuery() string {
+	return "SELECT CAST(COALESCE(SUM(data_length), 0) AS SIGNED) FROM information_schema.tables WHERE table_schema = DATABASE()"
+}
+
 // dumpOptions take one moment of the database without locking it, and only what Gatehouse has there.
 var dumpOptions = []string{
 	"--single-transaction", "--quick", "--skip-lock-tables", "--no-tablespaces", "--hex-blob", "--complete-insert",

@@ -18,6 +18,10 @@ const copyPages = 4096
 
 func (e *sqliteEngine) kind() Kind { return SQLite }
 
+func (e *sqliteEngine) sizeQuery() string {
+	return "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+}
+
 // copyTo uses SQLite's own backup within a transaction that reads: without one, each write of another
 // process would make it begin again. Writers go on in the WAL, which grows by what they write meanwhile.
 func (e *sqliteEngine) copyTo(ctx context.Context, file string) error {

@@ -65,6 +65,8 @@ type engine interface {
 	// inspect says what this kind of database knows of itself.
 	inspect(ctx context.Context, i *Inspection) error
 	schema(ctx context.Context) (schema, error)
+	// sizeQuery tells about how many bytes a copy has.
+	sizeQuery() string
 	// copyTo writes a consistent copy to a new file, without keeping others from writing.
 	copyTo(ctx context.Context, file string) error
 	close() error
