@@ -131,7 +131,7 @@ func (s *Service) make(ctx context.Context, o MakeOptions, l *lease.Lease) (Made
 }
 
 func explain(err error) error {
-	if storage.IsFull(err) && !errors.Is(err, errSpool) {
+	if storage.IsFull(err) && !errors.Is(err, errSpool) && !errors.Is(err, storage.ErrSpoolFull) {
 		return fmt.Errorf("%w: the destination is full; make room there, or keep fewer backups. The backups that are there stay good", err)
 	}
 	return err

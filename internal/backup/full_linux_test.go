@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,6 +43,23 @@ func TestFullDataFolder(t *testing.T) {
 			t.Errorf("stats %+v, want a failure", stats)
 		}
 	})
+}
+
+// TestFullSpool has no room for a picture that is to be sent to S3: it is not the bucket that is full.
+func TestFullSpool(t *testing.T) {
+	m := dbtest.SharedMinIO(t)
+	folder, err := storage.OpenS3Folder(storage.S3Options{
+		Endpoint: m.Endpoint, Region: m.Region, Bucket: m.Bucket, Prefix: "spool", KeyID: m.KeyID, KeySecret: m.KeySecret,
+	}, filepath.Join(smallDisk(t, "1m"), "sending"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(t, "", folder)
+	s.add(t, strings.Repeat("large", 400_000), false)
+	_, err = s.Make(t.Context(), MakeOptions{})
+	if !errors.Is(err, storage.ErrSpoolFull) || strings.Contains(err.Error(), "the destination is full") {
+		t.Errorf("got %v, want that the spool is full", err)
+	}
 }
 
 // TestFullDestination fills the place of the backups. The backup that was there stays, and is whole.

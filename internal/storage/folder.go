@@ -174,6 +174,9 @@ func OpenS3Folder(o S3Options, spool string) (*S3Folder, error) {
 	return &S3Folder{shelf, spool}, nil
 }
 
+// ErrSpoolFull is Create's error of an S3Folder that has no room on this machine.
+var ErrSpoolFull = errors.New("the folder of this machine where files wait until they are sent is full")
+
 // Create writes a file in the spool, and sends it when it is whole.
 func (s *S3Folder) Create(ctx context.Context, name string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(s.spool, "")
@@ -183,6 +186,9 @@ func (s *S3Folder) Create(ctx context.Context, name string, write func(io.Writer
 	defer func() { _ = os.Remove(f.Name()) }()
 	defer f.Close()
 	if err := write(f); err != nil {
+		if IsFull(err) {
+			err = fmt.Errorf("%w: %w", ErrSpoolFull, err)
+		}
 		return err
 	}
 	size, err := f.Seek(0, io.SeekCurrent)
