@@ -162,7 +162,9 @@ func (s *Service) makeInSpool(ctx context.Context, o MakeOptions, l *lease.Lease
 		return Made{}, err
 	}
 	if o.Prune && s.Keep > 0 {
-		b.made.Removed, err = prune(ctx, b.archive, s.Keep)
+		if b.made.Removed, err = prune(ctx, b.archive, s.Keep); err != nil {
+			err = fmt.Errorf("backup %s is complete, but not every old one could be removed: %w", b.made.Name, err)
+		}
 	}
 	return b.made, err
 }

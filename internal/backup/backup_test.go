@@ -655,6 +655,10 @@ func TestDamagedBackupStopsNoOther(t *testing.T) {
 		t.Errorf("the next backup copied %d of %d pictures, want none of 1", again.Copied, again.Pictures.Count)
 	}
 	wantFound(t, s.Folder, damaged...)
+	s.Keep = 3 // of which one has the damaged list
+	if _, err := s.Make(t.Context(), MakeOptions{Prune: true}); err == nil || !strings.Contains(err.Error(), "is complete, but not every old one could be removed") {
+		t.Errorf("old backups: %v, want that they stay", err)
+	}
 	r := s.target(t)
 	if _, err := Restore(t.Context(), r.RestoreOptions); err == nil || !strings.Contains(err.Error(), "name another one with --at") {
 		t.Errorf("restore of none by name: %v, want that one must be named", err)
