@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -28,7 +30,7 @@ type front struct {
 }
 
 // newFront bounds what a slow client can hold; uploads and large pictures extend their time as they go.
-func newFront(name, address string, handler http.Handler, log *slog.Logger) *front {
+func newFront(name, address string, handler http.Handler, logger *slog.Logger) *front {
 	f := &front{name: name, address: address, ended: make(chan struct{})}
 	f.server = &http.Server{
 		Handler:           f.sayClose(handler),
@@ -37,10 +39,22 @@ func newFront(name, address string, handler http.Handler, log *slog.Logger) *fro
 		WriteTimeout:      60 * time.Second,
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:          log.New(serverLog{logger}, "", 0),
 		ConnState:         f.count,
 	}
 	return f
+}
+
+// serverLog takes what net/http has to say. A handshake that fails is what its client did wrong, such as a scanner.
+type serverLog struct{ logger *slog.Logger }
+
+func (l serverLog) Write(line []byte) (int, error) {
+	level := slog.LevelWarn
+	if bytes.HasPrefix(line, []byte("http: TLS handshake error ")) {
+		level = slog.LevelInfo
+	}
+	l.logger.Log(context.Background(), level, string(bytes.TrimSpace(line)))
+	return len(line), nil
 }
 
 // sayClose asks clients of a server that drains to take another connection for their next request. Closing one that

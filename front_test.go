@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,6 +108,31 @@ func TestDrainEndsIdleConnections(t *testing.T) {
 		t.Error(err)
 	}
 	c.wantClosed(t)
+}
+
+// TestFailedHandshakeIsTheClientsFault sends what is no TLS to a server that speaks it.
+func TestFailedHandshakeIsTheClientsFault(t *testing.T) {
+	var logged output
+	f := newFront("api", "", http.NotFoundHandler(), slog.New(slog.NewTextHandler(&logged, nil)))
+	server := httptest.NewUnstartedServer(f.server.Handler)
+	server.Config = f.server
+	server.StartTLS()
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "no handshake at all\n\n"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the failure is logged", func() bool { return strings.Contains(logged.String(), "TLS handshake error") })
+	f.server.ErrorLog.Print("http: Accept error: too many open files; retrying in 5ms")
+	for _, want := range []string{`level=INFO msg="http: TLS handshake error`, `level=WARN msg="http: Accept error`} {
+		if !strings.Contains(logged.String(), want) {
+			t.Errorf("no line with %s in\n%s", want, logged.String())
+		}
+	}
 }
 
 // TestDrainCutsOff drains a server with a request that does not end in time, which is shorter once the process was
