@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -367,26 +368,39 @@ func TestPiecesStream(t *testing.T) {
 	(<-answered).wantStatus(t, http.StatusNoContent).wantHeader(t, "Upload-Offset", "300000")
 }
 
-// TestHangingPieceIsInterrupted begins another piece while the server still waits for one.
+// TestHangingPieceIsInterrupted begins another piece while the server still waits for one. One that was interrupted
+// before the server had read of it keeps nothing, and hangs again.
 func TestHangingPieceIsInterrupted(t *testing.T) {
 	s := newServer(t, "")
 	u := s.newUser(t)
 	token, session := bearer(u.token), s.newSession(t, u, "1000000")
+	for kept := "0"; kept == "0"; {
+		interrupted := s.interruptPiece(t, session, token)
+		kept = s.send(t, head(session, tus, token)).header.Get("Upload-Offset")
+		interrupted.wantStatus(t, http.StatusNoContent).wantHeader(t, "Upload-Offset", kept)
+	}
+}
+
+// interruptPiece sends a piece without an end, and others until the server has answered it.
+func (s *testServer) interruptPiece(t *testing.T, session string, token change) answer {
+	t.Helper()
 	body, client := io.Pipe()
 	defer client.Close()
 	r := continueAt(session, 0, nil, token)
 	r.Body, r.ContentLength = body, -1
-	answered := make(chan answer)
+	answered := make(chan answer, 1)
 	go func() { answered <- s.sendUnchecked(t, r) }()
 	if _, err := client.Write(make([]byte, 300_000)); err != nil {
 		t.Fatal(err)
 	}
-	kept := "0"
-	for kept == "0" { // until the server has begun to read
+	for {
 		s.send(t, continueAt(session, 999_999, []byte("x"), token)).want(t, apperr.OffsetMismatch)
-		kept = s.send(t, head(session, tus, token)).header.Get("Upload-Offset")
+		select {
+		case a := <-answered:
+			return a
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
-	(<-answered).wantStatus(t, http.StatusNoContent).wantHeader(t, "Upload-Offset", kept)
 }
 
 func TestTusFromAnotherOrigin(t *testing.T) {
