@@ -36,11 +36,11 @@ func TestAdminServesMetricsAndProfiles(t *testing.T) {
 	newClient(t, p).get("/no/such/path").wantError(t, http.StatusNotFound, 9004)
 	admin := newAdmin(t, p)
 	for path, want := range map[string]string{
-		"/":                                "/metrics",
-		"/healthz":                         "ok",
-		"/metrics":                         `gatehouse_http_requests_total{operation="unknown",status="404"} 1`,
-		"/debug/pprof/goroutine?debug=1":   "goroutine profile",
-		"/debug/pprof/profile?seconds=0.1": "",
+		"/":                              "/metrics",
+		"/healthz":                       "ok",
+		"/metrics":                       `gatehouse_http_requests_total{operation="unknown",status="404"} 1`,
+		"/debug/pprof/goroutine?debug=1": "goroutine profile",
+		"/debug/pprof/profile?seconds=1": "",
 	} {
 		if got := admin.get(path); got.status != http.StatusOK || !strings.Contains(got.body, want) {
 			t.Errorf("%s: status %d, want 200 with %q\n%s", path, got.status, want, got.body)
