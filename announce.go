@@ -49,7 +49,7 @@ func announce(w io.Writer, options config.Options, address *net.TCPAddr, missing
 	if options.Mode == config.Production && len(options.Limits) == 0 {
 		text.WriteString("  NOTE: nothing limits how much a client may ask for (--limits off)\n")
 	}
-	if options.AdminAddr != config.NoAdmin && !options.AdminAddr.Loopback() {
+	if options.AdminAddr.IsOpen() {
 		text.WriteString("  NOTE: whoever reaches the metrics' address can read them and profile the server: let a firewall see to it\n")
 	}
 	switch {

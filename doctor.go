@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -110,19 +108,9 @@ func riskyOptions(o config.Options) []doctor.Finding {
 	add(production && o.SMS == config.SMSNone, "any six digits register any phone that is not registered yet", "name a sender with --sms")
 	add(production && len(o.Limits) == 0, "nobody's requests are limited", "use --limits default")
 	add(othersMayRead(o.SecretFile), "other users of this machine may read "+o.SecretFile, "chmod 600 "+o.SecretFile)
-	add(production && isPublic(string(o.AdminAddr)), "everybody who reaches "+string(o.AdminAddr)+" can see metrics and profiles", "use --admin-addr 127.0.0.1:9000")
+	add(production && o.AdminAddr.IsOpen(), "everybody who reaches "+string(o.AdminAddr)+" can see metrics and profiles", "use --admin-addr 127.0.0.1:9000")
 	add(production && o.BackupEvery == 0, "no backups are scheduled", "use --backup-to and --backup-every, or run gatehouse backup by cron")
 	return risky
-}
-
-// isPublic reports whether an address is reached from other machines.
-func isPublic(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil { // none
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && !ip.IsLoopback() || host == ""
 }
 
 // smsEndpoint is where codes are sent; empty where they are not.

@@ -77,6 +77,9 @@ func (a *AdminAddress) UnmarshalText(text []byte) error {
 // Loopback reports whether only this machine reaches the address.
 func (a AdminAddress) Loopback() bool { return isLoopback(Address(a).host()) }
 
+// IsOpen reports whether other machines may reach the address.
+func (a AdminAddress) IsOpen() bool { return a != NoAdmin && !a.Loopback() }
+
 // AccelPath is where nginx has the folder of pictures, for itself only.
 type AccelPath string
 
