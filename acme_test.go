@@ -55,24 +55,10 @@ func (h *acmeHouse) listen(t *testing.T, port int, answer func(t *testing.T, con
 	if err != nil {
 		t.Fatal(err)
 	}
-	var answering sync.WaitGroup
-	answering.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			answering.Go(func() {
-				defer conn.Close()
-				if err := answer(t, conn); err != nil {
-					t.Errorf("the CA asked, and got no answer: %v", err)
-				}
-			})
+	servertest.Answer(t, l, func(conn net.Conn) {
+		if err := answer(t, conn); err != nil {
+			t.Errorf("the CA asked, and got no answer: %v", err)
 		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		answering.Wait()
 	})
 }
 

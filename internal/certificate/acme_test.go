@@ -7,7 +7,6 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -40,22 +39,8 @@ func listen(t *testing.T, a *ACME, port int) net.Listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var answering sync.WaitGroup
-	answering.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			answering.Go(func() {
-				_ = conn.(*tls.Conn).Handshake() // the client sees what is wrong
-				conn.Close()
-			})
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		answering.Wait()
+	servertest.Answer(t, l, func(conn net.Conn) {
+		_ = conn.(*tls.Conn).Handshake() // the client sees what is wrong
 	})
 	return l
 }
