@@ -23,8 +23,6 @@ const (
 	leaseTerm = time.Minute
 	// leaseRenewal is short enough for several tries within a term.
 	leaseRenewal = 10 * time.Second
-	// clockMargin is more than the clocks of servers differ.
-	clockMargin = 5 * time.Minute
 )
 
 // exclusively calls do while nobody else does: of all that the servers and commands of a database begin, one

@@ -66,7 +66,7 @@ func (s *Service) untilDue(ctx context.Context) (time.Duration, error) {
 	}
 	last := newest(backups).CreatedAt
 	age := s.Now().Sub(last)
-	if age < -clockMargin {
+	if age < -lease.ClockMargin {
 		return 0, nil
 	}
 	s.noteSuccess(last)

@@ -15,11 +15,10 @@ import (
 // ErrLost is Renew's error if somebody else has the lease.
 var ErrLost = errors.New("somebody else has the lease")
 
-const (
-	// clockMargin is more than the clocks of servers differ.
-	clockMargin = 5 * time.Minute
-	endTimeout  = 10 * time.Second
-)
+// ClockMargin is more than the clocks of servers differ.
+const ClockMargin = 5 * time.Minute
+
+const endTimeout = 10 * time.Second
 
 // Lease is what one holder may take.
 type Lease struct {
@@ -35,7 +34,7 @@ func (l *Lease) Take(ctx context.Context) (taken bool, err error) {
 	now := database.Timestamp(l.Now())
 	err = l.Database.Exec(ctx, func(ctx context.Context, q *db.Queries) error {
 		rows, err := q.TakeLease(ctx, db.TakeLeaseParams{
-			Name: l.Name, Holder: l.Holder, ExpiresAt: now.Add(l.Term), Now: now, Latest: now.Add(l.Term + clockMargin),
+			Name: l.Name, Holder: l.Holder, ExpiresAt: now.Add(l.Term), Now: now, Latest: now.Add(l.Term + ClockMargin),
 		})
 		taken = rows > 0
 		return err
