@@ -4,8 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -106,6 +110,26 @@ func openForCommand(ctx context.Context, options config.Options) (*app, error) {
 		return nil, err
 	}
 	return openServices(ctx, options, logs, nil)
+}
+
+// openExisting makes the services for a command that works on what there is.
+func openExisting(ctx context.Context, options config.Options) (*app, error) {
+	if err := findDatabase(options); err != nil {
+		return nil, err
+	}
+	return openForCommand(ctx, options)
+}
+
+// findDatabase keeps a command in the wrong folder from making a new database there.
+func findDatabase(options config.Options) error {
+	if options.Database != "" {
+		return nil
+	}
+	_, err := os.Stat(filepath.Join(options.DataDir, "gatehouse.db"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no database in %s: give the server's --data-dir or --database", options.DataDir)
+	}
+	return err
 }
 
 // openStores opens what close closes.

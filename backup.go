@@ -67,10 +67,7 @@ func manageBackups(ctx context.Context, command *config.Command, stdout, stderr 
 
 func makeBackup(ctx context.Context, command *config.Command, stdout, stderr io.Writer) (err error) {
 	options := command.Options
-	if err := findDatabase(options); err != nil {
-		return err
-	}
-	a, err := openForCommand(ctx, options)
+	a, err := openExisting(ctx, options)
 	if err != nil {
 		return err
 	}

@@ -21,10 +21,7 @@ func manageStorage(ctx context.Context, command *config.Command, stdout, stderr 
 	if to := command.Storage.Move.To; command.Name == config.StorageMove && to != "" {
 		options.Storage, options.StorageFallback = to, storageOf(options)
 	}
-	if err := findDatabase(options); err != nil {
-		return err
-	}
-	a, err := openForCommand(ctx, options)
+	a, err := openExisting(ctx, options)
 	if err != nil {
 		return err
 	}

@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -28,10 +26,7 @@ func manageUsers(ctx context.Context, command *config.Command, stdout, stderr io
 	if command.Name == config.UserDelete && command.User.Delete.Now {
 		options.DeletionGrace = 0
 	}
-	if err := findDatabase(options); err != nil {
-		return err
-	}
-	a, err := openForCommand(ctx, options)
+	a, err := openExisting(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -55,18 +50,6 @@ func manageUsers(ctx context.Context, command *config.Command, stdout, stderr io
 	default:
 		return a.listUsers(ctx, arguments.List.After, arguments.List.Limit, stdout, stderr)
 	}
-}
-
-// findDatabase keeps a command in the wrong folder from making a new database there.
-func findDatabase(options config.Options) error {
-	if options.Database != "" {
-		return nil
-	}
-	_, err := os.Stat(filepath.Join(options.DataDir, "gatehouse.db"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no database in %s: give the server's --data-dir or --database", options.DataDir)
-	}
-	return err
 }
 
 func (a *app) listUsers(ctx context.Context, after string, limit int, stdout, stderr io.Writer) error {
