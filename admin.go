@@ -34,9 +34,9 @@ func (a *app) buildAdmin() {
 
 // adminAddress is where the metrics are served, after port 0 took a free one.
 func (a *app) adminAddress() config.AdminAddress {
-	i := slices.IndexFunc(a.fronts, func(f *front) bool { return f.name == adminFront })
-	if i < 0 {
+	front := a.front(adminFront)
+	if front == nil {
 		return config.NoAdmin
 	}
-	return config.AdminAddress(a.fronts[i].listener.Addr().String())
+	return config.AdminAddress(front.listener.Addr().String())
 }

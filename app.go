@@ -58,7 +58,6 @@ type app struct {
 	traces      *trace.Traces // nil where nothing is recorded
 	hasher      *account.Hasher
 	fronts      []*front // that of the API comes first
-	redirect    *front   // one of them, nil where plain HTTP is not redirected
 	secret      secret
 	stopping    atomic.Bool
 

@@ -45,6 +45,16 @@ func newFront(name, address string, handler http.Handler, logger *slog.Logger) *
 	return f
 }
 
+// front returns the front of a name, or nil.
+func (a *app) front(name string) *front {
+	for _, f := range a.fronts {
+		if f.name == name {
+			return f
+		}
+	}
+	return nil
+}
+
 // serverLog takes what net/http has to say. A handshake that fails is what its client did wrong, such as a scanner.
 type serverLog struct{ logger *slog.Logger }
 

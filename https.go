@@ -9,6 +9,9 @@ import (
 	"gatehouse/internal/certificate"
 )
 
+// redirectFront is the name of the front that redirects plain HTTP.
+const redirectFront = "redirect"
+
 // openCertificates reads the certificates that there are, where the server speaks HTTPS.
 func (a *app) openCertificates(ctx context.Context) error {
 	switch {
@@ -50,8 +53,7 @@ func (a *app) addHTTPS() {
 	if a.acme != nil {
 		handler = a.acme.ChallengeHandler(handler)
 	}
-	a.redirect = newFront("redirect", string(a.options.RedirectAddr), handler, a.log)
-	a.fronts = append(a.fronts, a.redirect)
+	a.fronts = append(a.fronts, newFront(redirectFront, string(a.options.RedirectAddr), handler, a.log))
 }
 
 // redirectTo sends a request to the same path of a base URL, whatever host it names, and keeps its method.
@@ -76,8 +78,8 @@ func (a *app) missingCertificates() []string {
 // answerCA tells where what the CA asks arrives.
 func (a *app) answerCA() {
 	on := certificate.Listening{HTTPS: a.fronts[0].listener.Addr()}
-	if a.redirect != nil {
-		on.HTTP = a.redirect.listener.Addr()
+	if redirect := a.front(redirectFront); redirect != nil {
+		on.HTTP = redirect.listener.Addr()
 	}
 	a.acme.AnswerOn(on)
 }

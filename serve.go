@@ -58,8 +58,8 @@ func serve(ctx context.Context, options config.Options, stdout, stderr io.Writer
 	address := a.fronts[0].listener.Addr().(*net.TCPAddr)
 	a.options.Addr = config.Address(address.String()) // port 0 takes a free one
 	a.options.AdminAddr = a.adminAddress()
-	if a.redirect != nil {
-		a.options.RedirectAddr = config.RedirectAddress(a.redirect.listener.Addr().String())
+	if redirect := a.front(redirectFront); redirect != nil {
+		a.options.RedirectAddr = config.RedirectAddress(redirect.listener.Addr().String())
 	}
 	if err := announce(stdout, a.options, address, a.missingCertificates()); err != nil {
 		return err
